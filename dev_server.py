@@ -1,0 +1,194 @@
+"""Where Temporal is: the configured server, or the embedded dev server of `--local`."""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
+
+from activities import DEMO_MODEL
+
+if TYPE_CHECKING:
+    from temporalio.testing import WorkflowEnvironment
+
+DEFAULT_ADDRESS = "localhost:7233"
+CONNECT_TIMEOUT = 10  # seconds
+
+DATA_DIR = Path(".temporal")  # the dev server's database and the Worker's log
+UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
+# The newest version that `go install` accepts: later ones carry replace directives.
+CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
+# For the LLM call in progress when the starter ends; longer would hold the terminal.
+WORKER_STOP_TIMEOUT = 15  # seconds
+
+
+class TemporalUnreachable(Exception):
+    """There is no Temporal server to work with; the message says what to do."""
+
+
+async def connect() -> Client:
+    """Connects as the environment and temporal.toml say. Raises TemporalUnreachable."""
+    config = _connect_config()
+    try:
+        return await asyncio.wait_for(Client.connect(**config), CONNECT_TIMEOUT)
+    except (RuntimeError, ValueError, TimeoutError) as error:
+        said = re.search(r'message: "([^"]+)"', str(error))
+        raise TemporalUnreachable(
+            f"Temporal is not reachable at {config['target_host']} "
+            f"({said[1] if said else str(error) or 'no answer'}). "
+            "Start it with: temporal server start-dev"
+        ) from None
+
+
+@asynccontextmanager
+async def local() -> AsyncIterator[Client]:
+    """Yields a Client of a server on this machine, with a Worker of its own beside it.
+
+    A server that answers is used; otherwise one is started, and stopped at the end. Raises
+    TemporalUnreachable, also when the Worker stops before its time.
+    """
+    async with _local_server() as client, _local_worker():
+        yield client
+
+
+async def start_server(
+    port: int | None = None, database: Path | None = None, extra_args: Sequence[str] = ()
+) -> "WorkflowEnvironment":
+    """Starts Temporal's dev server, with its Web UI if it has a port of its own.
+
+    The Temporal CLI is the one on PATH, else the one in the cache folder, else a download by the
+    SDK, else a build with Go. Raises TemporalUnreachable where none of them can be had.
+    """
+    from platformdirs import user_cache_path
+    from temporalio.testing import WorkflowEnvironment
+
+    cache = user_cache_path("durable-research-reports", ensure_exists=True)
+
+    async def start(cli: str | None) -> WorkflowEnvironment:
+        return await WorkflowEnvironment.start_local(
+            namespace=_connect_config().get("namespace", "default"),
+            port=port,
+            ui=port is not None,
+            ui_port=port and port + UI_PORT_OFFSET,
+            dev_server_existing_path=cli,
+            download_dest_dir=str(cache),
+            dev_server_database_filename=str(database) if database else None,
+            dev_server_extra_args=extra_args,
+        )
+
+    if cli := shutil.which("temporal") or shutil.which("temporal", path=cache):
+        return await start(cli)
+    try:
+        return await start(None)
+    except RuntimeError as error:
+        no_download = error
+    if shutil.which("go"):
+        print(f"Building the Temporal CLI with Go: about 3 minutes, once, into {cache}", flush=True)
+        build = await asyncio.create_subprocess_exec(
+            "go", "install", "-v", CLI_SOURCE, env={**os.environ, "GOBIN": str(cache)}
+        )
+        if await build.wait() == 0:
+            return await start(shutil.which("temporal", path=cache))
+    raise TemporalUnreachable(
+        f"There is no Temporal CLI: none on PATH, none in {cache}, no download ({no_download}), "
+        "no build with Go. Install it from https://docs.temporal.io/cli and try again."
+    )
+
+
+def _connect_config() -> ClientConnectConfig:
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (RuntimeError, ValueError) as error:
+        raise TemporalUnreachable(f"The Temporal settings cannot be read: {error}") from None
+    config["target_host"] = config.get("target_host") or DEFAULT_ADDRESS
+    config["namespace"] = config.get("namespace") or "default"
+    return config
+
+
+@asynccontextmanager
+async def _local_server() -> AsyncIterator[Client]:
+    try:
+        client = await connect()
+    except TemporalUnreachable:
+        pass
+    else:
+        yield client
+        return
+    address = _connect_config()["target_host"]
+    host, _, port = address.rpartition(":")
+    if host not in ("localhost", "127.0.0.1"):
+        raise TemporalUnreachable(
+            f"--local starts a server on this machine, but Temporal is set to {address}, "
+            "which does not answer. Unset TEMPORAL_ADDRESS, or leave --local out."
+        )
+    for taken in (int(port), int(port) + UI_PORT_OFFSET):
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", taken)) == 0:
+                raise TemporalUnreachable(
+                    f"Port {taken} is taken by another program. Stop that program, or choose "
+                    "another port with TEMPORAL_ADDRESS=localhost:PORT."
+                )
+    DATA_DIR.mkdir(exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
+    async with await start_server(int(port), DATA_DIR / "temporal.db") as environment:
+        yield environment.client
+
+
+@asynccontextmanager
+async def _local_worker() -> AsyncIterator[None]:
+    """Runs worker.py beside the caller. It stops with the caller, even with one that is killed."""
+    DATA_DIR.mkdir(exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
+    log = DATA_DIR / "worker.log"
+    with log.open("ab") as output:
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(Path(__file__).with_name("worker.py")),
+            "--stop-with-stdin",
+            env=os.environ | _demo_settings(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # the terminal's Ctrl-C is for the starter
+        )
+    caller = asyncio.current_task()
+    assert worker.stdin and caller
+    exited = asyncio.create_task(worker.wait())
+
+    def wake_caller(_: object) -> None:
+        caller.cancel()
+
+    exited.add_done_callback(wake_caller)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not exited.done():
+            raise
+        caller.uncancel()
+        last_line = log.read_text(errors="replace").strip().rpartition("\n")[2]
+        raise TemporalUnreachable(f"The Worker stopped: {last_line} (its log: {log})") from None
+    finally:
+        exited.remove_done_callback(wake_caller)
+        worker.stdin.close()
+        await asyncio.wait({exited}, timeout=WORKER_STOP_TIMEOUT)
+        if not exited.done():
+            worker.kill()
+
+
+def _demo_settings() -> dict[str, str]:
+    """The offline demo model, where neither a model nor a key of any provider is configured."""
+    keys = {name for name, value in os.environ.items() if name.endswith("_API_KEY") and value}
+    if os.environ.get("LLM_MODEL") or keys - {"TEMPORAL_API_KEY"}:
+        return {}
+    print(
+        "OFFLINE DEMO: no model is configured, so drafts are canned text. "
+        "For real research, set LLM_MODEL and LLM_API_KEY in .env (see .env.example)."
+    )
+    return {"LLM_MODEL": DEMO_MODEL}

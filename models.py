@@ -1,0 +1,97 @@
+"""The contract between the Workflow, its Activities, the Worker and the starter.
+
+Every type here is a payload in the Event History. Old histories must go on decoding, so a new
+field needs a default, and a field is never renamed.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+TASK_QUEUE = "research"
+WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
+
+
+class UserDecision(StrEnum):
+    KEEP = "KEEP"
+    EDIT = "EDIT"
+    WAIT = "WAIT"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "UserDecision | None":
+        # People type the word into the Web UI by hand: "keep" must count.
+        return cls.__members__.get(str(value).strip().upper())
+
+
+@dataclass
+class UserDecisionSignal:
+    """A person's decision on a draft.
+
+    `draft` is the number of the draft that was judged. 0, which is what the tutorial's starter
+    sends, means whichever draft comes next.
+    """
+
+    decision: UserDecision
+    additional_prompt: str = ""
+    draft: int = 0
+
+
+@dataclass
+class LLMCallInput:
+    """What to ask the model.
+
+    For a revision, `draft` is the text to revise and `draft_prompt` the prompt it answered.
+    """
+
+    prompt: str
+    draft: str = ""
+    draft_prompt: str = ""
+
+
+@dataclass
+class PDFGenerationInput:
+    """The approved text. `topic` is printed under the report's title."""
+
+    content: str
+    filename: str = "research_pdf.pdf"
+    topic: str = ""
+
+
+@dataclass
+class Report:
+    """The state of a report, which a run hands to the next one when it continues as new."""
+
+    prompt: str  # what the current draft answers
+    draft: str = ""
+    number: int = 0  # of the current draft
+    error: str = ""
+    # A queue: in a single slot, each decision would overwrite the one before it.
+    decisions: list[UserDecisionSignal] = field(default_factory=list)
+
+
+@dataclass
+class GenerateReportInput:
+    """`carried` is set by the Workflow alone, when it continues as new."""
+
+    prompt: str
+    carried: Report | None = None
+
+
+class Phase(StrEnum):
+    RESEARCHING = "RESEARCHING"
+    WAITING = "WAITING"
+    CREATING_PDF = "CREATING_PDF"
+    DONE = "DONE"
+
+
+@dataclass
+class ReportStatus:
+    """The answer to the Query `get_report_status`.
+
+    `draft` is the number of the current draft, 0 before the first; `prompt` is the topic with the
+    instructions that the draft answers; `error` is one sentence for the person, or "".
+    """
+
+    phase: Phase
+    draft: int
+    prompt: str
+    error: str

@@ -1,0 +1,155 @@
+"""One real Temporal dev server for the session, real Workers, and a model on loopback."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from loopback_llm import LoopbackLLM
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+import dev_server
+from models import (
+    TASK_QUEUE,
+    WORKFLOW_ID_PREFIX,
+    GenerateReportInput,
+    Phase,
+    ReportStatus,
+    UserDecision,
+    UserDecisionSignal,
+)
+from workflow import GenerateReportWorkflow
+
+PROJECT = Path(__file__).parent.parent
+KEY = "sk-loopback-secret"
+PATIENCE = 60  # seconds that anything may take on a slow machine before the test fails
+
+Report = WorkflowHandle[GenerateReportWorkflow, str]
+
+
+@pytest.fixture(scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
+    database = tmp_path_factory.mktemp("server") / "temporal.db"
+    async with await dev_server.start_server(database=database) as environment:
+        yield environment
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The developer's own settings reach no test, and no test writes into the project."""
+    for name in os.environ:
+        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_")) or name.endswith("_API_KEY"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+async def client(
+    server: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Client]:
+    """A Client of the test server, which the processes of the test use, too."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", server.client.service_client.config.target_host)
+    yield server.client
+    async for report in server.client.list_workflows("ExecutionStatus = 'Running'"):
+        try:
+            await server.client.get_workflow_handle(report.id).terminate("the test is over")
+        except RPCError:  # it has ended meanwhile
+            continue
+
+
+@pytest.fixture
+def llm(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackLLM]:
+    with LoopbackLLM() as model:
+        monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
+        monkeypatch.setenv("LLM_API_KEY", KEY)
+        yield model
+
+
+class WorkerProcess(subprocess.Popen[bytes]):
+    """worker.py as a person starts it; its output is in `log`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log_file = folder / f"worker-{uuid4()}.log"
+        with self.log_file.open("wb") as output:
+            command = [sys.executable, str(PROJECT / "worker.py")]
+            super().__init__(command, stdout=output, stderr=subprocess.STDOUT)
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def wait_until_polling(self) -> "WorkerProcess":
+        deadline = time.monotonic() + PATIENCE
+        while "Worker is polling" not in self.log:
+            assert self.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
+        return self
+
+
+@pytest.fixture
+def start_worker(client: Client, tmp_path: Path) -> Iterator[Callable[[], WorkerProcess]]:
+    """Call it for each Worker that the test wants; all are killed at its end."""
+    workers: list[WorkerProcess] = []
+
+    def start() -> WorkerProcess:
+        workers.append(WorkerProcess(tmp_path))
+        return workers[-1].wait_until_polling()
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+
+
+async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE) -> Report:
+    return await client.start_workflow(
+        GenerateReportWorkflow.run,
+        GenerateReportInput(topic),
+        id=f"{WORKFLOW_ID_PREFIX}{uuid4()}",
+        task_queue=task_queue,
+    )
+
+
+async def keep(report: Report, draft: int = 0) -> None:
+    decision = UserDecisionSignal(UserDecision.KEEP, draft=draft)
+    await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def edit(report: Report, instruction: str = "", draft: int = 0) -> None:
+    decision = UserDecisionSignal(UserDecision.EDIT, instruction, draft)
+    await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def status_when(report: Report, wanted: Callable[[ReportStatus], bool]) -> ReportStatus:
+    """The first status that is as wanted."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        status = await report.query(GenerateReportWorkflow.get_report_status)
+        if wanted(status):
+            return status
+        assert time.monotonic() < deadline, status
+        await asyncio.sleep(0.1)
+
+
+async def waiting(report: Report, draft: int) -> ReportStatus:
+    """The status when the report waits for a decision on that draft."""
+    return await status_when(report, lambda s: s.phase == Phase.WAITING and s.draft == draft)
+
+
+async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        held = condition()
+        if held if isinstance(held, bool) else await held:
+            return
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)

@@ -1,0 +1,122 @@
+"""The Worker: polls the Task Queue, runs the Workflow and the Activities.
+
+Run as many as you like, on as many machines as you like; Temporal shares the work out.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+from dotenv import find_dotenv, load_dotenv
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from activities import (
+    HEARTBEAT_INTERVAL,
+    LLM_START_TO_CLOSE_TIMEOUT,
+    create_pdf,
+    llm_call,
+    load_litellm,
+)
+from dev_server import TemporalUnreachable, connect
+from models import TASK_QUEUE
+from workflow import GenerateReportWorkflow
+
+# An LLM call is a socket that waits, so one Worker carries hundreds (the SDK's default is 100).
+ACTIVITY_SLOTS = 500
+# ReportLab holds the interpreter's lock: more threads would only make each report wait longer.
+PDF_THREADS = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run a Worker for research reports.")
+    parser.add_argument(
+        "--stop-with-stdin",
+        action="store_true",
+        help="stop when standard input ends, too: no Worker outlives the process that started it",
+    )
+    arguments = parser.parse_args()
+    load_dotenv(find_dotenv(usecwd=True))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("httpx", "LiteLLM"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        asyncio.run(run(arguments.stop_with_stdin))
+    except (TemporalUnreachable, ApplicationError) as error:
+        sys.exit(str(error))
+
+
+async def run(stop_with_stdin: bool) -> None:
+    """Polls until Ctrl-C or SIGTERM, then lets the calls in progress finish.
+
+    Raises TemporalUnreachable, and ApplicationError for a model that cannot be called.
+    """
+    stop = _stop_event(stop_with_stdin)
+    client = await connect()
+    with ThreadPoolExecutor(PDF_THREADS, thread_name_prefix="pdf") as threads:
+        async with _worker(client, threads):
+            address = client.service_client.config.target_host
+            print(
+                f'Worker is polling Task Queue "{TASK_QUEUE}" at {address} '
+                f"(namespace {client.namespace}). Press Ctrl-C to stop.",
+                flush=True,
+            )
+            # LiteLLM takes seconds to import: the Worker polls meanwhile, and an llm_call waits.
+            warm_up = asyncio.create_task(asyncio.to_thread(load_litellm))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({warm_up, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if warm_up.done():
+                warm_up.result()
+            await stopping
+            print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.")
+
+
+def _worker(client: Client, threads: ThreadPoolExecutor) -> Worker:
+    with warnings.catch_warnings():
+        # Fewer threads than slots is the point: most slots are for llm_call, which needs none.
+        warnings.filterwarnings("ignore", "Worker max_concurrent_activities")
+        return Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=[GenerateReportWorkflow],
+            activities=[llm_call, create_pdf],
+            activity_executor=threads,
+            max_concurrent_activities=ACTIVITY_SLOTS,
+            # The SDK would hold heartbeats back for 8 of the 10 seconds they are allowed.
+            max_heartbeat_throttle_interval=HEARTBEAT_INTERVAL,
+            # A call that is cut off is paid for twice.
+            graceful_shutdown_timeout=LLM_START_TO_CLOSE_TIMEOUT,
+        )
+
+
+def _stop_event(stop_with_stdin: bool) -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process
+        loop.call_soon_threadsafe(stop.set)
+
+    def on_stdin_end() -> None:
+        # os.read, because an interpreter that exits waits for the lock of sys.stdin.
+        while os.read(0, 1024):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+
+    # Not loop.add_signal_handler, which Windows lacks.
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    if stop_with_stdin:
+        threading.Thread(target=on_stdin_end, daemon=True).start()
+    return stop
+
+
+if __name__ == "__main__":
+    main()

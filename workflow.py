@@ -1,0 +1,219 @@
+"""The Workflow: draft, wait for a person, then revise or create the PDF.
+
+All of it is replayed from the Event History, so it has no I/O, no clock and no environment.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.converter import value_to_type
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.workflow import ActivityCancellationType
+
+with workflow.unsafe.imports_passed_through():
+    from activities import (
+        HEARTBEAT_TIMEOUT,
+        LLM_START_TO_CLOSE_TIMEOUT,
+        PDF_START_TO_CLOSE_TIMEOUT,
+        create_pdf,
+        llm_call,
+    )
+    from models import (
+        GenerateReportInput,
+        LLMCallInput,
+        PDFGenerationInput,
+        Phase,
+        Report,
+        ReportStatus,
+        UserDecision,
+        UserDecisionSignal,
+    )
+
+# After an outage of hours, a report should go on within a minute.
+UNTIL_IT_WORKS = RetryPolicy(maximum_interval=timedelta(minutes=1))
+# About three seconds: enough for a passing fault, soon enough to tell the person of a lasting one.
+A_FEW_TIMES = RetryPolicy(maximum_attempts=3)
+
+LLM_INPUT_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the Workflow's next step
+QUOTE_LIMIT = 200  # characters of an instruction that the status repeats
+
+
+@workflow.defn
+class GenerateReportWorkflow:
+    """Drafts a report, revises it until a person keeps it, and creates the PDF."""
+
+    # With workflow.init, a Signal that arrives before run() starts finds the carried state.
+    @workflow.init
+    def __init__(self, input: GenerateReportInput) -> None:
+        self._report = input.carried or Report(input.prompt)
+        self._phase = Phase.WAITING if input.carried else Phase.RESEARCHING
+
+    @workflow.query(description="The current draft; empty before the first.")
+    def get_research_result(self) -> str:
+        return self._report.draft
+
+    @workflow.query(description="The phase, the number of the current draft, its prompt, an error.")
+    def get_report_status(self) -> ReportStatus:
+        report = self._report
+        return ReportStatus(self._phase, report.number, report.prompt, report.error)
+
+    @workflow.signal(
+        description='A decision: {"decision": "KEEP"}, or '
+        '{"decision": "EDIT", "additional_prompt": "make it shorter"}.'
+    )
+    async def user_decision_signal(self, *payload: UserDecisionSignal) -> None:
+        """Queues the decision. Takes any payload: an error here would wedge the Workflow."""
+        try:
+            [received] = payload
+            decision: UserDecisionSignal = value_to_type(UserDecisionSignal, received)
+        except (TypeError, ValueError):
+            workflow.logger.warning("Ignored a Signal that is not a decision")
+            return
+        if self._phase in (Phase.CREATING_PDF, Phase.DONE):
+            workflow.logger.warning("Ignored a decision: the draft is approved")
+        elif decision.decision == UserDecision.WAIT:
+            workflow.logger.info("Ignored WAIT")
+        else:
+            decision.draft = decision.draft or self._next_number()
+            self._report.decisions.append(decision)
+
+    @workflow.run
+    async def run(self, input: GenerateReportInput) -> str:
+        if not input.carried:
+            await self._research(LLMCallInput(input.prompt))
+
+        while True:
+            self._phase = Phase.WAITING
+            workflow.set_current_details(self._how_to_answer())
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(GenerateReportInput(input.prompt, carried=self._report))
+            # No timeout: the report waits for its person for days or years, at no cost.
+            await workflow.wait_condition(lambda: bool(self._report.decisions))
+
+            if self._report.decisions[0].decision == UserDecision.EDIT:
+                await self._revise(self._take_edits())
+            elif self._may_keep(self._report.decisions.pop(0)):
+                workflow.logger.info("User approved the research. Creating PDF...")
+                if pdf_filename := await self._create_pdf(input.prompt):
+                    self._phase = Phase.DONE
+                    return f"Successfully created research report PDF: {pdf_filename}"
+
+    async def _research(self, call: LLMCallInput, instruction: str = "") -> None:
+        """Replaces the draft with the model's answer, or tells in the status why it did not."""
+        self._phase = Phase.RESEARCHING
+        report = self._report
+        report.error = ""
+        coming = report.number + 1
+        workflow.set_current_details(f"The model writes draft {coming}.")
+        try:
+            answer = await workflow.execute_activity(
+                llm_call,
+                call,
+                start_to_close_timeout=LLM_START_TO_CLOSE_TIMEOUT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                retry_policy=UNTIL_IT_WORKS,
+                # A cancelled report ends when its call has been stopped, not before.
+                cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=f"Draft {coming}",
+            )
+        except ActivityError as error:
+            report.error = f"Draft {coming} failed: {_reason(error)}."
+            if instruction:
+                quote = instruction[:QUOTE_LIMIT] + "…" * (len(instruction) > QUOTE_LIMIT)
+                report.error += f' The instruction "{quote}" was taken back.'
+            return
+        choice = answer["choices"][0]
+        report.draft = choice["message"]["content"]
+        report.prompt = call.prompt
+        report.number = coming
+        if choice.get("finish_reason") == "length":
+            report.error = f"Draft {coming} is cut off: the model reached its token limit."
+
+    async def _revise(self, instructions: list[str]) -> None:
+        """Has the draft revised as the instructions say, or written afresh if there are none."""
+        workflow.logger.info("User requested research modification.")
+        report = self._report
+        added = "".join(f"\n\nAdditional instructions: {text}" for text in instructions)
+        call = LLMCallInput(report.prompt + added)
+        if added and report.draft:
+            call.draft, call.draft_prompt = report.draft, report.prompt
+        if workflow.payload_converter().to_payload(call).ByteSize() > LLM_INPUT_LIMIT:
+            report.error = "With the draft, the instructions are too long. Send shorter ones."
+        else:
+            await self._research(call, "; ".join(instructions))
+
+    async def _create_pdf(self, topic: str) -> str:
+        """Returns the name of the PDF, or "" with the reason in the status."""
+        self._phase = Phase.CREATING_PDF
+        report = self._report
+        report.error = ""
+        report.decisions.clear()  # they came after the approval
+        workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
+        for retry_policy in (A_FEW_TIMES, UNTIL_IT_WORKS):
+            try:
+                pdf_filename = await workflow.execute_activity(
+                    create_pdf,
+                    PDFGenerationInput(content=report.draft, topic=topic),
+                    start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
+                    retry_policy=retry_policy,
+                    summary=f"PDF of draft {report.number}",
+                )
+            except ActivityError as error:
+                report.error = f"The PDF was not created: {_reason(error)}."
+                if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+                    break
+            else:
+                report.error = ""
+                workflow.set_current_details(f"Done: {pdf_filename}")
+                return pdf_filename
+        return ""
+
+    def _next_number(self) -> int:
+        """The number of the draft that a decision without a number is about."""
+        being_made = self._phase == Phase.RESEARCHING
+        edits_wait = any(d.decision == UserDecision.EDIT for d in self._report.decisions)
+        return self._report.number + being_made + edits_wait
+
+    def _take_edits(self) -> list[str]:
+        """Takes the instructions of the waiting EDITs, up to a KEEP for the draft they make."""
+        instructions: list[str] = []
+        for decision in list(self._report.decisions):
+            if decision.decision == UserDecision.EDIT:
+                self._report.decisions.remove(decision)
+                instructions.append(decision.additional_prompt.strip())
+            elif decision.draft > self._report.number:
+                break
+        return [text for text in instructions if text]
+
+    def _may_keep(self, keep: UserDecisionSignal) -> bool:
+        """Whether the KEEP is for the current draft. If not, the status says so."""
+        report = self._report
+        if report.number and keep.draft == report.number:
+            return True
+        if report.number:
+            refusal = f"Draft {keep.draft} was not kept: draft {report.number} is the current one."
+        else:
+            refusal = "There is no draft to keep yet."
+        if refusal not in report.error:
+            report.error = f"{report.error} {refusal}".strip()
+        return False
+
+    def _how_to_answer(self) -> str:
+        """What the Web UI shows of a report that waits, as Markdown."""
+        report = self._report
+        edit = '`{"decision": "EDIT", "additional_prompt": "make it shorter"}`'
+        keep = f'`{{"decision": "KEEP", "draft": {report.number}}}`'
+        answers = f"{keep} or {edit}" if report.number else edit
+        waiting = f"Draft {report.number} waits" if report.number else "The report waits"
+        return f"{report.error}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
+
+
+def _reason(error: ActivityError) -> str:
+    """Raises `error` again if the Workflow was cancelled: that is no failure to tell of."""
+    if is_cancelled_exception(error):
+        raise error
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        return f"{cause.type}: {cause.message}"
+    return str(cause or error)
