@@ -6,10 +6,10 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_ADDRESS = "localhost:7233"
 CONNECT_TIMEOUT = 10  # seconds
 
-DATA_DIR = Path(".temporal")  # the dev server's database and the Worker's log
+DATA_DIR = Path(".temporal")  # the dev server's database, and the logs
 UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
 # The newest version that `go install` accepts: later ones carry replace directives.
 CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
@@ -34,11 +34,14 @@ class TemporalUnreachable(Exception):
     """There is no Temporal server to work with; the message says what to do."""
 
 
-async def connect() -> Client:
-    """Connects as the environment and temporal.toml say. Raises TemporalUnreachable."""
+async def connect(**options: Any) -> Client:
+    """Connects as the environment and temporal.toml say, with further `options` of Client.connect.
+
+    Raises TemporalUnreachable.
+    """
     config = _connect_config()
     try:
-        return await asyncio.wait_for(Client.connect(**config), CONNECT_TIMEOUT)
+        return await asyncio.wait_for(Client.connect(**config, **options), CONNECT_TIMEOUT)
     except (RuntimeError, ValueError, TimeoutError) as error:
         said = re.search(r'message: "([^"]+)"', str(error))
         raise TemporalUnreachable(
@@ -49,20 +52,35 @@ async def connect() -> Client:
 
 
 @asynccontextmanager
-async def local() -> AsyncIterator[Client]:
-    """Yields a Client of a server on this machine, with a Worker of its own beside it.
+async def local() -> AsyncIterator[None]:
+    """Runs a server on this machine, unless one answers already, and a Worker of its own.
 
-    A server that answers is used; otherwise one is started, and stopped at the end. Raises
-    TemporalUnreachable, also when the Worker stops before its time.
+    Both stop at the end. Raises TemporalUnreachable, also when the Worker stops before that.
     """
-    async with _local_server() as client, _local_worker():
-        yield client
+    async with _local_server(), _local_worker():
+        yield
+
+
+def exit_process(result: int | str) -> NoReturn:
+    """sys.exit() without the interpreter's teardown.
+
+    The SDK's threads can crash that: https://github.com/temporalio/sdk-python/issues/300
+    """
+    if isinstance(result, str):
+        print(result, file=sys.stderr)
+        result = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(result)
 
 
 async def start_server(
-    port: int | None = None, database: Path | None = None, extra_args: Sequence[str] = ()
+    port: int | None = None,
+    database: Path | None = None,
+    log: Path | None = None,
+    extra_args: Sequence[str] = (),
 ) -> "WorkflowEnvironment":
-    """Starts Temporal's dev server, with its Web UI if it has a port of its own.
+    """Starts Temporal's dev server, on any free port or on `port` and with the Web UI.
 
     The Temporal CLI is the one on PATH, else the one in the cache folder, else a download by the
     SDK, else a build with Go. Raises TemporalUnreachable where none of them can be had.
@@ -73,16 +91,17 @@ async def start_server(
     cache = user_cache_path("durable-research-reports", ensure_exists=True)
 
     async def start(cli: str | None) -> WorkflowEnvironment:
-        return await WorkflowEnvironment.start_local(
-            namespace=_connect_config().get("namespace", "default"),
-            port=port,
-            ui=port is not None,
-            ui_port=port and port + UI_PORT_OFFSET,
-            dev_server_existing_path=cli,
-            download_dest_dir=str(cache),
-            dev_server_database_filename=str(database) if database else None,
-            dev_server_extra_args=extra_args,
-        )
+        with _output_to(log):
+            return await WorkflowEnvironment.start_local(
+                namespace=_connect_config().get("namespace", "default"),
+                port=port,
+                ui=port is not None,
+                ui_port=port and port + UI_PORT_OFFSET,
+                dev_server_existing_path=cli,
+                download_dest_dir=str(cache),
+                dev_server_database_filename=str(database) if database else None,
+                dev_server_extra_args=extra_args,
+            )
 
     if cli := shutil.which("temporal") or shutil.which("temporal", path=cache):
         return await start(cli)
@@ -103,6 +122,25 @@ async def start_server(
     )
 
 
+@contextmanager
+def _output_to(log: Path | None) -> Iterator[None]:
+    """Lends the file to a process started meanwhile: its output would disturb the dialogue."""
+    if not log:
+        yield
+        return
+    sys.stdout.flush()
+    kept = [(stream, os.dup(stream)) for stream in (1, 2)]
+    with log.open("ab") as file:
+        for stream, _ in kept:
+            os.dup2(file.fileno(), stream)
+    try:
+        yield
+    finally:
+        for stream, copy in kept:
+            os.dup2(copy, stream)
+            os.close(copy)
+
+
 def _connect_config() -> ClientConnectConfig:
     try:
         config = ClientConfig.load_client_connect_config()
@@ -114,13 +152,13 @@ def _connect_config() -> ClientConnectConfig:
 
 
 @asynccontextmanager
-async def _local_server() -> AsyncIterator[Client]:
+async def _local_server() -> AsyncIterator[None]:
     try:
-        client = await connect()
+        await connect()
     except TemporalUnreachable:
         pass
     else:
-        yield client
+        yield
         return
     address = _connect_config()["target_host"]
     host, _, port = address.rpartition(":")
@@ -137,16 +175,15 @@ async def _local_server() -> AsyncIterator[Client]:
                     f"Port {taken} is taken by another program. Stop that program, or choose "
                     "another port with TEMPORAL_ADDRESS=localhost:PORT."
                 )
-    DATA_DIR.mkdir(exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
-    async with await start_server(int(port), DATA_DIR / "temporal.db") as environment:
-        yield environment.client
+    async with await start_server(int(port), _kept("temporal.db"), _kept("server.log")):
+        print(f"Temporal's dev server runs. Web UI: http://localhost:{int(port) + UI_PORT_OFFSET}")
+        yield
 
 
 @asynccontextmanager
 async def _local_worker() -> AsyncIterator[None]:
     """Runs worker.py beside the caller. It stops with the caller, even with one that is killed."""
-    DATA_DIR.mkdir(exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
-    log = DATA_DIR / "worker.log"
+    log = _kept("worker.log")
     with log.open("ab") as output:
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -180,6 +217,11 @@ async def _local_worker() -> AsyncIterator[None]:
         await asyncio.wait({exited}, timeout=WORKER_STOP_TIMEOUT)
         if not exited.done():
             worker.kill()
+
+
+def _kept(name: str) -> Path:
+    DATA_DIR.mkdir(exist_ok=True)
+    return DATA_DIR / name
 
 
 def _demo_settings() -> dict[str, str]:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from activities import (
     llm_call,
     load_litellm,
 )
-from dev_server import TemporalUnreachable, connect
+from dev_server import TemporalUnreachable, connect, exit_process
 from models import TASK_QUEUE
 from workflow import GenerateReportWorkflow
 
@@ -49,8 +48,11 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         asyncio.run(run(arguments.stop_with_stdin))
-    except (TemporalUnreachable, ApplicationError) as error:
-        sys.exit(str(error))
+    except TemporalUnreachable as error:
+        exit_process(str(error))
+    except ApplicationError as error:
+        exit_process(error.message)
+    exit_process(0)
 
 
 async def run(stop_with_stdin: bool) -> None:
