@@ -189,7 +189,8 @@ def _messages(input: LLMCallInput) -> list[dict[str, str]]:
             {"role": "user", "content": input.draft_prompt},
             {"role": "assistant", "content": input.draft},
         ]
-    return messages
+    # Half a surrogate pair is legal in JSON and can come from a terminal, but no client sends it.
+    return [{**m, "content": m["content"].encode(errors="replace").decode()} for m in messages]
 
 
 @asynccontextmanager
@@ -213,7 +214,8 @@ def _for_temporal(error: Exception) -> ApplicationError:
     """Sorts an error by its HTTP status: LiteLLM's classes do not tell 403 and 413 apart."""
     status = getattr(error, "status_code", None) or 0
     transient = status in TRANSIENT_STATUSES or status >= 500
-    detail = re.sub(r"^litellm\.\w+: (\w+: )?(\w+ - )?", "", str(error))
+    detail = str(error).partition("Traceback")[0]
+    detail = re.sub(r"^litellm\.\w+: (\w+: )?(\w+ - )?", "", detail)
     detail = _without_keys(" ".join(detail.split()))[:400].rstrip(". ")
     cure = f"; {CURES[status]}" if status in CURES else ""
     return ApplicationError(

@@ -86,10 +86,10 @@ class GenerateReportWorkflow:
         while True:
             self._phase = Phase.WAITING
             workflow.set_current_details(self._how_to_answer())
+            # No timeout: the report waits for its person for days or years, at no cost.
+            await workflow.wait_condition(self._has_work)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(GenerateReportInput(input.prompt, carried=self._report))
-            # No timeout: the report waits for its person for days or years, at no cost.
-            await workflow.wait_condition(lambda: bool(self._report.decisions))
 
             if self._report.decisions[0].decision == UserDecision.EDIT:
                 await self._revise(self._take_edits())
@@ -169,6 +169,10 @@ class GenerateReportWorkflow:
                 return pdf_filename
         return ""
 
+    def _has_work(self) -> bool:
+        # Signals that are ignored make the history longer, too.
+        return bool(self._report.decisions) or workflow.info().is_continue_as_new_suggested()
+
     def _next_number(self) -> int:
         """The number of the draft that a decision without a number is about."""
         being_made = self._phase == Phase.RESEARCHING
@@ -206,7 +210,8 @@ class GenerateReportWorkflow:
         keep = f'`{{"decision": "KEEP", "draft": {report.number}}}`'
         answers = f"{keep} or {edit}" if report.number else edit
         waiting = f"Draft {report.number} waits" if report.number else "The report waits"
-        return f"{report.error}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
+        details = f"{report.error}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
+        return details.encode(errors="replace").decode()  # the error may quote half a character
 
 
 def _reason(error: ActivityError) -> str:

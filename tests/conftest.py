@@ -5,21 +5,31 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
+import activities
 import dev_server
 from models import (
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
     GenerateReportInput,
+    LLMCallInput,
+    PDFGenerationInput,
     Phase,
     ReportStatus,
     UserDecision,
@@ -108,6 +118,70 @@ def start_worker(client: Client, tmp_path: Path) -> Iterator[Callable[[], Worker
     for worker in workers:
         worker.kill()
         worker.wait()
+
+
+@asynccontextmanager
+async def worker_here(client: Client, *functions: Callable[..., Any]) -> AsyncIterator[str]:
+    """Yields a Task Queue with a Worker in this process, which has imported LiteLLM before."""
+    with ThreadPoolExecutor(4) as threads:
+        worker = Worker(
+            client,
+            task_queue=str(uuid4()),
+            workflows=[GenerateReportWorkflow],
+            activities=functions,
+            activity_executor=threads,
+            max_concurrent_activities=4,
+            max_heartbeat_throttle_interval=timedelta(seconds=1),
+        )
+        async with worker:
+            yield worker.task_queue
+
+
+@pytest.fixture
+async def task_queue(client: Client, llm: LoopbackLLM) -> AsyncIterator[str]:
+    """A Task Queue with the real Activities."""
+    async with worker_here(client, activities.llm_call, activities.create_pdf) as queue:
+        yield queue
+
+
+class StandIns:
+    """Activities that answer at once, with no more than the tutorial's payloads.
+
+    `outcomes` are drafts and failures for the next calls; after them, drafts are numbered.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[LLMCallInput] = []
+        self.pdfs: list[PDFGenerationInput] = []
+        self.outcomes: deque[str | Exception] = deque()
+        self.go_on = asyncio.Event()  # clear it, and calls last until it is set again
+        self.go_on.set()
+        self.task_queue = ""
+
+    @activity.defn
+    async def llm_call(self, input: LLMCallInput) -> dict[str, Any]:
+        self.calls.append(input)
+        while not self.go_on.is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
+        outcome = self.outcomes.popleft() if self.outcomes else f"Text {len(self.calls)}"
+        if isinstance(outcome, Exception):
+            raise outcome
+        return {"choices": [{"message": {"content": outcome}}]}
+
+    @activity.defn
+    async def create_pdf(self, input: PDFGenerationInput) -> str:
+        self.pdfs.append(input)
+        return input.filename
+
+
+@pytest.fixture
+async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
+    """For tests of the Workflow alone: a Task Queue with its Worker and these Activities."""
+    functions = StandIns()
+    async with worker_here(client, functions.llm_call, functions.create_pdf) as queue:
+        functions.task_queue = queue
+        yield functions
 
 
 async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE) -> Report:

@@ -6,7 +6,7 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from pytest_httpserver import HTTPServer
@@ -23,6 +23,7 @@ class Reply:
     finish_reason: str = "stop"
     headers: dict[str, str] = field(default_factory=dict)
     body: str | None = None  # instead of JSON in the OpenAI shape
+    cut: bool = False  # closes the connection without an answer
 
 
 @dataclass
@@ -33,15 +34,27 @@ class Call:
     abandoned: bool = False  # the caller closed the connection before the answer
 
 
+class _QuickServer(HTTPServer):
+    def thread_target(self) -> None:
+        assert self.server
+        self.server.serve_forever(poll_interval=0.02)  # how long each test waits for its end
+
+
 class LoopbackLLM:
-    """Answers as `replies` say, in their order, and as `default` says after that."""
+    """Answers as `replies` say, in their order, and as `default` says after that.
+
+    While `go_on` is cleared, no call is answered.
+    """
 
     def __init__(self) -> None:
         self.default = Reply()
         self.replies: deque[Reply] = deque()
         self.calls: list[Call] = []
+        self.go_on = Event()
+        self.go_on.set()
+        self.most_in_flight = 0
         self._lock = Lock()
-        self._server = HTTPServer(host="127.0.0.1", threaded=True)
+        self._server = _QuickServer(host="127.0.0.1", threaded=True)
         path = "/v1/chat/completions"
         self._server.expect_request(path, method="POST").respond_with_handler(self._respond)
 
@@ -50,6 +63,7 @@ class LoopbackLLM:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.go_on.set()
         self._server.stop()
 
     @property
@@ -65,24 +79,25 @@ class LoopbackLLM:
             reply = self.replies.popleft() if self.replies else self.default
             call = Call(request.json["messages"], request.headers.get("Authorization", ""))
             self.calls.append(call)
-        if _caller_leaves(request, reply.delay):
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        if self._caller_leaves(request, time.monotonic() + reply.delay):
             call.abandoned = True
             return Response(status=499)
         call.answered = True
+        if reply.cut:
+            request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         body = reply.body if reply.body is not None else json.dumps(_payload(reply, call))
         content_type = "application/json" if reply.body is None else "text/html"
         return Response(body, reply.status, reply.headers, content_type=content_type)
 
-
-def _caller_leaves(request: Request, seconds: float) -> bool:
-    """Waits, and returns early and true when the caller closes the connection meanwhile."""
-    connection: socket.socket = request.environ["werkzeug.socket"]
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        readable, _, _ = select.select([connection], [], [], min(left, 0.2))
-        if readable and not connection.recv(1, socket.MSG_PEEK):
-            return True
-    return False
+    def _caller_leaves(self, request: Request, until: float) -> bool:
+        """Waits, and returns early and true when the caller closes the connection meanwhile."""
+        connection: socket.socket = request.environ["werkzeug.socket"]
+        while time.monotonic() < until or not self.go_on.is_set():
+            readable, _, _ = select.select([connection], [], [], 0.1)
+            if readable and not connection.recv(1, socket.MSG_PEEK):
+                return True
+        return False
 
 
 def _payload(reply: Reply, call: Call) -> dict[str, Any]:
