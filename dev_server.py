@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -69,8 +69,9 @@ def exit_process(result: int | str) -> NoReturn:
     if isinstance(result, str):
         print(result, file=sys.stderr)
         result = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # whoever read it may have gone
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(result)
 
 

@@ -70,10 +70,18 @@ class Report:
 
 @dataclass
 class GenerateReportInput:
-    """`carried` is set by the Workflow alone, when it continues as new."""
+    prompt: str
+
+
+@dataclass
+class ContinuedReport:
+    """The Workflow's input when it continues as new.
+
+    A type of its own, so that the input of a new report stays what the tutorial says.
+    """
 
     prompt: str
-    carried: Report | None = None
+    carried: Report
 
 
 class Phase(StrEnum):

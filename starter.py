@@ -48,6 +48,11 @@ from models import (
 )
 from workflow import GenerateReportWorkflow
 
+try:
+    import termios
+except ImportError:  # Windows
+    termios = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
@@ -96,6 +101,8 @@ def main() -> None:
         exit_code = 128 + signal.SIGINT
     except asyncio.CancelledError:
         exit_code = 128 + signal.SIGTERM
+    except OSError:  # the terminal was closed, or the reader of the pipe
+        exit_code = 1
     exit_process(exit_code)
 
 
@@ -103,6 +110,7 @@ async def run(arguments: argparse.Namespace) -> int:
     """Returns the exit code. Raises TemporalUnreachable, and RPCError where Temporal refuses."""
     _cancel_on_signals()
     screen = Screen()
+    restore_terminal = screen.stop_echo()
     try:
         async with local() if arguments.local else nullcontext():
             client = await _connect()
@@ -123,6 +131,8 @@ async def run(arguments: argparse.Namespace) -> int:
                 raise
     except Leave as leave:
         return leave.exit_code
+    finally:
+        restore_terminal()
 
 
 async def start_report(client: Client, screen: "Screen", prompt: str | None) -> ReportHandle:
@@ -304,9 +314,12 @@ class Dialogue:
             result = await _until_reachable(self._client, self._screen, self._report.result)
         except WorkflowFailureError as failure:
             kind = (description.status or WorkflowExecutionStatus.FAILED).name
-            ended = {"CANCELED": "was cancelled", "TIMED_OUT": "ran out of time"}
-            reason = f": {failure.cause}" if str(failure.cause) else ""
-            self._screen.complain(f"The report {ended.get(kind, kind.lower())}{reason}")
+            ended = {
+                "CANCELED": "was cancelled",
+                "TERMINATED": f"was terminated: {failure.cause}",
+                "TIMED_OUT": "ran out of time",
+            }
+            self._screen.complain(f"The report {ended.get(kind, f'failed: {failure.cause}')}")
             return 1
         self._screen.say(f"Result: {result}")
         path = (reports_dir() / result.rpartition(": ")[2]).resolve()
@@ -465,6 +478,16 @@ class Screen:
                 stream.reconfigure(errors="replace")  # a draft may not fit the terminal's encoding
         # The answers to these requests would appear on a terminal that is slow to give them.
         os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
+
+    def stop_echo(self) -> Callable[[], None]:
+        """Leaves it to the next prompt to show what is typed before; returns the way back."""
+        if not self._terminal or not termios:
+            return lambda: None
+        before = termios.tcgetattr(0)
+        quiet = termios.tcgetattr(0)
+        quiet[3] &= ~termios.ECHO
+        termios.tcsetattr(0, termios.TCSANOW, quiet)
+        return partial(termios.tcsetattr, 0, termios.TCSADRAIN, before)
 
     def say(self, text: str) -> None:
         print(printable(text), flush=True)

@@ -52,6 +52,8 @@ def main() -> None:
         exit_process(str(error))
     except ApplicationError as error:
         exit_process(error.message)
+    except RuntimeError as error:  # of the SDK: the namespace does not exist, or may not be polled
+        exit_process(str(error).partition(": Status {")[0])
     exit_process(0)
 
 

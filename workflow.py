@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
         llm_call,
     )
     from models import (
+        ContinuedReport,
         GenerateReportInput,
         LLMCallInput,
         PDFGenerationInput,
@@ -45,9 +46,11 @@ class GenerateReportWorkflow:
 
     # With workflow.init, a Signal that arrives before run() starts finds the carried state.
     @workflow.init
-    def __init__(self, input: GenerateReportInput) -> None:
-        self._report = input.carried or Report(input.prompt)
-        self._phase = Phase.WAITING if input.carried else Phase.RESEARCHING
+    def __init__(self, input: ContinuedReport | GenerateReportInput) -> None:
+        if isinstance(input, ContinuedReport):
+            self._report, self._phase = input.carried, Phase.WAITING
+        else:
+            self._report, self._phase = Report(input.prompt), Phase.RESEARCHING
 
     @workflow.query(description="The current draft; empty before the first.")
     def get_research_result(self) -> str:
@@ -79,8 +82,8 @@ class GenerateReportWorkflow:
             self._report.decisions.append(decision)
 
     @workflow.run
-    async def run(self, input: GenerateReportInput) -> str:
-        if not input.carried:
+    async def run(self, input: ContinuedReport | GenerateReportInput) -> str:
+        if self._phase == Phase.RESEARCHING:
             await self._research(LLMCallInput(input.prompt))
 
         while True:
@@ -89,7 +92,7 @@ class GenerateReportWorkflow:
             # No timeout: the report waits for its person for days or years, at no cost.
             await workflow.wait_condition(self._has_work)
             if workflow.info().is_continue_as_new_suggested():
-                workflow.continue_as_new(GenerateReportInput(input.prompt, carried=self._report))
+                workflow.continue_as_new(ContinuedReport(input.prompt, self._report))
 
             if self._report.decisions[0].decision == UserDecision.EDIT:
                 await self._revise(self._take_edits())
