@@ -1,0 +1,105 @@
+"""The README says what the code does: its commands, files, settings, numbers and messages."""
+
+import ast
+import re
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from conftest import PROJECT
+
+import activities
+import dev_server
+import worker
+
+README = (PROJECT / "README.md").read_text()
+MODULES = sorted(PROJECT.glob("*.py"))
+COMMANDS = re.findall(r"uv run ([\w./]+\.py)((?: --?[\w-]+)*)", README)
+
+
+def table(title: str) -> list[list[str]]:
+    """The cells of the first table under a heading, without its header."""
+    found = re.search(rf"^#+ {title}\n.*?^(\|.*?)\n\n", README, re.M | re.S)
+    assert found
+    rows = found[1].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def quoted(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+def fixed_parts() -> list[str]:
+    """What the code can say, cut at the values that it fills in, longest first."""
+    texts = {
+        node.value.strip()
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    lines = {line.strip() for text in texts for line in text.splitlines()}
+    return sorted((text for text in texts | lines if len(text) >= 5), key=len, reverse=True)
+
+
+@pytest.mark.parametrize(("script", "options"), sorted(set(COMMANDS)))
+def test_a_command_exists_and_takes_its_options(script: str, options: str) -> None:
+    assert (PROJECT / script).is_file()
+    for option in options.split():
+        help_text = subprocess.run(
+            [sys.executable, PROJECT / script, "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        assert option in help_text
+
+
+def test_the_file_table_lists_every_module() -> None:
+    listed = [quoted(file)[0] for file, _ in table("How it works")]
+    assert sorted(listed) == [module.name for module in MODULES]
+
+
+def test_the_settings_are_those_of_the_code_and_of_env_example() -> None:
+    listed = {quoted(name)[0]: default for name, _, default in table("Settings")}
+    ours = {name for name in listed if not name.startswith("TEMPORAL_")}
+    read = set(re.findall(r'environ\.get\("(\w+_\w+)"\)', "".join(m.read_text() for m in MODULES)))
+    assert ours == read
+    example = re.findall(r"^(?:# )?([A-Z_]+)=", (PROJECT / ".env.example").read_text(), re.M)
+    assert ours <= set(example) <= set(listed)
+    assert activities.DEFAULT_MODEL in listed["LLM_MODEL"]
+    assert dev_server.DEFAULT_ADDRESS in listed["TEMPORAL_ADDRESS"]
+
+
+@pytest.mark.parametrize("symptom", [row[0] for row in table("Troubleshooting")])
+def test_a_quoted_message_is_the_codes(symptom: str) -> None:
+    [message] = quoted(symptom)
+    left = message
+    for part in fixed_parts():
+        left = left.replace(part, "")
+    # What is left are values, such as an address.
+    assert len(left) < len(message) / 2, left
+
+
+def test_the_dialogue_is_the_codes() -> None:
+    transcript = "".join(re.findall(r"```text\n(.*?)```", README, re.S))
+    parts = fixed_parts()
+    for line in transcript.splitlines():
+        assert line == "=" * 50 or any(part in line for part in parts), line
+
+
+def test_the_numbers_are_the_codes() -> None:
+    assert timedelta(minutes=10) == activities.LLM_START_TO_CLOSE_TIMEOUT
+    assert timedelta(seconds=3) == activities.HEARTBEAT_INTERVAL
+    assert timedelta(seconds=10) == activities.HEARTBEAT_TIMEOUT
+    assert "10 minutes, with heartbeats every 3 s" in README
+    assert f"terminationGracePeriodSeconds: {10 * 60}" in README
+    assert "ten seconds of waiting and one retry" in README
+    assert f"{worker.ACTIVITY_SLOTS} Activity slots" in README
+    assert worker.PDF_THREADS == 4
+    assert "four threads" in README
+
+
+def test_every_picture_and_link_is_there() -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", README):
+        assert (PROJECT / target).is_file()
+    for anchor in re.findall(r"\]\(#([\w-]+)\)", README):
+        headings = re.findall(r"^#+ (.+)$", README, re.M)
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
