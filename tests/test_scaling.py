@@ -1,0 +1,42 @@
+"""Several Workers on one Task Queue, one of them killed under load."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import WorkerProcess, eventually, keep, start_report
+from loopback_llm import LoopbackLLM, Reply
+from temporalio.client import Client
+
+REPORTS = 300
+
+
+def whole_pdfs(folder: Path) -> set[str]:
+    files = folder.glob("*.pdf")
+    return {path.name for path in files if path.read_bytes().endswith(b"%%EOF\n")}
+
+
+@pytest.mark.timeout(300)
+async def test_three_workers_one_of_them_killed_lose_none_of_300_reports(
+    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess], tmp_path: Path
+) -> None:
+    llm.default = Reply(delay=1)
+    workers = [start_worker() for _ in range(3)]
+
+    reports = [await start_report(client, f"topic {number}") for number in range(REPORTS)]
+    await eventually(lambda: len(llm.calls) > REPORTS / 2)
+    workers[0].kill()
+    await eventually(lambda: all(call.answered or call.abandoned for call in llm.calls))
+    interrupted = sum(call.abandoned for call in llm.calls)
+    # draft=0: whichever draft comes next, so nobody need wait for the drafts to come.
+    await asyncio.gather(*(keep(report) for report in reports))
+
+    results = await asyncio.gather(*(report.result() for report in reports))
+    names = {result.rpartition(": ")[2] for result in results}
+    assert len(names) == REPORTS
+    assert whole_pdfs(tmp_path) == names
+    # Paid twice: the calls that the kill interrupted, and an answer that it kept from Temporal.
+    topics = {call.messages[-1]["content"] for call in llm.calls}
+    assert len(topics) == REPORTS
+    assert interrupted <= len(llm.calls) - REPORTS < REPORTS / 3
