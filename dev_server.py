@@ -66,13 +66,12 @@ def exit_process(result: int | str) -> NoReturn:
 
     The SDK's threads can crash that: https://github.com/temporalio/sdk-python/issues/300
     """
-    if isinstance(result, str):
-        print(result, file=sys.stderr)
-        result = 1
-    with suppress(OSError):  # whoever read it may have gone
+    with suppress(OSError):  # whoever reads it may have gone
+        if isinstance(result, str):
+            print(result, file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(result)
+    os._exit(1 if isinstance(result, str) else result)
 
 
 async def start_server(

@@ -101,8 +101,8 @@ def main() -> None:
         exit_code = 128 + signal.SIGINT
     except asyncio.CancelledError:
         exit_code = 128 + signal.SIGTERM
-    except OSError:  # the terminal was closed, or the reader of the pipe
-        exit_code = 1
+    except OSError as error:  # such as a terminal that was closed, or a folder that is read-only
+        exit_process(str(error))
     exit_process(exit_code)
 
 
@@ -248,6 +248,7 @@ class Dialogue:
                 self._screen.say(f"Temporal refused the decision: {error.message}")
                 return False
             self._our_turn.clear()
+            self._status = None  # an error that comes again is told again
         return True
 
     async def _watch(self) -> WorkflowExecutionDescription:
@@ -487,7 +488,12 @@ class Screen:
         quiet = termios.tcgetattr(0)
         quiet[3] &= ~termios.ECHO
         termios.tcsetattr(0, termios.TCSANOW, quiet)
-        return partial(termios.tcsetattr, 0, termios.TCSADRAIN, before)
+
+        def restore() -> None:
+            with suppress(termios.error):  # the terminal was closed
+                termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+        return restore
 
     def say(self, text: str) -> None:
         print(printable(text), flush=True)
