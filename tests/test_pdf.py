@@ -1,0 +1,352 @@
+"""What a person sees, finds and clicks in a report, whatever the draft."""
+
+import io
+import re
+import sys
+import time
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pypdf import PdfReader
+
+import pdf
+
+MEGABYTE = 1_000_000
+BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are shared
+CID_FONTS = {"STSong-Light", "MSung-Light", "HeiseiKakuGo-W5", "HYGothic-Medium"}
+
+
+def read(markdown: str, **names: str) -> PdfReader:
+    return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
+
+
+def text_of(markdown: str) -> str:
+    """The words of the report's body, without title, topic and footers."""
+    pages = (page.extract_text() for page in read(markdown).pages)
+    text = "\n".join(re.sub(r"Page \d+$", "", page) for page in pages)
+    return text.removeprefix("Research Report").strip()
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+def links(reader: PdfReader) -> list[str]:
+    annotations = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
+    return [note["/A"]["/URI"] for note in annotations]
+
+
+def fonts(reader: PdfReader) -> dict[str, bool]:
+    """Each font's name, and whether it is embedded."""
+    found = {}
+    for page in reader.pages:
+        resources: Any = page["/Resources"]
+        for font in resources["/Font"].values():
+            font = font.get_object()
+            font = font["/DescendantFonts"][0] if "/DescendantFonts" in font else font
+            descriptor = font["/FontDescriptor"].get_object()
+            name = font["/BaseFont"].removeprefix("/").split("+")[-1]
+            found[name] = "/FontFile2" in descriptor
+    return found
+
+
+def outline(reader: PdfReader) -> list[Any]:
+    def titles(entries: list[Any]) -> list[Any]:
+        return [titles(e) if isinstance(e, list) else e.title for e in entries]
+
+    return titles(reader.outline)
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("A **bold**, *leaning* `code` ~~gone~~ word.", "A bold, leaning code gone word."),
+        ("office affluent fjord efficient", "office affluent fjord efficient"),
+        ("`a -> b != c`", "a -> b != c"),
+        ("one<br>two<BR />three", "one\ntwo\nthree"),
+        ("one\ntwo", "one two"),
+        ("H<sub>2</sub>O &lt;b&gt; &amp;amp; <para>", "H<sub>2</sub>O <b> &amp; <para>"),
+        ("<div>\n<p>raw\n</div>", "<div>\n<p>raw\n</div>"),
+        ("- one\n- two\n  1. three\n  2. four", "• one\n• two\n1. three\n2. four"),
+        ("1. one\n\n   more\n2.\n3. three", "1. one\nmore\n2.\n3. three"),
+        ("> quoted\n> > deeper", "quoted\ndeeper"),
+        ("```py\nif x:\n    y()\n```", "if x:\n    y()"),
+        ("above\n\n---\n\nbelow", "above\nbelow"),
+        ("![A chart](https://x.org/c.png)", "A chart (https://x.org/c.png)"),
+        ("Done 🎉 👩\u200d🚀 ⚠️", "Done [PARTY POPPER] [WOMAN][ROCKET] [WARNING SIGN]"),
+        ("\ue000 \u0378 \U00020000", "[U+E000] [U+0378] [CJK UNIFIED IDEOGRAPH-20000]"),
+        ("a\x00b\x07c\ufeffd\u200be\ud800", "abcde[U+D800]"),
+    ],
+)
+def test_a_construct_becomes_its_text(markdown: str, expected: str) -> None:
+    assert text_of(markdown).split() == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Oceans cover the Earth"),
+        ("ru", "Океаны покрывают Землю"),
+        ("el", "Θάλασσα καλύπτει Γη"),
+        ("ar", "المحيطات تغطي سطح الأرض والسلام"),
+        ("he", "האוקיינוסים מכסים את שָׁלוֹם"),
+        ("th", "มหาสมุทรปกคลุมพื้นผิวโลก น้ำทะเล"),
+        ("hi", "महासागर पृथ्वी क्षेत्र विद्यार्थी"),
+        ("ka", "ოკეანეები ფარავს დედამიწას"),
+        ("zh", "海洋覆盖了地球表面的大部分"),
+        ("zh-Hant", "海洋覆蓋了地球表面的大部分"),
+        ("ja", "海洋は地球の表面を覆っています"),
+        ("ko", "바다는 지구 표면을 덮고 있다"),
+    ],
+)
+def test_a_script_is_shown_and_can_be_searched(language: str, text: str) -> None:
+    reader = read(text, topic=text)
+    assert str(reader.root_object["/Lang"]) == language
+    shown = unicodedata.normalize("NFC", reader.pages[0].extract_text())
+    for word in unicodedata.normalize("NFC", text).split():
+        assert squeezed(shown).count(word) == 2, f"{word} in topic and text of {shown}"
+    embedded = fonts(reader)
+    assert {name for name in embedded if not embedded[name]} <= CID_FONTS
+    assert language[:2] in ("zh", "ja", "ko") or CID_FONTS.isdisjoint(embedded)
+
+
+def test_each_look_has_its_font_and_all_are_embedded() -> None:
+    looks = "plain **bold** *leaning* ***both*** `code` **`bold code`**"
+    assert fonts(read(looks)) == dict.fromkeys(
+        [
+            *("FiraGO-Regular", "FiraGO-Bold", "FiraGO-Italic", "FiraGO-BoldItalic"),
+            *("CascadiaMono-Regular", "CascadiaMono-Bold"),
+        ],
+        True,
+    )
+
+
+def test_only_web_and_mail_links_are_live() -> None:
+    draft = (
+        "[web](https://a.org/b?c=(d)&e) [mail](mailto:a@b.org) <http://auto.org> [rel](other.md)"
+        " [ftp](ftp://a.org) [js](javascript:alert(1)) [file](file:///etc/passwd)"
+    )
+    reader = read(draft)
+    assert links(reader) == ["https://a.org/b?c=(d)&e", "mailto:a@b.org", "http://auto.org"]
+    for word in ("web", "mail", "rel", "ftp", "js", "file"):
+        assert word in reader.pages[0].extract_text()
+
+
+def test_headings_become_an_outline_however_their_levels_jump() -> None:
+    draft = "### deep\n# one\n#### jump\n##### *more*\n## back\n# two 🎉"
+    expected = ["deep", "one", ["jump", ["more"], "back"], "two [PARTY POPPER]"]
+    assert outline(read(draft)) == expected
+
+
+def test_a_heading_stays_with_what_follows() -> None:
+    for lines in range(30, 50):
+        reader = read("x<br>" * lines + "\n\n## Heading\n\nfirst line of the text")
+        for page in reader.pages:
+            text = page.extract_text()
+            assert ("Heading" in text) == ("first line" in text)
+
+
+def test_title_topic_and_page_numbers_are_printed_and_described() -> None:
+    reader = read("word\n\n" * 100, topic="Tides\n of  the sea", workflow_id="research-42")
+    assert reader.metadata is not None
+    assert reader.metadata.title == "Research Report"
+    assert reader.metadata.subject == "Tides of the sea"
+    assert reader.metadata.keywords == "research-42"
+    assert reader.pages[0].mediabox[2:] == [612, 792]
+    first, *_, last = (page.extract_text() for page in reader.pages)
+    assert " ".join(first.split()).startswith("Research Report Tides of the sea word")
+    assert last.strip().endswith(f"Page {len(reader.pages)}")
+
+
+def test_an_absurd_topic_leaves_room_for_the_report() -> None:
+    text = read("The report", topic="why " * 10_000).pages[0].extract_text()
+    assert "…" in text and "The report" in text
+
+
+def test_a_table_fits_the_page_and_repeats_its_header() -> None:
+    long = "a sentence that has to wrap in its cell " * 3
+    rows = "".join(f"| {i} | {long} | {'endless' * 30} |\n" for i in range(40))
+    reader = read(f"| No | Text | Word |\n|---:|:---:|---|\n{rows}")
+    assert len(reader.pages) > 2
+    for page in reader.pages:
+        assert "No Text Word" in " ".join(page.extract_text().split())
+        assert all(72 <= x <= 540 for x in positions(page))
+
+
+def test_a_cell_taller_than_a_page_goes_on_over_pages() -> None:
+    words = " ".join(f"w{i}" for i in range(5000))
+    reader = read(f"|a|b|\n|-|-|\n|{words}|short|\n|last|row|")
+    text = " ".join(page.extract_text() for page in reader.pages)
+    assert set(words.split()) <= set(text.split())
+
+
+def test_text_stays_within_the_margins() -> None:
+    draft = "\n\n".join(
+        [
+            *("w" * 3000, "`" + "c" * 500 + "`", "```\n" + "x = 1; " * 100 + "\n```", "ก" * 500),
+            *("汉字" * 300, "ש" * 500, "1234567. number", "- " * 60 + "deep", "> " * 60 + "deep"),
+        ]
+    )
+    for page in read(draft).pages:
+        assert all(72 <= x <= 540 for x in positions(page))
+
+
+def positions(page: Any) -> list[float]:
+    """Where the stretches of text on a page start, in points from its left edge."""
+    found: list[float] = []
+
+    def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
+        if text.strip() and not text.strip().startswith("Page"):
+            found.append(cm[4] + tm[4])
+
+    page.extract_text(visitor_text=visit)
+    return found
+
+
+def test_right_to_left_text_is_set_from_the_right() -> None:
+    left, right = (min(positions(read(word).pages[0])[1:]) for word in ("Word", "שלום"))
+    assert left == pytest.approx(72, abs=1)
+    assert right > 500
+
+
+def test_equal_drafts_give_equal_bytes_whatever_came_before() -> None:
+    draft = "# שלום क्षेत्र\n\n你好 `->` 🎉\n\n|a|\n|-|\n|b|"
+    first = pdf.render(draft, topic="t", workflow_id="w")
+    pdf.render("другой текст महासागर السلام")
+    assert pdf.render(draft, topic="t", workflow_id="w") == first
+    assert pdf.render(draft, topic="t", workflow_id="x") != first
+
+
+def test_threads_render_at_once() -> None:
+    drafts = [f"# {i}\n\nשם क्षेत्र น้ำ 你好 **{i}** `x`" for i in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(pdf.render, drafts))
+    assert together == [pdf.render(draft) for draft in drafts]
+
+
+def test_nothing_is_read_or_fetched() -> None:
+    pdf.render("warm up 你好 `code` **b** *i* ***bi***")
+    touched: list[str] = []
+    watching = True
+
+    def watch(event: str, args: tuple[Any, ...]) -> None:
+        if watching and event in ("open", "socket.connect", "socket.getaddrinfo", "urllib.Request"):
+            touched.append(f"{event} {args}")
+
+    sys.addaudithook(watch)  # cannot be removed, hence `watching`
+    pdf.render(
+        "<img src=/etc/passwd> <img src='http://localhost/x.png'/> <para><b>\n\n"
+        "![x](file:///etc/passwd) ![y](http://localhost/y.png) ![z](/etc/passwd)\n\n"
+        '<img src="/etc/passwd">\n<a href="x"><link rel="stylesheet" href="http://localhost/">'
+    )
+    watching = False
+    assert touched == []
+
+
+def test_what_cannot_be_set_becomes_plain_text(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug in tables")
+
+    monkeypatch.setattr(pdf, "share", broken)
+    text = text_of("before\n\n|a|b|\n|-|-|\n|c|d|\n\n> after")
+    assert text.splitlines() == ["before", "|a|b|", "|-|-|", "|c|d|", "after"]
+    assert "Lines 3 to 5" in caplog.text and "a bug in tables" in caplog.text
+
+
+def test_a_draft_that_defeats_the_parser_becomes_plain_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken() -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(pdf, "parser", broken)
+    assert text_of("# a\n\n*b*").split() == ["#", "a", "*b*"]
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        pytest.param(">" * 10_000 + "end", id="quotes"),
+        pytest.param("- " * 10_000 + "end", id="lists"),
+        pytest.param("[" * 10_000 + "end" + "]" * 10_000, id="brackets"),
+        pytest.param("![" * 10_000 + "end" + "](x)" * 10_000, id="images"),
+        pytest.param("*" * 10_000 + "end" + "*" * 10_000, id="stars"),
+        pytest.param("".join("  " * i + "- a\n" for i in range(300)) + "\nend", id="deep list"),
+        pytest.param("|" + "a|" * 1000 + "\n|" + "-|" * 1000 + "\n|end|", id="1,000 columns"),
+        pytest.param("|a|\n|-|\n|" + "w" * 50_000 + "end|", id="endless cell"),
+        pytest.param("| |\n|-|\n| |\n\nend", id="empty table"),
+        pytest.param("<" * 5000 + "end", id="angles"),
+        pytest.param("&" * 5000 + "&#0;&#xd800;&nosuch;end", id="entities"),
+        pytest.param("# " + "x" * 20_000 + "\n\nend", id="endless heading"),
+        pytest.param("#\n\n-\n\n>\n\n1.\n\n```\n```\n\n~~~\nend", id="empty constructs"),
+        pytest.param("".join(map(chr, range(0x0800))) + "\n\nend", id="all characters"),
+        pytest.param("\u202e\u2066\u200fend\u2069", id="bidi controls"),
+        pytest.param("e" + "\u0301" * 5000 + " end", id="marks"),
+        pytest.param("שלום " + "(" * 5000 + " end", id="rtl brackets"),
+        pytest.param("999999999. a\n1. end", id="large number"),
+    ],
+)
+def test_a_hostile_draft_comes_out(draft: str) -> None:
+    start = time.monotonic()
+    assert "end" in squeezed(text_of(draft))
+    assert time.monotonic() - start < BUDGET
+
+
+@pytest.mark.parametrize("draft", ["", " ", "\n\n", "\x00", "\ud800", "\u200d", "[a]: /url"])
+def test_an_empty_draft_is_a_report_of_one_page(draft: str) -> None:
+    assert len(read(draft).pages) == 1
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        pytest.param("a" * MEGABYTE, id="one word"),
+        pytest.param("word " * (MEGABYTE // 5), id="one paragraph"),
+        pytest.param("- item ab\n" * (MEGABYTE // 10), id="100,000 items"),
+        pytest.param("|a|b|\n|-|-|\n" + "|c|d|\n" * 150_000, id="150,000 rows"),
+        pytest.param("[" * MEGABYTE, id="brackets"),
+    ],
+)
+def test_a_megabyte_is_set_in_time(draft: str) -> None:
+    start = time.monotonic()
+    pdf.render(draft)
+    assert time.monotonic() - start < BUDGET
+
+
+WORDS = st.text(st.characters(categories=["Ll", "Lu", "Lo", "Nd"], max_codepoint=0x24F), min_size=1)
+CONSTRUCTS = st.sampled_from(
+    [
+        *("{}", "# {}", "**{}** x", "*{}*", "- {}", "7. {}", "> {}", "`{}`", "> - {}", "    {}"),
+        *("|{}|b|\n|-|-|\n|c|d|", "```\n{}\n```", "[{}](http://x.org)", "~~{}~~", "- > 1. {}"),
+    ]
+)
+PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@PROPERTY
+@given(st.lists(st.tuples(CONSTRUCTS, st.lists(WORDS, min_size=1, max_size=5)), max_size=8))
+def test_every_word_of_markdown_is_kept(parts: list[tuple[str, list[str]]]) -> None:
+    shown = squeezed(text_of("\n\n".join(form.format(" ".join(words)) for form, words in parts)))
+    for _, words in parts:
+        for word in words:
+            assert unicodedata.normalize("NFC", word) in shown
+
+
+@PROPERTY
+@given(st.text(st.characters()), st.text(), st.text(st.characters()))
+def test_any_text_renders_in_bounded_time(draft: str, topic: str, workflow_id: str) -> None:
+    start = time.monotonic()
+    read(draft, topic=topic, workflow_id=workflow_id)
+    assert time.monotonic() - start < BUDGET
+
+
+@PROPERTY
+@given(st.text("#>-*_`~[]()!|<br/>&;:1. \t\n\\aé\u0301א汉🎉"))
+def test_any_markup_renders(draft: str) -> None:
+    assert len(read(draft).pages) >= 1
