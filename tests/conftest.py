@@ -39,6 +39,8 @@ from workflow import GenerateReportWorkflow
 
 PROJECT = Path(__file__).parent.parent
 KEY = "sk-loopback-secret"
+RESULT = "Successfully created research report PDF: research_pdf.pdf"
+SUGGEST_AT = 40  # events, at which `short_server` suggests continue-as-new
 PATIENCE = 60  # seconds that anything may take on a slow machine before the test fails
 
 Report = WorkflowHandle[GenerateReportWorkflow, str]
@@ -49,6 +51,15 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Work
     database = tmp_path_factory.mktemp("server") / "temporal.db"
     async with await dev_server.start_server(database=database) as environment:
         yield environment
+
+
+@pytest.fixture(scope="session")
+async def short_server() -> AsyncIterator[Client]:
+    """A server that wants short histories."""
+    setting = f"limit.historyCount.suggestContinueAsNew={SUGGEST_AT}"
+    options = ["--dynamic-config-value", setting]
+    async with await dev_server.start_server(extra_args=options) as environment:
+        yield environment.client
 
 
 @pytest.fixture(autouse=True)
@@ -148,12 +159,14 @@ class StandIns:
     """Activities that answer at once, with no more than the tutorial's payloads.
 
     `outcomes` are drafts and failures for the next calls; after them, drafts are numbered.
+    `pdf_failures` are for the next PDFs.
     """
 
     def __init__(self) -> None:
         self.calls: list[LLMCallInput] = []
         self.pdfs: list[PDFGenerationInput] = []
         self.outcomes: deque[str | Exception] = deque()
+        self.pdf_failures: deque[Exception] = deque()
         self.go_on = asyncio.Event()  # clear it, and calls last until it is set again
         self.go_on.set()
         self.task_queue = ""
@@ -172,6 +185,8 @@ class StandIns:
     @activity.defn
     async def create_pdf(self, input: PDFGenerationInput) -> str:
         self.pdfs.append(input)
+        if self.pdf_failures:
+            raise self.pdf_failures.popleft()
         return input.filename
 
 
@@ -201,6 +216,10 @@ async def keep(report: Report, draft: int = 0) -> None:
 async def edit(report: Report, instruction: str = "", draft: int = 0) -> None:
     decision = UserDecisionSignal(UserDecision.EDIT, instruction, draft)
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def draft_of(report: Report) -> str:
+    return await report.query(GenerateReportWorkflow.get_research_result)
 
 
 async def status_when(report: Report, wanted: Callable[[ReportStatus], bool]) -> ReportStatus:

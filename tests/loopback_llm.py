@@ -59,12 +59,20 @@ class LoopbackLLM:
         self._server.expect_request(path, method="POST").respond_with_handler(self._respond)
 
     def __enter__(self) -> "LoopbackLLM":
-        self._server.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.go_on.set()
-        self._server.stop()
+        self.stop()
+
+    def start(self) -> None:
+        """Listens, also again after `stop()` and then at the same address."""
+        self._server.start()
+
+    def stop(self) -> None:
+        if self._server.is_running():
+            self._server.stop()
 
     @property
     def base_url(self) -> str:

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from conftest import (
     PATIENCE,
+    RESULT,
+    SUGGEST_AT,
     Report,
     StandIns,
     WorkerProcess,
+    draft_of,
     edit,
     eventually,
     keep,
@@ -32,12 +35,10 @@ from temporalio.common import RawValue
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import ApplicationError, CancelledError
 
-import dev_server
 from activities import HEARTBEAT_TIMEOUT, LLM_START_TO_CLOSE_TIMEOUT
 from models import Phase
 from workflow import GenerateReportWorkflow
 
-RESULT = "Successfully created research report PDF: research_pdf.pdf"
 MORE = "\n\nAdditional instructions: "
 
 
@@ -60,10 +61,6 @@ async def hold_a_call(report: Report, stand_ins: StandIns, instruction: str) -> 
     number = len(stand_ins.calls) + 1
     await edit(report, instruction)
     await eventually(lambda: len(stand_ins.calls) == number)
-
-
-async def draft_of(report: Report) -> str:
-    return await report.query(GenerateReportWorkflow.get_research_result)
 
 
 async def events_of(report: Report, kind: "EventType.ValueType") -> list[HistoryEvent]:
@@ -364,13 +361,9 @@ async def test_the_wait_has_no_timer(client: Client, stand_ins: StandIns) -> Non
     report = await start_report(client, "bees", stand_ins.task_queue)
     await waiting(report, draft=1)
     assert not await events_of(report, EventType.EVENT_TYPE_TIMER_STARTED)
-    description = await report.describe()
-    assert description.status == WorkflowExecutionStatus.RUNNING
-    assert not description.raw_description.pending_activities
-    assert not description.raw_description.workflow_extended_info.execution_expiration_time.seconds
-    assert description.raw_description.execution_config.workflow_run_timeout.ToTimedelta() == (
-        timedelta(0)
-    )
+    description = (await report.describe()).raw_description
+    assert not description.pending_activities
+    assert not description.execution_config.workflow_run_timeout.ToTimedelta()
 
 
 async def test_queries_are_answered_before_the_first_draft_and_after_completion(
@@ -470,6 +463,22 @@ async def test_an_edit_that_is_too_long_for_temporal_is_refused_in_the_status(
     assert await report.result() == RESULT
 
 
+async def test_a_pdf_that_is_refused_for_good_leaves_the_report_waiting(
+    client: Client, stand_ins: StandIns
+) -> None:
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    stand_ins.pdf_failures.append(ApplicationError("no", type="BadName", non_retryable=True))
+    await keep(report, draft=1)
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
+    assert status.error == "The PDF was not created: BadName: no."
+    await edit(report, "shorter", draft=1)
+    await waiting(report, draft=2)
+    await keep(report, draft=2)
+    assert await report.result() == RESULT
+    assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 1", "Text 2"]
+
+
 async def test_the_calls_limits_are_those_of_the_time_budget(
     client: Client, stand_ins: StandIns
 ) -> None:
@@ -484,17 +493,6 @@ async def test_the_calls_limits_are_those_of_the_time_budget(
 
 
 # Long reports.
-
-SUGGEST_AT = 40  # events
-
-
-@pytest.fixture(scope="module")
-async def short_server() -> AsyncIterator[Client]:
-    """A server that suggests continue-as-new soon."""
-    setting = f"limit.historyCount.suggestContinueAsNew={SUGGEST_AT}"
-    options = ["--dynamic-config-value", setting]
-    async with await dev_server.start_server(extra_args=options) as environment:
-        yield environment.client
 
 
 @pytest.fixture
@@ -591,6 +589,8 @@ async def test_cancelling_a_report_stops_its_call(
     assert isinstance(failure.value.cause, CancelledError)
     await eventually(lambda: llm.calls[0].abandoned)
     assert len(llm.calls) == 1
+    # The report ended when its call had been stopped, not before.
+    assert await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
     assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
 
 

@@ -1,0 +1,133 @@
+"""Records the histories that test_replay.py replays. Not collected by default; run it with
+
+uv run pytest tests/record_histories.py             # all
+uv run pytest tests/record_histories.py -k keep     # some
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import (
+    SUGGEST_AT,
+    Report,
+    edit,
+    eventually,
+    keep,
+    start_report,
+    status_when,
+    waiting,
+    worker_here,
+)
+from loopback_llm import LoopbackLLM, Reply
+from temporalio.client import Client
+
+from activities import create_pdf, llm_call
+from models import Phase
+from workflow import GenerateReportWorkflow
+
+HISTORIES = Path(__file__).with_name("histories")
+
+
+async def record(report: Report, shape: str) -> None:
+    """Writes what the report has gone through, without a trace of this machine."""
+    history = json.loads((await report.fetch_history()).to_json())
+    text = json.dumps(scrubbed(history), indent=1, ensure_ascii=False)
+    (HISTORIES / f"{shape}.json").write_text(text + "\n")
+
+
+def scrubbed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: "recorder" if key == "identity" else scrubbed(item)
+            for key, item in value.items()
+            if key != "stackTrace"
+        }
+    if isinstance(value, list):
+        return [scrubbed(item) for item in value]
+    # The name of a sticky Task Queue begins with the Worker's identity.
+    return re.sub(r"\d+@[\w.-]+", "recorder", value) if isinstance(value, str) else value
+
+
+async def test_keep(client: Client, task_queue: str) -> None:
+    report = await start_report(client, "bees", task_queue)
+    await waiting(report, draft=1)
+    await keep(report, draft=1)
+    await report.result()
+    await record(report, "keep")
+
+
+async def test_edits(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
+    """Two that wait together, an empty one, and Signals that are ignored."""
+    llm.go_on.clear()
+    report = await start_report(client, "bees", task_queue)
+    await eventually(lambda: llm.in_flight == 1)
+    await edit(report, "shorter")
+    await edit(report, "in verse")
+    await report.signal("user_decision_signal")
+    llm.go_on.set()
+    await waiting(report, draft=2)
+    await edit(report, draft=2)
+    await waiting(report, draft=3)
+    await keep(report)
+    await report.result()
+    await record(report, "edits")
+
+
+async def test_refused_edit(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
+    report = await start_report(client, "bees", task_queue)
+    await waiting(report, draft=1)
+    llm.replies.append(Reply("too long", status=400))
+    await edit(report, "a whole book", draft=1)
+    await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
+    await keep(report, draft=1)
+    await report.result()
+    await record(report, "refused_edit")
+
+
+async def test_stale_keep(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
+    report = await start_report(client, "bees", task_queue)
+    await waiting(report, draft=1)
+    llm.go_on.clear()
+    await edit(report, "shorter", draft=1)
+    await eventually(lambda: llm.in_flight == 1)
+    await keep(report, draft=1)
+    llm.go_on.set()
+    await status_when(report, lambda s: "not kept" in s.error)
+    await keep(report, draft=2)
+    await report.result()
+    await record(report, "stale_keep")
+
+
+async def test_continue_as_new(short_server: Client, llm: LoopbackLLM) -> None:
+    """The run that hands over, with Signals undecided, and the one that takes over."""
+    async with worker_here(short_server, llm_call, create_pdf) as task_queue:
+        llm.go_on.clear()
+        report = await start_report(short_server, "bees", task_queue)
+        await eventually(lambda: llm.in_flight == 1)
+        for number in range(SUGGEST_AT):
+            await edit(report, f"instruction {number}")
+        await keep(report)
+        llm.go_on.set()
+        await report.result()
+    first = short_server.get_workflow_handle_for(
+        GenerateReportWorkflow.run, report.id, run_id=report.first_execution_run_id
+    )
+    await record(first, "continue_as_new")
+    second = short_server.get_workflow_handle_for(GenerateReportWorkflow.run, report.id)
+    await record(second, "continued")
+
+
+async def test_pdf_retry(
+    client: Client, task_queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORTS_DIR", "/dev/null/reports")
+    report = await start_report(client, "bees", task_queue)
+    await waiting(report, draft=1)
+    await keep(report, draft=1)
+    await status_when(report, lambda s: bool(s.error))
+    monkeypatch.setenv("REPORTS_DIR", str(tmp_path))
+    await report.result()
+    await record(report, "pdf_retry")

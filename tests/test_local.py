@@ -1,0 +1,282 @@
+"""`starter.py --local`: one command on a fresh machine, and nothing left behind."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import PATIENCE
+from pypdf import PdfReader
+from temporalio.client import Client
+from terminal import Starter
+
+import dev_server
+from dev_server import TemporalUnreachable
+
+DEMO = "OFFLINE DEMO: no model is configured"
+RESULT = "Result: Successfully created research report PDF: research_pdf.pdf"
+COME_BACK = re.compile(r"Come back to it with: uv run starter\.py --local --workflow-id (\S+)$")
+
+OpenLocal = Callable[..., Starter]
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The address that the test's server takes: a free port, and one for its Web UI."""
+    while True:
+        with socket.socket() as probe, socket.socket() as ui:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            try:
+                ui.bind(("127.0.0.1", port + dev_server.UI_PORT_OFFSET))
+            except (OSError, OverflowError):
+                continue
+        monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+        return port
+
+
+def left_behind(folder: Path) -> list[psutil.Process]:
+    """The servers and Workers that run in the folder."""
+    found = []
+    for process in psutil.process_iter(["cwd", "cmdline"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if process.info["cwd"] == str(folder) and re.search(r"worker\.py|start-dev", command):
+            found.append(process)
+    return found
+
+
+def workers(folder: Path) -> list[psutil.Process]:
+    return [
+        process for process in left_behind(folder) if "worker.py" in " ".join(process.cmdline())
+    ]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def open_local(tmp_path: Path) -> Iterator[OpenLocal]:
+    """Call it with further arguments of `starter.py --local`, which runs in `tmp_path`."""
+    starters: list[Starter] = []
+
+    def start(*arguments: str) -> Starter:
+        starters.append(Starter("--local", *arguments))
+        return starters[-1]
+
+    yield start
+    for starter in starters:
+        starter.close()
+    for process in left_behind(tmp_path):
+        process.kill()
+        process.wait()
+
+
+def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
+    port: int, open_local: OpenLocal, tmp_path: Path
+) -> None:
+    starter = open_local()
+    starter.sees(f"Temporal's dev server runs. Web UI: http://localhost:{port + 1000}")
+    starter.sees(DEMO)
+    starter.begin("why do cats purr?")
+    starter.sees("Offline demo.")
+    starter.sees("why do cats purr?")
+    with socket.create_connection(("127.0.0.1", port + 1000), timeout=5):
+        pass  # the Web UI answers
+    starter.edit("mention lions")
+    starter.sees("1. mention lions".replace("1. ", ""))
+    starter.asked_to_decide()
+    starter.presses("\x03")
+    workflow_id = starter.sees(COME_BACK)[1]
+    assert starter.ends() == 130
+    assert left_behind(tmp_path) == []
+    kept = {path.name for path in (tmp_path / ".temporal").iterdir()}
+    assert {"temporal.db", "server.log", "worker.log"} <= kept
+
+    again = open_local("--workflow-id", workflow_id)
+    again.sees("Draft 2")
+    again.sees("mention lions")
+    again.keep()
+    again.sees(RESULT)
+    assert again.ends() == 0
+    pages = PdfReader(tmp_path / "research_pdf.pdf").pages
+    text = " ".join(" ".join(page.extract_text() for page in pages).split())
+    for words in ("Offline demo", "why do cats purr?", "mention lions"):
+        assert words in text
+    assert left_behind(tmp_path) == []
+
+
+def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
+    port: int, open_local: OpenLocal, tmp_path: Path
+) -> None:
+    killed = open_local("bees")
+    workflow_id = killed.started()
+    killed.asked_to_decide()
+    [worker] = workers(tmp_path)
+    killed.process.kill(signal.SIGKILL)
+    worker.wait(timeout=30)  # it notices by itself
+    killed.close()
+    again = open_local("--workflow-id", workflow_id)
+    again.sees("Draft 1")
+    again.keep()
+    again.sees(RESULT)
+    assert again.ends() == 0
+    assert workers(tmp_path) == []
+
+
+def test_sigterm_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_path: Path) -> None:
+    starter = open_local("bees")
+    starter.asked_to_decide()
+    assert len(left_behind(tmp_path)) == 2
+    starter.process.kill(signal.SIGTERM)
+    starter.sees(COME_BACK)
+    assert starter.ends() == 143
+    assert left_behind(tmp_path) == []
+
+
+def test_an_error_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_path: Path) -> None:
+    starter = open_local("--workflow-id", "no-report")
+    assert starter.ends() == 1
+    assert starter.errors.startswith("There is no report with the Workflow ID no-report. ")
+    assert left_behind(tmp_path) == []
+
+
+def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
+    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM_API_KEY", "your-key-here")
+    starter = open_local()
+    starter.asked("Enter your research topic or question:")
+    assert starter.ends() == 1
+    assert re.fullmatch(
+        r"The Worker stopped: LLM_API_KEY holds a placeholder, not a key for openai/gpt-4o\. .+ "
+        r"\(its log: \.temporal/worker\.log\)\n",
+        starter.errors,
+    )
+    assert DEMO not in starter.text
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
+def test_a_port_that_is_taken_is_said_plainly(
+    offset: int, port: int, open_local: OpenLocal, tmp_path: Path
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port + offset))
+        other.listen()
+        starter = open_local()
+        assert starter.ends() == 1
+    assert starter.errors == (
+        f"Port {port + offset} is taken by another program. Stop that program, or choose "
+        "another port with TEMPORAL_ADDRESS=localhost:PORT.\n"
+    )
+    assert left_behind(tmp_path) == []
+
+
+async def test_a_server_that_answers_is_used_and_not_stopped(
+    client: Client, open_local: OpenLocal, tmp_path: Path
+) -> None:
+    starter = open_local("bees")
+    workflow_id = starter.started()
+    starter.keep()
+    starter.sees(RESULT)
+    assert starter.ends() == 0
+    assert "dev server runs" not in starter.text
+    assert left_behind(tmp_path) == []
+    assert not (tmp_path / ".temporal" / "temporal.db").exists()
+    assert (await client.get_workflow_handle(workflow_id).describe()).close_time
+
+
+def test_a_server_elsewhere_is_not_replaced(
+    open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal.invalid:7233")
+    starter = open_local()
+    assert starter.ends() == 1
+    assert starter.errors == (
+        "--local starts a server on this machine, but Temporal is set to temporal.invalid:7233, "
+        "which does not answer. Unset TEMPORAL_ADDRESS, or leave --local out.\n"
+    )
+    assert left_behind(tmp_path) == []
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder, on a machine with nothing on PATH and no way to the internet."""
+    for name in ("XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    from platformdirs import user_cache_path
+
+    return user_cache_path("durable-research-reports", ensure_exists=True)
+
+
+def install(program: str, folder: Path, said: str) -> None:
+    """Puts a program there that says where it was found, and fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / program
+    path.write_text(f"#!/bin/sh\necho {said} >> '{folder.parent / 'found'}'\nexit 1\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+async def test_the_temporal_cli_on_path_comes_before_the_one_in_the_cache(
+    cache: Path, tmp_path: Path
+) -> None:
+    install("temporal", cache, "cache")
+    install("temporal", tmp_path / "bin", "path")
+    with pytest.raises(RuntimeError):
+        await dev_server.start_server()
+    assert (tmp_path / "found").read_text() == "path\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+async def test_the_temporal_cli_in_the_cache_is_used(cache: Path, tmp_path: Path) -> None:
+    install("temporal", cache, "cache")
+    with pytest.raises(RuntimeError):
+        await dev_server.start_server()
+    assert (cache.parent / "found").read_text() == "cache\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+async def test_without_a_download_the_temporal_cli_is_built_with_go(
+    cache: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The stand-in for Go "builds" the CLI of this machine."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "go").write_text(
+        f"#!{shutil.which('sh', path=os.defpath)}\n"
+        'echo "$@" > "$GOBIN/arguments"\n'
+        "echo progress >&2\n"
+        'printf "#!/bin/sh\\nexit 1\\n" > "$GOBIN/temporal"\n'
+        f'{shutil.which("chmod", path=os.defpath)} +x "$GOBIN/temporal"\n'
+    )
+    (folder / "go").chmod(0o755)
+    with pytest.raises(RuntimeError):
+        await dev_server.start_server()
+    assert (cache / "arguments").read_text() == f"install -v {dev_server.CLI_SOURCE}\n"
+    said = capfd.readouterr()
+    assert "Building the Temporal CLI with Go: about 3 minutes, once" in said.out
+    assert "progress" in said.err
+
+
+async def test_without_any_temporal_cli_one_error_names_each_way(cache: Path) -> None:
+    with pytest.raises(TemporalUnreachable) as raised:
+        await dev_server.start_server()
+    message = str(raised.value)
+    for way in ("none on PATH", f"none in {cache}", "no download (", "no build with Go"):
+        assert way in message
+    assert "Install it from https://docs.temporal.io/cli" in message

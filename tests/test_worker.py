@@ -1,0 +1,368 @@
+"""worker.py as a person starts it: settings, connection, shutdown."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import (
+    KEY,
+    PROJECT,
+    RESULT,
+    WorkerProcess,
+    eventually,
+    keep,
+    start_report,
+    waiting,
+)
+from loopback_llm import LoopbackLLM
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+
+import dev_server
+from activities import load_litellm
+
+CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for a demo."
+
+
+def run_worker() -> subprocess.CompletedProcess[str]:
+    """Runs a Worker that cannot work, to its end."""
+    command = [sys.executable, str(PROJECT / "worker.py")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def ended(worker: WorkerProcess) -> int:
+    await eventually(lambda: worker.poll() is not None)
+    return worker.returncode
+
+
+def settings_problem() -> str:
+    """What the Worker says of the settings, "" if it starts."""
+    try:
+        load_litellm()
+    except ApplicationError as error:
+        assert not error.non_retryable  # another Worker may be set up better
+        return error.message
+    return ""
+
+
+# Settings.
+
+
+@pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        (None, "OPENAI_API_KEY"),
+        ("openai/gpt-4o-mini", "OPENAI_API_KEY"),
+        ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"),
+        ("gemini/gemini-2.5-pro", "GEMINI_API_KEY"),
+    ],
+)
+def test_a_missing_or_empty_key_is_refused_by_name_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, model: str | None, variable: str, value: str | None
+) -> None:
+    if model:
+        monkeypatch.setenv("LLM_MODEL", model)
+    if value is not None:
+        monkeypatch.setenv("LLM_API_KEY", value)
+        monkeypatch.setenv(variable, value)
+    problem = settings_problem()
+    assert problem.startswith("LLM_API_KEY (or ")
+    assert variable in problem
+    assert problem.endswith(f"is not set, and {model or 'openai/gpt-4o'} needs it. {CURE}")
+
+
+@pytest.mark.parametrize("variable", ["LLM_API_KEY", "OPENAI_API_KEY"])
+@pytest.mark.parametrize(
+    "placeholder",
+    [
+        "YOUR-API-KEY",
+        "your_api_key_here",
+        "<key>",
+        "sk-...",
+        "xxx",
+        "changeme",
+        "replace-me",
+        "...",
+    ],
+)
+def test_a_placeholder_is_refused_by_name_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, variable: str, placeholder: str
+) -> None:
+    monkeypatch.setenv(variable, placeholder)
+    assert settings_problem() == (
+        f"{variable} holds a placeholder, not a key for openai/gpt-4o. {CURE}"
+    )
+
+
+@pytest.mark.parametrize("model", ["gpt", "nobody/knows-it"])
+def test_an_unknown_provider_is_refused_by_name_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", model)
+    monkeypatch.setenv("LLM_API_KEY", KEY)
+    assert settings_problem() == (
+        f"LLM_MODEL={model} names no provider that LiteLLM knows. "
+        "Set it to provider/model, such as openai/gpt-4o."
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("openai/gpt-4o", "LLM_API_KEY"),
+        ("openai/gpt-4o", "OPENAI_API_KEY"),
+        ("gpt-4o", "OPENAI_API_KEY"),
+        ("anthropic/claude-sonnet-4-5", "LLM_API_KEY"),
+        ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"),
+        ("gemini/gemini-2.5-pro", "GEMINI_API_KEY"),
+        ("ollama/llama3", None),
+        ("offline/demo", None),
+    ],
+)
+def test_a_model_with_its_key_or_without_need_of_one_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, model: str, variable: str | None
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", model)
+    if variable:
+        monkeypatch.setenv(variable, "0123456789abcdef")
+    assert settings_problem() == ""
+
+
+async def test_a_report_waits_for_a_worker_with_better_settings(
+    client: Client,
+    llm: LoopbackLLM,
+    start_worker: Callable[[], WorkerProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.delenv("LLM_API_KEY")
+        report = await start_report(client, "bees")
+        worker = start_worker()
+        assert await ended(worker) == 1
+    assert worker.log.strip().endswith(CURE)
+    assert "Traceback" not in worker.log.splitlines()[-1]
+    assert not llm.calls
+    start_worker()
+    assert (await waiting(report, draft=1)).error == ""
+    await keep(report)
+    assert await report.result() == RESULT
+    assert len(llm.calls) == 1
+
+
+async def test_settings_are_read_from_dot_env_and_the_environment_wins(
+    client: Client,
+    llm: LoopbackLLM,
+    start_worker: Callable[[], WorkerProcess],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("LLM_API_KEY")
+    monkeypatch.setenv("LLM_MODEL", "openai/from-the-environment")
+    (tmp_path / ".env").write_text(
+        "LLM_MODEL=offline/demo\nLLM_API_KEY=key-from-dot-env\nREPORTS_DIR=here\n"
+    )
+    start_worker()
+    report = await start_report(client, "bees")
+    await keep(report)
+    assert await report.result() == RESULT
+    assert [call.key for call in llm.calls] == ["Bearer key-from-dot-env"]
+    assert (tmp_path / "here" / "research_pdf.pdf").exists()
+
+
+# Connection.
+
+
+@pytest.fixture
+def connected_with(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the SDK is asked to connect with."""
+    options: dict[str, Any] = {}
+
+    async def connect(**given: Any) -> None:
+        options.update(given)
+
+    monkeypatch.setattr(dev_server.Client, "connect", connect)
+    return options
+
+
+async def test_without_settings_the_connection_is_the_tutorials(
+    connected_with: dict[str, Any],
+) -> None:
+    await dev_server.connect()
+    assert connected_with == {"target_host": "localhost:7233", "namespace": "default"}
+
+
+async def test_address_namespace_and_api_key_reach_the_connection(
+    connected_with: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "eu.example.com:7233")
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "reports.a1b2c")
+    monkeypatch.setenv("TEMPORAL_API_KEY", "temporal-key")
+    await dev_server.connect()
+    assert connected_with["target_host"] == "eu.example.com:7233"
+    assert connected_with["namespace"] == "reports.a1b2c"
+    assert connected_with["api_key"] == "temporal-key"
+    assert connected_with.get("tls", True)  # the SDK's default with an API key
+
+
+async def test_a_profile_of_temporal_toml_reaches_the_connection(
+    connected_with: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = tmp_path / "temporal.toml"
+    settings.write_text(
+        '[profile.cloud]\naddress = "cloud.example.com:7233"\nnamespace = "reports"\n'
+        'api_key = "temporal-key"\n[profile.cloud.tls]\nserver_name = "other.example.com"\n'
+    )
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(settings))
+    monkeypatch.setenv("TEMPORAL_PROFILE", "cloud")
+    await dev_server.connect()
+    tls = connected_with.pop("tls")
+    assert tls.domain == "other.example.com"
+    assert connected_with == {
+        "target_host": "cloud.example.com:7233",
+        "namespace": "reports",
+        "api_key": "temporal-key",
+    }
+
+
+async def test_the_worker_says_what_it_polls(
+    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+) -> None:
+    address = client.service_client.config.target_host
+    assert start_worker().log.startswith(
+        f'Worker is polling Task Queue "research" at {address} (namespace default). '
+        "Press Ctrl-C to stop.\n"
+    )
+
+
+def test_without_a_server_the_worker_names_address_and_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    worker = run_worker()
+    assert worker.stderr == (
+        "Temporal is not reachable at 127.0.0.1:1 (Connection refused). "
+        "Start it with: temporal server start-dev\n"
+    )
+    assert (worker.stdout, worker.returncode) == ("", 1)
+
+
+def test_a_server_that_says_nothing_is_given_up_in_15_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{silent.getsockname()[1]}")
+        before = time.monotonic()
+        worker = run_worker()
+        assert time.monotonic() - before < 15
+    assert worker.stderr.endswith("(no answer). Start it with: temporal server start-dev\n")
+    assert worker.returncode == 1
+
+
+def test_a_profile_that_does_not_exist_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEMPORAL_PROFILE", "nope")
+    worker = run_worker()
+    assert worker.stderr == "The Temporal settings cannot be read: Profile 'nope' not found\n"
+    assert worker.returncode == 1
+
+
+def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
+    client: Client, llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "nope")
+    worker = run_worker()
+    assert "Namespace nope was not found" in worker.stderr.splitlines()[-1]
+    assert "Traceback" not in worker.stderr
+    assert worker.returncode == 1
+
+
+# Shutdown.
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_stopped_worker_finishes_its_call(
+    client: Client,
+    llm: LoopbackLLM,
+    start_worker: Callable[[], WorkerProcess],
+    number: signal.Signals,
+) -> None:
+    """The tutorial's Worker gives its call up, and the next Worker pays for it again."""
+    llm.go_on.clear()
+    worker = start_worker()
+    report = await start_report(client, "bees")
+    await eventually(lambda: llm.in_flight == 1)
+    worker.send_signal(number)
+    await eventually(lambda: "Stopping when the calls in progress are done" in worker.log)
+    if number == signal.SIGTERM:
+        with pytest.raises(subprocess.TimeoutExpired):
+            # Longer than a heartbeat may be late: they go on.
+            await asyncio.to_thread(worker.wait, 12)
+    llm.go_on.set()
+    assert await ended(worker) == 0
+    start_worker()
+    await keep(report)
+    assert await report.result() == RESULT
+    assert len(llm.calls) == 1
+    assert "Traceback" not in worker.log
+
+
+async def test_a_second_signal_ends_the_worker_now(
+    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+) -> None:
+    llm.go_on.clear()
+    worker = start_worker()
+    await start_report(client, "bees")
+    await eventually(lambda: llm.in_flight == 1)
+    worker.terminate()
+    await eventually(lambda: "Stopping" in worker.log)
+    worker.terminate()
+    assert await ended(worker) == -signal.SIGTERM
+    await eventually(lambda: llm.calls[0].abandoned)
+
+
+def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
+    client: Client, llm: LoopbackLLM
+) -> None:
+    command = [sys.executable, str(PROJECT / "worker.py"), "--stop-with-stdin"]
+    worker = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Stopping" in worker.stdout
+    assert worker.returncode == 0
+
+
+# What is imported.
+
+
+@pytest.mark.parametrize("module", ["starter", "workflow", "worker", "dev_server"])
+def test_importing_a_module_imports_neither_litellm_nor_reportlab(module: str) -> None:
+    """LiteLLM's import takes seconds, and a Worker can poll, and a starter prompt, without."""
+    code = f"import {module}, sys; print(*{{'litellm', 'reportlab'}} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert output.stdout == "\n"
+
+
+def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fetch its price list from GitHub."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        address = "http://{}:{}".format(*proxy.getsockname())
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, address)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("LLM_MODEL", "offline/demo")
+        code = "import activities; activities.load_litellm()"
+        subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=60, check=True)
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has called
+            proxy.accept()
