@@ -43,6 +43,8 @@ RESULT = "Successfully created research report PDF: research_pdf.pdf"
 SUGGEST_AT = 40  # events, at which `short_server` suggests continue-as-new
 PATIENCE = 60  # seconds that anything may take on a slow machine before the test fails
 
+EXIT_STATUS = pytest.StashKey[int]()
+
 Report = WorkflowHandle[GenerateReportWorkflow, str]
 
 
@@ -246,3 +248,15 @@ async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             return
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[EXIT_STATUS] = exitstatus
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends as the app's processes do: the SDK's threads can crash the interpreter's teardown."""
+    if EXIT_STATUS in config.stash:
+        dev_server.exit_process(int(config.stash[EXIT_STATUS]))
