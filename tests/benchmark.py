@@ -32,7 +32,7 @@ from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pexpect
@@ -62,7 +62,7 @@ runpy.run_path(f"{folder}/{script}", run_name="__main__")
 
 LLM_DELAY = 0.05  # seconds; of a report's time, most should be the app's own
 PATIENCE = 180  # seconds that one step may take before the run fails
-WATCHED_AT_ONCE = 10  # reports: more, and the server is busy with the benchmark's own requests
+REQUESTS_AT_ONCE = 10  # more, and the dev server is busy with the benchmark's requests
 SETTLE = 5  # seconds between the last draft and the look at a Worker that only waits
 
 
@@ -117,7 +117,7 @@ class Row:
     measurement: str
     figures: Figures
     unit: str = "{:.2f} s"
-    goal: Goal = Goal()
+    goal: Goal | None = None
 
     def __str__(self) -> str:
         figure = {name: median(values) for name, values in self.figures.items()}
@@ -126,12 +126,16 @@ class Row:
             cells.append(self.unit.format(figure[name]) if name in figure else "")
         for name in ("floor", "tutorial"):
             cells.append(f"{figure['ours'] / figure[name]:.2f}" if figure.get(name) else "")
-        goal, ours = self.goal, figure["ours"] / (figure["floor"] if self.goal.ratio else 1)
-        if goal != Goal():
-            bound = f"≤ {goal.most:g}" if goal.most < math.inf else f"≥ {goal.least:g}"
-            verdict = "met" if goal.least <= ours <= goal.most else "**missed**"
-            cells.append(f"{bound}{' of the floor' * goal.ratio}: {verdict}")
-        return f"| {' | '.join(cells)} |"
+        return f"| {' | '.join([*cells, self._verdict(figure)])} |"
+
+    def _verdict(self, figure: Mapping[str, float]) -> str:
+        goal = self.goal
+        if not goal:
+            return ""
+        ours = figure["ours"] / (figure["floor"] if goal.ratio else 1)
+        bound = f"≤ {goal.most:g}" if goal.most < math.inf else f"≥ {goal.least:g}"
+        met = goal.least <= ours <= goal.most
+        return f"{bound}{' of the floor' * goal.ratio}: {'met' if met else '**missed**'}"
 
 
 class RunningWorker:
@@ -218,7 +222,7 @@ class Bench:
     async def start_many(
         self, contestant: Contestant, number: int, delay: float = LLM_DELAY
     ) -> "list[Report]":
-        return await asyncio.gather(*(self.start(contestant, delay) for _ in range(number)))
+        return await each(range(number), lambda _: self.start(contestant, delay))
 
     async def report(self, contestant: Contestant) -> float:
         """Makes a report as a person would who decides at once; returns the seconds it took."""
@@ -228,6 +232,8 @@ class Bench:
 
 
 Report = WorkflowHandle[Any, Any]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 async def draft(report: Report) -> None:
@@ -259,14 +265,14 @@ async def decide(reports: Iterable[Report]) -> None:
     await each(reports, end)
 
 
-async def each(reports: Iterable[Report], action: Callable[[Report], Awaitable[None]]) -> None:
-    gate = asyncio.Semaphore(WATCHED_AT_ONCE)
+async def each(items: Iterable[T], action: Callable[[T], Awaitable[R]]) -> list[R]:
+    gate = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
-    async def act(report: Report) -> None:
+    async def act(item: T) -> R:
         async with gate:
-            await action(report)
+            return await action(item)
 
-    await asyncio.gather(*map(act, reports))
+    return await asyncio.gather(*map(act, items))
 
 
 async def terminate(report: Report) -> None:

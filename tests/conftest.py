@@ -49,9 +49,15 @@ Report = WorkflowHandle[GenerateReportWorkflow, str]
 
 
 @pytest.fixture(scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
-    database = tmp_path_factory.mktemp("server") / "temporal.db"
-    async with await dev_server.start_server(database=database) as environment:
+async def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[WorkflowEnvironment]:
+    folder = tmp_path_factory.mktemp("server")
+    database, log = folder / "temporal.db", folder / "server.log"
+    # The first run on a machine may build the Temporal CLI, which takes minutes: let it be seen.
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        environment = await dev_server.start_server(database=database, log=log)
+    async with environment:
         yield environment
 
 

@@ -233,7 +233,7 @@ async def test_retry_after_becomes_the_next_delay(
 
 
 @pytest.mark.parametrize(
-    "value", ["0", "-5", "1.5", "soon", "²", "", in_seconds(-60), "Wed, 21 Oct 2015 07:28:00 -0000"]
+    "value", ["0", "-5", "1.5", "soon", "", in_seconds(-60), "Wed, 21 Oct 2015 07:28:00 -0000"]
 )
 async def test_a_useless_retry_after_leaves_the_delay_to_temporal(
     llm: LoopbackLLM, value: str

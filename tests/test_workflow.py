@@ -466,12 +466,14 @@ async def test_an_edit_that_is_too_long_for_temporal_is_refused_in_the_status(
 async def test_a_pdf_that_is_refused_for_good_leaves_the_report_waiting(
     client: Client, stand_ins: StandIns
 ) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
+    report = await during_a_call(client, stand_ins)
     stand_ins.pdf_failures.append(ApplicationError("no", type="BadName", non_retryable=True))
-    await keep(report, draft=1)
+    await keep(report)
+    await edit(report, "too late: it comes after the approval")
+    stand_ins.go_on.set()
     status = await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
     assert status.error == "The PDF was not created: BadName: no."
+    assert len(stand_ins.calls) == 1
     await edit(report, "shorter", draft=1)
     await waiting(report, draft=2)
     await keep(report, draft=2)
@@ -530,19 +532,15 @@ async def test_a_long_report_goes_on_in_a_new_run(short_server: Client, short: S
 
 
 async def test_the_error_is_carried_into_the_new_run(short_server: Client, short: StandIns) -> None:
-    short.outcomes.extend(refusal("no credit") for _ in range(100))
+    short.outcomes.append(refusal("no credit"))
     report = await start_report(short_server, "bees", short.task_queue)
     everywhere = any_run_of(short_server, report)
-    for number in range(1, 100):
-        await eventually(lambda n=number: len(short.calls) == n)
-        status = await status_when(everywhere, lambda s: s.phase == Phase.WAITING)
-        assert "no credit" in status.error
-        if await continued_as_new(report, everywhere):
-            break
-        await edit(everywhere)
-    else:
-        pytest.fail("the report never continued as new")
-    assert status.draft == 0
+    before = await status_when(everywhere, lambda s: s.phase == Phase.WAITING)
+    for _ in range(SUGGEST_AT):
+        await everywhere.signal("user_decision_signal", {"decision": "WAIT"})
+    await eventually(lambda: continued_as_new(report, everywhere))
+    assert "no credit" in before.error
+    assert await everywhere.query(GenerateReportWorkflow.get_report_status) == before
 
 
 async def test_undecided_signals_are_carried_into_the_new_run(
