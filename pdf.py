@@ -60,9 +60,11 @@ LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
 ENDLESS = 40_000  # characters of a paragraph, which is then set as source
 PORTION = re.compile(r"(?:[^\n]{0,100}\n){1,60}|[^\n]{1,4000}\n?|\n")  # of source
 MANY = 100  # portions, from which on plain ASCII is set without ReportLab's markup
+ROWS = 200  # of a table, before it goes on as another one
 SAMPLE = 100  # rows by which the columns of a table are measured
 TOO_MUCH = (  # to be parsed and set within ten seconds or so; such a draft is set as source
-    (r"^[ \t]*\S", 20_000),  # lines
+    (r"^[ \t]*\S", 15_000),  # lines
+    (r"\|", 30_000),  # table cells
     (r"\[", 30_000),  # links that may begin
     (r"[*_`~<&!|\\]", 100_000),  # other markup
 )
@@ -196,6 +198,7 @@ class Face(TTFont):  # type: ignore[misc]
         font.state, font.face, font.characters = WeakKeyDictionary(), copy(self.face), {}
         font.face.charToGlyph = dict(self.face.charToGlyph)
         font.face.charWidths = dict(self.face.charWidths)
+        font.__dict__["shape"] = cache(font.shape)  # words recur
         return font
 
     def shape(self, text: str, size: float) -> tuple[float, str]:
@@ -561,13 +564,16 @@ class Composer:
         self.lefts, self.bars = self.lefts[:-1], bars
         if rtl := cells[0][0].style.rtl:  # the first column is then the rightmost
             cells = [row[::-1] for row in cells]
-        table = platypus.LongTable(
-            cells, share(cells[:SAMPLE], WIDTH - left), repeatRows=1, splitInRow=1
-        )
-        table.hAlign = "RIGHT" if rtl else "LEFT"
-        table.setStyle(TABLE_STYLE)
-        table.spaceBefore = table.spaceAfter = 10
-        return [platypus.Indenter(left), table, platypus.Indenter(-left)]
+        widths = share(cells[:SAMPLE], WIDTH - left)
+        out: list[Any] = [platypus.Indenter(left)]
+        for start in range(1, max(len(cells), 2), ROWS):
+            rows = [cells[0], *cells[start : start + ROWS]]
+            table = platypus.LongTable(rows, widths, repeatRows=1, splitInRow=1)
+            table.hAlign = "RIGHT" if rtl else "LEFT"
+            table.setStyle(TABLE_STYLE)
+            table.spaceBefore = table.spaceAfter = 10
+            out.append(table)
+        return [*out, platypus.Indenter(-left)]
 
 
 def share(rows: list[list[Text]], room: float) -> list[float]:
