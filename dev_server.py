@@ -43,7 +43,8 @@ async def connect(**options: Any) -> Client:
     try:
         return await asyncio.wait_for(Client.connect(**config, **options), CONNECT_TIMEOUT)
     except (RuntimeError, ValueError, TimeoutError) as error:
-        said = re.search(r'message: "([^"]+)"', str(error))
+        # What a person can use of it; the rest is how the SDK is built.
+        said = re.search(r'(?:message|error): "([^"]+)"', str(error))
         raise TemporalUnreachable(
             f"Temporal is not reachable at {config['target_host']} "
             f"({said[1] if said else str(error) or 'no answer'}). "

@@ -116,7 +116,7 @@ async def run(arguments: argparse.Namespace) -> int:
             client = await _connect()
             if arguments.list:
                 return await list_reports(client, screen)
-            if arguments.workflow_id:
+            if arguments.workflow_id is not None:
                 report = await find_report(client, arguments.workflow_id)
             else:
                 report = await start_report(client, screen, arguments.prompt)

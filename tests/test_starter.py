@@ -692,6 +692,31 @@ async def test_sigterm_stops_nothing_but_the_starter(
     assert await is_running(report_of(client, workflow_id))
 
 
+async def test_a_closed_terminal_stops_nothing_but_the_starter(
+    worker: None, client: Client, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.close()
+    assert starter.errors == ""
+    assert await is_running(report)
+
+
+async def test_a_reader_that_goes_away_is_no_crash(client: Client) -> None:
+    process = subprocess.Popen(
+        [sys.executable, STARTER, "bees"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(PATIENCE), errors) == (1, b"")
+
+
 async def test_a_running_report_can_be_come_back_to(
     worker: None, llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
@@ -774,7 +799,7 @@ async def test_coming_back_starts_nothing(
     client = away_from_the_worker
     ended = await start_report(client, "bees")
     await ended.terminate()
-    for workflow_id in (ended.id, "no-report"):
+    for workflow_id in (ended.id, "no-report", ""):
         starter = open_starter("--workflow-id", workflow_id)
         assert starter.ends() == 1
 
@@ -815,8 +840,6 @@ async def test_the_list_begins_with_the_reports_that_wait(
     assert starter.ends() == 0
     starter.sees(re.compile(r"WAITING.*RESEARCHING", re.DOTALL))
     assert "[red]" in starter.text
-    ids = re.sub(r"[^0-9a-z-]", "", starter.text)  # folded, but whole
-    assert len(ids) > 0
 
 
 async def test_without_a_worker_the_list_still_shows_the_topics(
@@ -836,12 +859,8 @@ async def test_without_a_worker_the_list_still_shows_the_topics(
     done = piped("", "--list")
     assert time.monotonic() - started < 10  # waits once for a Worker, not for each report
     assert done.returncode == 0
-    assert [line.split("\t")[1:] for line in sorted(done.stdout.splitlines())[1:]] != []
-    assert {line.split("\t")[1] for line in done.stdout.splitlines()} == {
-        "Topic",
-        "bees",
-        "wasps",
-    }
+    topics = [line.split("\t")[1] for line in done.stdout.splitlines()]
+    assert sorted(topics) == ["Topic", "bees", "wasps"]
     assert NO_WORKER in done.stderr
 
 
@@ -1031,11 +1050,9 @@ async def test_a_narrow_window_wraps(
     llm.replies.append(Reply(text=f"# A title\n\n{' '.join(words)}"))
     starter = open_starter("bees", columns=40)
     starter.sees(re.compile(r"Researching….*\n.*\n.*next", re.DOTALL))
-    starter.asked_to_decide()
-    shown = starter.text
-    assert "attempt" not in shown  # all rows of the live line have gone
-    assert re.findall(r"word\d+", shown) == words
     starter.edit("a long instruction " * 5)
+    assert "attempt" not in starter.text  # all rows of the live line have gone
+    assert re.findall(r"word\d+", starter.text) == words
     starter.sees("Draft 2")
     starter.keep()
     starter.sees("Result: ")
