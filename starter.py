@@ -101,6 +101,8 @@ def main() -> None:
         exit_code = 128 + signal.SIGINT
     except asyncio.CancelledError:
         exit_code = 128 + signal.SIGTERM
+    except BrokenPipeError:
+        exit_code = 1  # nobody reads any more
     except OSError as error:  # such as a terminal that was closed, or a folder that is read-only
         exit_process(str(error))
     exit_process(exit_code)

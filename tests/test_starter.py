@@ -703,7 +703,7 @@ async def test_a_closed_terminal_stops_nothing_but_the_starter(
     assert await is_running(report)
 
 
-async def test_a_reader_that_goes_away_is_no_crash(client: Client) -> None:
+def test_a_reader_that_goes_away_is_no_crash(client: Client) -> None:
     process = subprocess.Popen(
         [sys.executable, STARTER, "bees"],
         stdin=subprocess.DEVNULL,
