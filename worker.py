@@ -11,6 +11,7 @@ import signal
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 from dotenv import find_dotenv, load_dotenv
 from temporalio.client import Client
@@ -54,11 +55,10 @@ def main() -> None:
         exit_process(error.message)
     except RuntimeError as error:  # of the SDK: the namespace does not exist, or may not be polled
         exit_process(str(error).partition(": Status {")[0])
-    exit_process(0)
 
 
-async def run(stop_with_stdin: bool) -> None:
-    """Polls until Ctrl-C or SIGTERM, then lets the calls in progress finish.
+async def run(stop_with_stdin: bool) -> NoReturn:
+    """Polls until Ctrl-C or SIGTERM, lets the calls in progress finish, and ends the process.
 
     Raises TemporalUnreachable, and ApplicationError for a model that cannot be called.
     """
@@ -80,6 +80,7 @@ async def run(stop_with_stdin: bool) -> None:
                 warm_up.result()
             await stopping
             print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.")
+    exit_process(0)  # from here, because asyncio.run would wait for an import of LiteLLM to end
 
 
 def _worker(client: Client, threads: ThreadPoolExecutor) -> Worker:

@@ -5,8 +5,6 @@ python benchmark_peers.py floor         the floor: the least that a report costs
 python benchmark_peers.py pdfs N SECS   the create_pdf of the folder in PYTHONPATH, N characters
 """
 
-# ruff: noqa: T201 (the benchmark reads what they print)
-
 import asyncio
 import json
 import re
