@@ -548,7 +548,8 @@ class Screen:
         if not self._terminal:
             self.say(question)
             return await self._read_line()
-        print(question, end="", flush=True)  # before the import, which takes a moment
+        if len(question) < os.get_terminal_size().columns:  # a second row could not be taken back
+            print(question, end="", flush=True)  # before the import, which takes a moment
         from prompt_toolkit import PromptSession
         from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -575,9 +576,10 @@ class Screen:
         keys = KeyBindings()
 
         @keys.add("c-c")
+        @keys.add("<sigint>")  # a Ctrl-C while a text is printed above the line
         @keys.add("c-d")
         def leave(event: KeyPressEvent) -> None:
-            event.app.exit(result=130 if event.key_sequence[0].key == "c-c" else 0)
+            event.app.exit(result=0 if event.key_sequence[0].key == "c-d" else 130)
 
         live_line = Window(
             FormattedTextControl(lambda: printable(line())),

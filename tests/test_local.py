@@ -1,20 +1,18 @@
 """`starter.py --local`: one command on a fresh machine, and nothing left behind."""
 
-import os
 import re
-import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import PATIENCE
+from loopback_llm import LoopbackLLM
 from pypdf import PdfReader
 from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
 from terminal import Starter
 
 import dev_server
@@ -56,13 +54,6 @@ def workers(folder: Path) -> list[psutil.Process]:
     return [
         process for process in left_behind(folder) if "worker.py" in " ".join(process.cmdline())
     ]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -170,15 +161,15 @@ def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
 
 @pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
 def test_a_port_that_is_taken_is_said_plainly(
-    offset: int, port: int, open_local: OpenLocal, tmp_path: Path
+    offset: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", port + offset))
-        other.listen()
+    with LoopbackLLM() as other:
+        taken = int(re.findall(r":(\d+)/", other.base_url)[0])
+        monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{taken - offset}")
         starter = open_local()
         assert starter.ends() == 1
     assert starter.errors == (
-        f"Port {port + offset} is taken by another program. Stop that program, or choose "
+        f"Port {taken} is taken by another program. Stop that program, or choose "
         "another port with TEMPORAL_ADDRESS=localhost:PORT.\n"
     )
     assert left_behind(tmp_path) == []
@@ -224,50 +215,55 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return user_cache_path("durable-research-reports", ensure_exists=True)
 
 
-def install(program: str, folder: Path, said: str) -> None:
-    """Puts a program there that says where it was found, and fails."""
+@pytest.fixture
+def started_with(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The CLIs that the SDK was told to start; None is its own download, which fails."""
+    paths: list[str | None] = []
+
+    async def start_local(*, dev_server_existing_path: str | None, **_: object) -> str:
+        paths.append(dev_server_existing_path)
+        if not dev_server_existing_path:
+            raise RuntimeError("no way to the internet")
+        return "a server"
+
+    monkeypatch.setattr(WorkflowEnvironment, "start_local", start_local)
+    return paths
+
+
+def install(program: str, folder: Path, script: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / program
-    path.write_text(f"#!/bin/sh\necho {said} >> '{folder.parent / 'found'}'\nexit 1\n")
+    path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
+    return path
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+unix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+
+
+@unix_only
 async def test_the_temporal_cli_on_path_comes_before_the_one_in_the_cache(
-    cache: Path, tmp_path: Path
+    cache: Path, tmp_path: Path, started_with: list[str | None]
 ) -> None:
-    install("temporal", cache, "cache")
-    install("temporal", tmp_path / "bin", "path")
-    with pytest.raises(RuntimeError):
-        await dev_server.start_server()
-    assert (tmp_path / "found").read_text() == "path\n"
+    in_cache = install("temporal", cache)
+    await dev_server.start_server()
+    on_path = install("temporal", tmp_path / "bin")
+    await dev_server.start_server()
+    assert started_with == [str(in_cache), str(on_path)]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
-async def test_the_temporal_cli_in_the_cache_is_used(cache: Path, tmp_path: Path) -> None:
-    install("temporal", cache, "cache")
-    with pytest.raises(RuntimeError):
-        await dev_server.start_server()
-    assert (cache.parent / "found").read_text() == "cache\n"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+@unix_only
 async def test_without_a_download_the_temporal_cli_is_built_with_go(
-    cache: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    cache: Path,
+    tmp_path: Path,
+    started_with: list[str | None],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The stand-in for Go "builds" the CLI of this machine."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "go").write_text(
-        f"#!{shutil.which('sh', path=os.defpath)}\n"
-        'echo "$@" > "$GOBIN/arguments"\n'
-        "echo progress >&2\n"
-        'printf "#!/bin/sh\\nexit 1\\n" > "$GOBIN/temporal"\n'
-        f'{shutil.which("chmod", path=os.defpath)} +x "$GOBIN/temporal"\n'
-    )
-    (folder / "go").chmod(0o755)
-    with pytest.raises(RuntimeError):
-        await dev_server.start_server()
+    build = 'echo "$@" > "$GOBIN/arguments"; echo progress >&2; '
+    build += 'PATH=/bin:/usr/bin cp "$0" "$GOBIN/temporal"'
+    install("go", tmp_path / "bin", build)
+    await dev_server.start_server()
+    assert started_with == [None, str(cache / "temporal")]
     assert (cache / "arguments").read_text() == f"install -v {dev_server.CLI_SOURCE}\n"
     said = capfd.readouterr()
     assert "Building the Temporal CLI with Go: about 3 minutes, once" in said.out
