@@ -177,7 +177,8 @@ async def _local_server() -> AsyncIterator[None]:
                     "another port with TEMPORAL_ADDRESS=localhost:PORT."
                 )
     async with await start_server(int(port), _kept("temporal.db"), _kept("server.log")):
-        print(f"Temporal's dev server runs. Web UI: http://localhost:{int(port) + UI_PORT_OFFSET}")
+        web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
+        print(f"Temporal's dev server runs. Web UI: {web_ui}", flush=True)
         yield
 
 

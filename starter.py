@@ -67,6 +67,7 @@ NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run 
 POLL_INTERVAL = 1  # seconds; each open starter costs the server this many requests
 UNSERVED_POLLS = 5  # that a task waits before its Worker is missed; a live one takes it at once
 RPC_TIMEOUT = timedelta(seconds=3)  # a Query waits this long for a Worker
+PROMPT_LIMIT = 100_000  # characters; each step of the report carries the prompt, and has 2 MB
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 
 # What a request fails with when no server answers; the SDK reports its own deadline as CANCELLED.
@@ -79,8 +80,8 @@ T = TypeVar("T")
 ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
 
 
-class NoSuchReport(Exception):
-    """The message says which, and what to do."""
+class Refused(Exception):
+    """What cannot be done, and what to do instead."""
 
 
 class Leave(Exception):
@@ -95,7 +96,7 @@ def main() -> None:
     load_dotenv(find_dotenv(usecwd=True))
     try:
         exit_code = asyncio.run(run(arguments))
-    except (TemporalUnreachable, NoSuchReport, RPCError) as error:
+    except (TemporalUnreachable, Refused, RPCError) as error:
         exit_process(printable(str(error)))
     except KeyboardInterrupt:
         exit_code = 128 + signal.SIGINT
@@ -145,6 +146,8 @@ async def start_report(client: Client, screen: "Screen", prompt: str | None) -> 
     if not prompt:
         prompt = DEFAULT_PROMPT
         screen.say(f"No prompt entered. Using default: {prompt}")
+    if len(prompt) > PROMPT_LIMIT:
+        raise Refused(f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most.")
     start = partial(
         client.start_workflow,
         GenerateReportWorkflow.run,
@@ -161,19 +164,19 @@ async def start_report(client: Client, screen: "Screen", prompt: str | None) -> 
 
 
 async def find_report(client: Client, workflow_id: str) -> ReportHandle:
-    """Raises NoSuchReport."""
+    """Raises Refused."""
     report = client.get_workflow_handle_for(GenerateReportWorkflow.run, workflow_id)
     try:
         description = await report.describe()
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
-        raise NoSuchReport(
+        raise Refused(
             f"There is no report with the Workflow ID {workflow_id}. "
             "List the open ones with: uv run starter.py --list"
         ) from None
     if description.workflow_type != GenerateReportWorkflow.__name__:
-        raise NoSuchReport(f"{workflow_id} is a {description.workflow_type}, not a report.")
+        raise Refused(f"{workflow_id} is a {description.workflow_type}, not a report.")
     return report
 
 
@@ -397,7 +400,9 @@ async def list_reports(client: Client, screen: "Screen") -> int:
             ask = partial(report.query, GenerateReportWorkflow.get_report_status)
             try:
                 status = await ask(rpc_timeout=RPC_TIMEOUT)
-            except (RPCError, WorkflowQueryFailedError):
+            except WorkflowQueryFailedError:
+                status = None  # of this report alone
+            except RPCError:
                 worker_answers = False
                 screen.complain(f"{NO_WORKER} (until then, phases and drafts are unknown)")
         if status:
@@ -471,9 +476,7 @@ class Screen:
     """A terminal with a prompt, a live line and Markdown; or plain text, where it is none."""
 
     def __init__(self) -> None:
-        self._terminal = (
-            sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-        )
+        self._terminal = os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
         self._sessions: dict[str, PromptSession[str]] = {}  # each question has its own history
         self._input = b""  # read, but not yet asked for
         for stream in (sys.stdout, sys.stderr):
@@ -554,7 +557,7 @@ class Screen:
         from prompt_toolkit.patch_stdout import patch_stdout
 
         print(end="\r", flush=True)
-        session = self._sessions.setdefault(question, PromptSession())
+        session = self._sessions.setdefault(question, PromptSession(enable_suspend=True))
         try:
             with patch_stdout(raw=True):
                 return await session.prompt_async(question)
@@ -593,7 +596,8 @@ class Screen:
 
         async def end() -> None:
             await turn.wait()
-            app.exit()
+            if not app.is_done:  # by Ctrl-C, at the same moment
+                app.exit()
 
         ending = asyncio.create_task(end())
         try:

@@ -79,7 +79,10 @@ async def run(stop_with_stdin: bool) -> NoReturn:
             if warm_up.done():
                 warm_up.result()
             await stopping
-            print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.")
+            print(
+                "Stopping when the calls in progress are done. Press Ctrl-C to stop now.",
+                flush=True,
+            )
     exit_process(0)  # from here, because asyncio.run would wait for an import of LiteLLM to end
 
 
