@@ -1,4 +1,4 @@
-"""One real Temporal dev server for the session, real Workers, and a model on loopback."""
+"""A real Temporal dev server for each test process, real Workers, and a model on loopback."""
 
 import asyncio
 import os
@@ -48,16 +48,26 @@ EXIT_STATUS = pytest.StashKey[int]()
 Report = WorkflowHandle[GenerateReportWorkflow, str]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Gets the Temporal CLI once, before several test processes want it, and where it is seen.
+
+    The first run on a machine may have to build it, which takes minutes.
+    """
+
+    async def start_and_stop() -> None:
+        async with await dev_server.start_server():
+            pass
+
+    if not hasattr(session.config, "workerinput"):  # which only the test processes have
+        asyncio.run(start_and_stop())
+
+
 @pytest.fixture(scope="session")
-async def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[WorkflowEnvironment]:
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
     folder = tmp_path_factory.mktemp("server")
     database, log = folder / "temporal.db", folder / "server.log"
-    # The first run on a machine may build the Temporal CLI, which takes minutes: let it be seen.
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        environment = await dev_server.start_server(database=database, log=log)
-    async with environment:
+    async with await dev_server.start_server(database=database, log=log) as environment:
         yield environment
 
 

@@ -113,11 +113,13 @@ class Starter:
         self._errors = Path.cwd() / f"stderr-{uuid4()}.txt"
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._seen = 0, ""  # the row where the last thing seen ended, and its text up to there
+        # Readline exports COLUMNS to pytest-xdist's processes: it would override the real width.
+        environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
         self.process = pexpect.spawn(
             "/bin/sh",
             ["-c", 'exec "$@" 2>"$0"', str(self._errors), sys.executable, STARTER, *arguments],
             dimensions=(24, columns),
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={**environment, "TERM": "xterm-256color"},
             timeout=PATIENCE,
         )
         self.process.delaybeforesend = None
@@ -151,7 +153,7 @@ class Starter:
         """Waits until the question shows and an answer can be edited."""
         self.sees(question)
         while self.picture.modes.get("?2004") != "h":  # bracketed paste
-            assert self._read(PATIENCE), self
+            assert self._read(PATIENCE), str(self)
 
     def asked_to_decide(self) -> None:
         self.asked("Your decision (query/keep/edit):")
@@ -161,7 +163,7 @@ class Starter:
         deadline = time.monotonic() + PATIENCE
         while self.picture.cursor_line != wanted:
             assert time.monotonic() < deadline, f"{wanted} is not the line:\n{self}"
-            assert self._read(0.2), self
+            assert self._read(0.2), str(self)
 
     def begin(self, topic: str = "bees") -> str:
         """Returns the ID of the report that it starts."""
@@ -207,7 +209,7 @@ class Starter:
         modes = self.picture.modes
         assert modes.get("?25", "h") == modes.get("?7", "h") == "h", modes  # cursor, line wrap
         assert modes.get("?2004", "l") == "l", modes  # bracketed paste
-        assert not self.picture.strange, self
+        assert not self.picture.strange, str(self)
         return self.close()
 
     def close(self) -> int:
@@ -215,8 +217,8 @@ class Starter:
         code = self.process.exitstatus
         if code is None:
             code = -self.process.signalstatus
-        assert code not in CRASHES, self
-        assert "Traceback" not in self.raw + self.errors, self
+        assert code not in CRASHES, str(self)
+        assert "Traceback" not in self.raw + self.errors, str(self)
         return code
 
     def _read(self, timeout: float) -> bool:

@@ -157,7 +157,9 @@ async def test_a_worker_that_was_frozen_closes_the_call_that_another_has_taken_o
     await waiting(report, draft=1)
     await keep(report, draft=1)
     assert await report.result() == RESULT
-    assert len(llm.calls) == 2
+    # Temporal may have given the frozen Worker a second attempt, which it closes, too.
+    await eventually(lambda: llm.in_flight == 0)
+    assert sum(call.answered for call in llm.calls) == 1
     assert frozen.poll() is None
 
 

@@ -1054,7 +1054,7 @@ async def test_a_narrow_window_wraps(
     starter.asked_to_decide()
     assert starter.text.count("Enter additional instructions") == 1
     assert "attempt" not in starter.text  # all rows of the live line have gone
-    assert re.findall(r"word\d+", starter.text) == words
+    assert re.findall(r"word\d+", starter.text) == words, str(starter)
     starter.types("keep")
     starter.sees("Result: ")
     assert starter.ends() == 0
