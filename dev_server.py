@@ -70,8 +70,8 @@ def exit_process(result: int | str) -> NoReturn:
     with suppress(OSError):  # whoever reads it may have gone
         if isinstance(result, str):
             print(result, file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the caller closed it
+            stream.flush()
     os._exit(1 if isinstance(result, str) else result)
 
 

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 TASK_QUEUE = "research"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
+PROMPT_LIMIT = 100_000  # characters; each step of the report carries the prompt, and has 2 MB
+PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most."
 
 
 class UserDecision(StrEnum):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from dotenv import find_dotenv, load_dotenv
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
-from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -38,6 +38,8 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from activities import create_pdf, llm_call, reports_dir
 from dev_server import TemporalUnreachable, connect, exit_process, local
 from models import (
+    PROMPT_LIMIT,
+    PROMPT_TOO_LONG,
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
     GenerateReportInput,
@@ -67,7 +69,6 @@ NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run 
 POLL_INTERVAL = 1  # seconds; each open starter costs the server this many requests
 UNSERVED_POLLS = 5  # that a task waits before its Worker is missed; a live one takes it at once
 RPC_TIMEOUT = timedelta(seconds=3)  # a Query waits this long for a Worker
-PROMPT_LIMIT = 100_000  # characters; each step of the report carries the prompt, and has 2 MB
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 
 # What a request fails with when no server answers; the SDK reports its own deadline as CANCELLED.
@@ -147,7 +148,7 @@ async def start_report(client: Client, screen: "Screen", prompt: str | None) -> 
         prompt = DEFAULT_PROMPT
         screen.say(f"No prompt entered. Using default: {prompt}")
     if len(prompt) > PROMPT_LIMIT:
-        raise Refused(f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most.")
+        raise Refused(PROMPT_TOO_LONG)
     start = partial(
         client.start_workflow,
         GenerateReportWorkflow.run,
@@ -340,6 +341,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._activity = PendingActivityInfo()
+        self._task = PendingWorkflowTaskInfo()
         self._step = "", False
         self._since = time.monotonic()
         self.unserved = False  # a task waits for a Worker to take it
@@ -348,15 +350,16 @@ class Progress:
     def update(self, description: WorkflowExecutionDescription) -> None:
         raw = description.raw_description
         activity = raw.pending_activities[0] if raw.pending_activities else PendingActivityInfo()
-        task = raw.pending_workflow_task.state
-        step = activity.activity_id, bool(task)
+        task = raw.pending_workflow_task
+        step = activity.activity_id, bool(task.state)
         if step != self._step:
             self._step, self._since = step, time.monotonic()
-        self._activity = activity
+        self._activity, self._task = activity, task
         # One that is being retried waits for its time, not for a Worker.
         due = not activity.HasField("next_attempt_schedule_time")
-        self.unserved = task == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED or (
-            due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+        self.unserved = (
+            task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+            or (due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED)
         )
         self._unserved_polls = self._unserved_polls + 1 if self.unserved else 0
 
@@ -367,7 +370,9 @@ class Progress:
 
     @property
     def failure(self) -> str:
-        """Why the Activity in progress is being retried, or ""."""
+        """Why the step in progress is being retried, or ""."""
+        if self._task.attempt > 2:  # the second may follow the loss of a Worker
+            return "the Workflow fails: see the Worker's log"
         failure = self._activity.last_failure
         kind = failure.application_failure_info.type
         return f"{kind}: {failure.message}" if kind else failure.message
@@ -378,9 +383,9 @@ class Progress:
         steps = {llm_call.__name__: "Researching", create_pdf.__name__: "Creating the PDF"}
         step = steps.get(activity.activity_type.name, "Waiting for the Worker")
         line = f"{step}… {time.monotonic() - self._since:.0f} s"
-        if activity.attempt < 2:
+        if not self.failure:
             return line
-        retry = f"attempt {activity.attempt}, {self.failure}"
+        retry = f"attempt {activity.attempt or self._task.attempt}, {self.failure}"
         if activity.HasField("next_attempt_schedule_time"):
             due = activity.next_attempt_schedule_time.ToDatetime(UTC)
             wait = max((due - datetime.now(UTC)).total_seconds(), 0)
@@ -610,6 +615,8 @@ class Screen:
 
     async def _read_line(self) -> str:
         """The next line of a pipe; Leave at its end."""
+        if sys.stdin is None:  # closed by the caller: its number may be another file's by now
+            raise Leave(0)
         loop = asyncio.get_running_loop()
         line: asyncio.Future[bytes | None] = loop.create_future()
 

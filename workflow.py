@@ -20,6 +20,8 @@ with workflow.unsafe.imports_passed_through():
         llm_call,
     )
     from models import (
+        PROMPT_LIMIT,
+        PROMPT_TOO_LONG,
         ContinuedReport,
         GenerateReportInput,
         LLMCallInput,
@@ -83,6 +85,8 @@ class GenerateReportWorkflow:
 
     @workflow.run
     async def run(self, input: ContinuedReport | GenerateReportInput) -> str:
+        if len(input.prompt) > PROMPT_LIMIT:
+            raise ApplicationError(PROMPT_TOO_LONG, non_retryable=True)
         if self._phase == Phase.RESEARCHING:
             await self._research(LLMCallInput(input.prompt))
 

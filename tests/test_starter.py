@@ -507,6 +507,32 @@ async def test_a_report_that_failed_is_told_with_its_reason(
     assert starter.errors == "The report failed: the[31m reason\n"
 
 
+@workflow.defn(name=GenerateReportWorkflow.__name__)
+class Unfit:
+    """What a deploy makes of the Workflow that does not fit the report's history."""
+
+    @workflow.run
+    async def run(self, input: GenerateReportInput) -> str:
+        raise RuntimeError("it does not fit")
+
+
+async def test_a_workflow_that_fails_on_the_worker_is_told(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    worker = Worker(
+        client,
+        task_queue=str(uuid4()),
+        workflows=[Unfit],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with worker:
+        report = await start_report(client, "bees", worker.task_queue)
+        starter = open_starter("--workflow-id", report.id)
+        line = re.compile(r"… \d+ s \(attempt \d, the Workflow fails: see the Worker's log\)")
+        await asyncio.to_thread(starter.sees, line)
+    assert NO_WORKER not in starter.text
+
+
 async def test_a_report_that_continues_as_new_is_followed(
     llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -979,6 +1005,25 @@ async def test_the_end_of_a_scripts_input_leaves_the_report_running(
     came_back = re.search(re.escape(STILL_RUNNING) + r" --workflow-id (\S+)\n$", done.stdout)
     assert came_back
     assert await is_running(report_of(client, came_back[1]))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+async def test_a_stream_that_is_closed_is_no_crash(
+    closed: str, worker: None, client: Client, tmp_path: Path
+) -> None:
+    command = ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, STARTER, "bees"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    reports = [report.id async for report in client.list_workflows("ExecutionStatus = 'Running'")]
+    assert len(reports) == 1
+
+
+def test_a_prompt_that_temporal_could_not_carry_is_refused(client: Client) -> None:
+    done = piped("x" * 100_001 + "\n")
+    assert done.returncode == 1
+    assert done.stderr == "The prompt is too long: 100,000 characters are the most.\n"
 
 
 async def test_a_script_reads_why_a_call_is_retried(worker: None, llm: LoopbackLLM) -> None:

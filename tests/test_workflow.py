@@ -448,6 +448,16 @@ async def test_without_a_draft_keep_is_answered_by_the_status_and_edit_tries_aga
     assert stand_ins.calls[1].draft == ""
 
 
+async def test_a_prompt_that_temporal_could_not_carry_fails_the_report_before_any_call(
+    client: Client, stand_ins: StandIns
+) -> None:
+    report = await start_report(client, "x" * 100_001, stand_ins.task_queue)
+    with pytest.raises(WorkflowFailureError) as failure:
+        await report.result()
+    assert "100,000 characters are the most" in str(failure.value.cause)
+    assert not stand_ins.calls
+
+
 async def test_an_edit_that_is_too_long_for_temporal_is_refused_in_the_status(
     client: Client, stand_ins: StandIns
 ) -> None:
