@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -208,12 +209,18 @@ class StandIns:
         return input.filename
 
 
-@pytest.fixture
-async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
-    """For tests of the Workflow alone: a Task Queue with its Worker and these Activities."""
+@asynccontextmanager
+async def stand_ins_of(client: Client) -> AsyncIterator[StandIns]:
     functions = StandIns()
     async with worker_here(client, functions.llm_call, functions.create_pdf) as queue:
         functions.task_queue = queue
+        yield functions
+
+
+@pytest.fixture
+async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
+    """For tests of the Workflow alone: a Task Queue with its Worker and these Activities."""
+    async with stand_ins_of(client) as functions:
         yield functions
 
 
@@ -254,6 +261,19 @@ async def status_when(report: Report, wanted: Callable[[ReportStatus], bool]) ->
 async def waiting(report: Report, draft: int) -> ReportStatus:
     """The status when the report waits for a decision on that draft."""
     return await status_when(report, lambda s: s.phase == Phase.WAITING and s.draft == draft)
+
+
+def free_port() -> int:
+    """A port that is free together with the one of its Web UI."""
+    while True:
+        with socket.socket() as probe, socket.socket() as ui:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            try:
+                ui.bind(("127.0.0.1", port + dev_server.UI_PORT_OFFSET))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:

@@ -3,9 +3,11 @@
 import codecs
 import os
 import re
+import signal
 import sys
 import termios
 import time
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -120,6 +122,8 @@ class Starter:
             ["-c", 'exec "$@" 2>"$0"', str(self._errors), sys.executable, STARTER, *arguments],
             dimensions=(24, columns),
             env={**environment, "TERM": "xterm-256color"},
+            # The tests may run in the background of a shell, which has them ignore Ctrl-C.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             timeout=PATIENCE,
         )
         self.process.delaybeforesend = None

@@ -18,6 +18,7 @@ from conftest import (
     draft_of,
     edit,
     eventually,
+    free_port,
     keep,
     start_report,
     waiting,
@@ -129,11 +130,6 @@ async def test_reports_survive_a_server_that_is_killed(
         worker.kill()
         worker.wait()
         await server.shutdown()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def port_is_free(port: int) -> bool:

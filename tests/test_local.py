@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conftest import free_port
 from loopback_llm import LoopbackLLM
 from pypdf import PdfReader
 from temporalio.client import Client
@@ -28,16 +29,9 @@ OpenLocal = Callable[..., Starter]
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
     """The address that the test's server takes: a free port, and one for its Web UI."""
-    while True:
-        with socket.socket() as probe, socket.socket() as ui:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            try:
-                ui.bind(("127.0.0.1", port + dev_server.UI_PORT_OFFSET))
-            except (OSError, OverflowError):
-                continue
-        monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
-        return port
+    port = free_port()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    return port
 
 
 def left_behind(folder: Path) -> list[psutil.Process]:

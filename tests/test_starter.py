@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +21,7 @@ from conftest import (
     WorkerProcess,
     edit,
     eventually,
+    free_port,
     keep,
     start_report,
     waiting,
@@ -491,17 +493,25 @@ class Failing:
         raise ApplicationError(input.prompt)
 
 
-async def test_a_report_that_failed_is_told_with_its_reason(
-    client: Client, open_starter: OpenStarter
-) -> None:
+@asynccontextmanager
+async def report_of_another_workflow(
+    client: Client, kind: type, topic: str = "bees"
+) -> AsyncIterator[Report]:
+    """A report whose Worker has that Workflow in place of ours."""
     worker = Worker(
         client,
         task_queue=str(uuid4()),
-        workflows=[Failing],
+        workflows=[kind],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     async with worker:
-        report = await start_report(client, "the\x1b[31m reason", worker.task_queue)
+        yield await start_report(client, topic, worker.task_queue)
+
+
+async def test_a_report_that_failed_is_told_with_its_reason(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    async with report_of_another_workflow(client, Failing, "the\x1b[31m reason") as report:
         starter = open_starter("--workflow-id", report.id)
         assert await asyncio.to_thread(starter.ends) == 1
     assert starter.errors == "The report failed: the[31m reason\n"
@@ -519,14 +529,7 @@ class Unfit:
 async def test_a_workflow_that_fails_on_the_worker_is_told(
     client: Client, open_starter: OpenStarter
 ) -> None:
-    worker = Worker(
-        client,
-        task_queue=str(uuid4()),
-        workflows=[Unfit],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    )
-    async with worker:
-        report = await start_report(client, "bees", worker.task_queue)
+    async with report_of_another_workflow(client, Unfit) as report:
         starter = open_starter("--workflow-id", report.id)
         line = re.compile(r"… \d+ s \(attempt \d, the Workflow fails: see the Worker's log\)")
         await asyncio.to_thread(starter.sees, line)
@@ -1123,21 +1126,6 @@ builtins.print = watched
     starter = open_starter()
     starter.asked("Enter your research topic or question:")
     assert starter.errors.splitlines()[0] == "loaded: []"
-
-
-def free_port() -> int:
-    """A port that is free together with the one of its Web UI."""
-    import socket
-
-    while True:
-        with socket.socket() as probe, socket.socket() as ui:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            try:
-                ui.bind(("127.0.0.1", port + dev_server.UI_PORT_OFFSET))
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 def kill_server(port: int) -> None:

@@ -20,6 +20,7 @@ from conftest import (
     edit,
     eventually,
     keep,
+    stand_ins_of,
     start_report,
     status_when,
     waiting,
@@ -509,9 +510,7 @@ async def test_the_calls_limits_are_those_of_the_time_budget(
 
 @pytest.fixture
 async def short(short_server: Client) -> AsyncIterator[StandIns]:
-    functions = StandIns()
-    async with worker_here(short_server, functions.llm_call, functions.create_pdf) as queue:
-        functions.task_queue = queue
+    async with stand_ins_of(short_server) as functions:
         yield functions
 
 
