@@ -305,7 +305,7 @@ async def until(condition: Callable[[], bool], process: subprocess.Popen[bytes],
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise AssertionError(f"{process.args} did not do it: see {log}")
+            raise AssertionError(f"{process.args!r} did not do it: see {log}")
         await asyncio.sleep(0.005)
 
 
@@ -473,9 +473,15 @@ async def pdfs(bench: Bench) -> list[Row]:
 
 
 MEASUREMENTS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
-    measure.__name__: measure
-    for measure in (starter, worker_start, one_report, many_reports, long_calls, waiting, killed)
-} | {"pdfs": pdfs}
+    "starter": starter,
+    "worker_start": worker_start,
+    "one_report": one_report,
+    "many_reports": many_reports,
+    "long_calls": long_calls,
+    "waiting": waiting,
+    "killed": killed,
+    "pdfs": pdfs,
+}
 
 
 async def run(against: Path | None, scale: Scale, names: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ import signal
 import sys
 import termios
 import time
-from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -106,6 +105,10 @@ class Picture:
             self.strange.append(sequence)
 
 
+def heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Starter:
     """starter.py as a person starts it and sees it. Its stderr is a file, to be told apart."""
 
@@ -117,13 +120,13 @@ class Starter:
         self._seen = 0, ""  # the row where the last thing seen ended, and its text up to there
         # Readline exports COLUMNS to pytest-xdist's processes: it would override the real width.
         environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-        self.process = pexpect.spawn(
+        self.process: pexpect.spawn[bytes] = pexpect.spawn(
             "/bin/sh",
             ["-c", 'exec "$@" 2>"$0"', str(self._errors), sys.executable, STARTER, *arguments],
             dimensions=(24, columns),
             env={**environment, "TERM": "xterm-256color"},
             # The tests may run in the background of a shell, which has them ignore Ctrl-C.
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_ctrl_c,
             timeout=PATIENCE,
         )
         self.process.delaybeforesend = None
@@ -220,7 +223,7 @@ class Starter:
         self.process.close(force=True)
         code = self.process.exitstatus
         if code is None:
-            code = -self.process.signalstatus
+            code = -(self.process.signalstatus or 0)
         assert code not in CRASHES, str(self)
         assert "Traceback" not in self.raw + self.errors, str(self)
         return code

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import (
@@ -35,8 +36,9 @@ from workflow import GenerateReportWorkflow
 NAME = "research_pdf.pdf"
 
 
-def content_of(answer: dict) -> str:
-    return answer["choices"][0]["message"]["content"]
+def content_of(answer: dict[str, Any]) -> str:
+    content: str = answer["choices"][0]["message"]["content"]
+    return content
 
 
 async def refused(llm: LoopbackLLM, reply: Reply | None = None) -> ApplicationError:

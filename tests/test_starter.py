@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -129,11 +129,9 @@ async def away_from_the_worker(
 ) -> AsyncIterator[Client]:
     """A Client of a namespace of its own, where no Worker polls."""
     name = f"test-{uuid4()}"
-    await client.workflow_service.register_namespace(
-        RegisterNamespaceRequest(
-            namespace=name, workflow_execution_retention_period=timedelta(days=1)
-        )
-    )
+    request = RegisterNamespaceRequest(namespace=name)
+    request.workflow_execution_retention_period.FromTimedelta(timedelta(days=1))
+    await client.workflow_service.register_namespace(request)
     monkeypatch.setenv("TEMPORAL_NAMESPACE", name)
     own = await Client.connect(client.service_client.config.target_host, namespace=name)
 
@@ -451,7 +449,7 @@ async def test_somebody_elses_stale_keep_is_told(
     ids=["cancelled", "terminated"],
 )
 async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
-    end: Callable[[Report], object],
+    end: Callable[[Report], Awaitable[None]],
     said: str,
     worker: None,
     client: Client,

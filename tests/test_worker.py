@@ -188,7 +188,7 @@ def connected_with(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     async def connect(**given: Any) -> None:
         options.update(given)
 
-    monkeypatch.setattr(dev_server.Client, "connect", connect)
+    monkeypatch.setattr(Client, "connect", connect)
     return options
 
 

@@ -70,7 +70,10 @@ async def events_of(report: Report, kind: "EventType.ValueType") -> list[History
 
 async def metadata_of(report: Report) -> WorkflowMetadata:
     """What the Web UI asks a Workflow for."""
-    return await report.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    metadata: WorkflowMetadata = await report.query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    return metadata
 
 
 async def test_a_report_is_drafted_kept_and_written(
