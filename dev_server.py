@@ -23,6 +23,7 @@ DEFAULT_ADDRESS = "localhost:7233"
 CONNECT_TIMEOUT = 10  # seconds
 
 DATA_DIR = Path(".temporal")  # the dev server's database, and the logs
+LAST_PORT = 65535
 UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
 # The newest version that `go install` accepts: later ones carry replace directives.
 CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
@@ -129,7 +130,8 @@ def _output_to(log: Path | None) -> Iterator[None]:
     if not log:
         yield
         return
-    sys.stdout.flush()
+    if sys.stdout:  # None where the caller closed it
+        sys.stdout.flush()
     kept = [(stream, os.dup(stream)) for stream in (1, 2)]
     with log.open("ab") as file:
         for stream, _ in kept:
@@ -154,6 +156,18 @@ def _connect_config() -> ClientConnectConfig:
 
 @asynccontextmanager
 async def _local_server() -> AsyncIterator[None]:
+    address = _connect_config()["target_host"]
+    host, _, port = address.rpartition(":")
+    if host not in ("localhost", "127.0.0.1") or not port.isdecimal():
+        raise TemporalUnreachable(
+            f"--local is for a server on this machine, but Temporal is set to {address}. "
+            "Unset TEMPORAL_ADDRESS, or leave --local out."
+        )
+    if int(port) + UI_PORT_OFFSET > LAST_PORT:
+        raise TemporalUnreachable(
+            f"Port {port} leaves none for the Web UI, which is {UI_PORT_OFFSET} above it. "
+            "Choose another one with TEMPORAL_ADDRESS=localhost:PORT."
+        )
     try:
         await connect()
     except TemporalUnreachable:
@@ -161,13 +175,6 @@ async def _local_server() -> AsyncIterator[None]:
     else:
         yield
         return
-    address = _connect_config()["target_host"]
-    host, _, port = address.rpartition(":")
-    if host not in ("localhost", "127.0.0.1"):
-        raise TemporalUnreachable(
-            f"--local starts a server on this machine, but Temporal is set to {address}, "
-            "which does not answer. Unset TEMPORAL_ADDRESS, or leave --local out."
-        )
     for taken in (int(port), int(port) + UI_PORT_OFFSET):
         with socket.socket() as probe:
             probe.settimeout(1)

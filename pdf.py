@@ -113,7 +113,7 @@ def render(markdown: str, *, topic: str = "", workflow_id: str = "") -> bytes:
 
     Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
     bytes. Nothing is fetched or read. `topic` is printed under the title and is the document's
-    subject; `workflow_id` is its only keyword. Raises nothing for any `str`.
+    subject; `workflow_id` is its only keyword. What cannot be set as Markdown is set as plain text.
     """
     topic = " ".join(topic.split())
     topic = printable(topic if len(topic) <= TOPIC_LIMIT else topic[: TOPIC_LIMIT - 1] + "…")

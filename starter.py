@@ -94,8 +94,8 @@ class Leave(Exception):
 
 def main() -> None:
     arguments = _parse_arguments()
-    load_dotenv(find_dotenv(usecwd=True))
     try:
+        load_dotenv(find_dotenv(usecwd=True))
         exit_code = asyncio.run(run(arguments))
     except (TemporalUnreachable, Refused, RPCError) as error:
         exit_process(printable(str(error)))
@@ -105,6 +105,8 @@ def main() -> None:
         exit_code = 128 + signal.SIGTERM
     except BrokenPipeError:
         exit_code = 1  # nobody reads any more
+    except UnicodeError as error:  # of .env, or of an argument
+        exit_process(f"This is not UTF-8: {error}")
     except OSError as error:  # such as a terminal that was closed, or a folder that is read-only
         exit_process(str(error))
     exit_process(exit_code)
@@ -161,7 +163,8 @@ async def start_report(client: Client, screen: "Screen", prompt: str | None) -> 
     )
     report: ReportHandle = await _until_reachable(client, screen, start)
     screen.say(f"Started workflow. Workflow ID: {report.id}, RunID {report.result_run_id}")
-    return report
+    # Not bound to that run: the report may be reset, or continue as new.
+    return client.get_workflow_handle_for(GenerateReportWorkflow.run, report.id)
 
 
 async def find_report(client: Client, workflow_id: str) -> ReportHandle:
@@ -223,7 +226,9 @@ class Dialogue:
             if decision in {"query", "1"}:
                 await self._query()
             elif decision in {"keep", "2"}:
-                if await self._decide(UserDecision.KEEP):
+                if not self._shown:  # to the Workflow, no number means whichever draft comes next
+                    say("There is no draft to keep yet. Type 'edit' to try again.")
+                elif await self._decide(UserDecision.KEEP):
                     say("Signal sent to keep research and create PDF")
             elif decision in {"edit", "3"}:
                 instruction = await ask("Enter additional instructions (optional): ")
@@ -404,9 +409,8 @@ async def list_reports(client: Client, screen: "Screen") -> int:
         if worker_answers:
             ask = partial(report.query, GenerateReportWorkflow.get_report_status)
             try:
-                status = await ask(rpc_timeout=RPC_TIMEOUT)
-            except WorkflowQueryFailedError:
-                status = None  # of this report alone
+                with suppress(WorkflowQueryFailedError):  # of this report alone
+                    status = await ask(rpc_timeout=RPC_TIMEOUT)
             except RPCError:
                 worker_answers = False
                 screen.complain(f"{NO_WORKER} (until then, phases and drafts are unknown)")
@@ -520,11 +524,16 @@ class Screen:
         if not self._terminal:
             self.say(markdown)
             return
+        from markdown_it import MarkdownIt
         from rich.console import Console
         from rich.markdown import Markdown
 
         # Without hyperlinks, an address is seen before it is followed.
-        Console().print(Markdown(printable(markdown), hyperlinks=False))
+        draft = Markdown(printable(markdown), hyperlinks=False)
+        # Rich leaves HTML out, and the PDF does not: nobody approves what was not shown.
+        parser = MarkdownIt(options_update={"html": False}).enable(["strikethrough", "table"])
+        draft.parsed = parser.parse(draft.markup)
+        Console().print(draft)
 
     def show_file(self, path: Path) -> None:
         if not self._terminal:

@@ -31,7 +31,7 @@ from workflow import GenerateReportWorkflow
 
 # An LLM call is a socket that waits, so one Worker carries hundreds (the SDK's default is 100).
 ACTIVITY_SLOTS = 500
-# ReportLab holds the interpreter's lock: more threads would only make each report wait longer.
+# One renders, because ReportLab's fonts are the process's; the others write to the disk.
 PDF_THREADS = 4
 
 
@@ -43,14 +43,16 @@ def main() -> None:
         help="stop when standard input ends, too: no Worker outlives the process that started it",
     )
     arguments = parser.parse_args()
-    load_dotenv(find_dotenv(usecwd=True))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("httpx", "LiteLLM"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
+        load_dotenv(find_dotenv(usecwd=True))
         asyncio.run(run(arguments.stop_with_stdin))
     except TemporalUnreachable as error:
         exit_process(str(error))
+    except UnicodeError as error:
+        exit_process(f".env is not UTF-8: {error}")
     except ApplicationError as error:
         exit_process(error.message)
     except RuntimeError as error:  # of the SDK: the namespace does not exist, or may not be polled

@@ -3,12 +3,13 @@
 All of it is replayed from the Event History, so it has no I/O, no clock and no environment.
 """
 
+import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.converter import value_to_type
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
@@ -38,8 +39,9 @@ UNTIL_IT_WORKS = RetryPolicy(maximum_interval=timedelta(minutes=1))
 # About three seconds: enough for a passing fault, soon enough to tell the person of a lasting one.
 A_FEW_TIMES = RetryPolicy(maximum_attempts=3)
 
-LLM_INPUT_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the Workflow's next step
+PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the Workflow's next step
 QUOTE_LIMIT = 200  # characters of an instruction that the status repeats
+TOPIC_LIMIT = 1000  # characters that the PDF gets of the prompt, more than it prints
 
 
 @workflow.defn
@@ -53,6 +55,7 @@ class GenerateReportWorkflow:
             self._report, self._phase = input.carried, Phase.WAITING
         else:
             self._report, self._phase = Report(input.prompt), Phase.RESEARCHING
+        self._topic = input.prompt
 
     @workflow.query(description="The current draft; empty before the first.")
     def get_research_result(self) -> str:
@@ -64,7 +67,7 @@ class GenerateReportWorkflow:
         return ReportStatus(self._phase, report.number, report.prompt, report.error)
 
     @workflow.signal(
-        description='A decision: {"decision": "KEEP"}, or '
+        description='A decision: {"decision": "KEEP", "draft": 1}, or '
         '{"decision": "EDIT", "additional_prompt": "make it shorter"}.'
     )
     async def user_decision_signal(self, *payload: UserDecisionSignal) -> None:
@@ -95,14 +98,14 @@ class GenerateReportWorkflow:
             workflow.set_current_details(self._how_to_answer())
             # No timeout: the report waits for its person for days or years, at no cost.
             await workflow.wait_condition(self._has_work)
-            if workflow.info().is_continue_as_new_suggested():
-                workflow.continue_as_new(ContinuedReport(input.prompt, self._report))
+            if self._should_continue_as_new():
+                workflow.continue_as_new(ContinuedReport(self._topic, self._report))
 
             if self._report.decisions[0].decision == UserDecision.EDIT:
                 await self._revise(self._take_edits())
             elif self._may_keep(self._report.decisions.pop(0)):
                 workflow.logger.info("User approved the research. Creating PDF...")
-                if pdf_filename := await self._create_pdf(input.prompt):
+                if pdf_filename := await self._create_pdf():
                     self._phase = Phase.DONE
                     return f"Successfully created research report PDF: {pdf_filename}"
 
@@ -130,6 +133,7 @@ class GenerateReportWorkflow:
                 quote = instruction[:QUOTE_LIMIT] + "…" * (len(instruction) > QUOTE_LIMIT)
                 report.error += f' The instruction "{quote}" was taken back.'
             return
+        _end_if_cancelled()
         choice = answer["choices"][0]
         report.draft = choice["message"]["content"]
         report.prompt = call.prompt
@@ -145,12 +149,12 @@ class GenerateReportWorkflow:
         call = LLMCallInput(report.prompt + added)
         if added and report.draft:
             call.draft, call.draft_prompt = report.draft, report.prompt
-        if workflow.payload_converter().to_payload(call).ByteSize() > LLM_INPUT_LIMIT:
+        if not _fits(call):
             report.error = "With the draft, the instructions are too long. Send shorter ones."
         else:
             await self._research(call, "; ".join(instructions))
 
-    async def _create_pdf(self, topic: str) -> str:
+    async def _create_pdf(self) -> str:
         """Returns the name of the PDF, or "" with the reason in the status."""
         self._phase = Phase.CREATING_PDF
         report = self._report
@@ -161,7 +165,7 @@ class GenerateReportWorkflow:
             try:
                 pdf_filename = await workflow.execute_activity(
                     create_pdf,
-                    PDFGenerationInput(content=report.draft, topic=topic),
+                    PDFGenerationInput(content=report.draft, topic=self._topic[:TOPIC_LIMIT]),
                     start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
                     retry_policy=retry_policy,
                     summary=f"PDF of draft {report.number}",
@@ -178,7 +182,13 @@ class GenerateReportWorkflow:
 
     def _has_work(self) -> bool:
         # Signals that are ignored make the history longer, too.
-        return bool(self._report.decisions) or workflow.info().is_continue_as_new_suggested()
+        return bool(self._report.decisions) or self._should_continue_as_new()
+
+    def _should_continue_as_new(self) -> bool:
+        """Where the state is too large for it, the decisions that wait make it smaller first."""
+        return workflow.info().is_continue_as_new_suggested() and _fits(
+            ContinuedReport(self._topic, self._report)
+        )
 
     def _next_number(self) -> int:
         """The number of the draft that a decision without a number is about."""
@@ -221,10 +231,19 @@ class GenerateReportWorkflow:
         return details.encode(errors="replace").decode()  # the error may quote half a character
 
 
+def _fits(value: LLMCallInput | ContinuedReport) -> bool:
+    """Whether Temporal takes it as one payload."""
+    return workflow.payload_converter().to_payload(value).ByteSize() <= PAYLOAD_LIMIT
+
+
+def _end_if_cancelled() -> None:
+    """For a call that ended before it learned of the cancellation, which is told only once."""
+    if workflow.cancellation_reason() is not None:
+        raise asyncio.CancelledError
+
+
 def _reason(error: ActivityError) -> str:
-    """Raises `error` again if the Workflow was cancelled: that is no failure to tell of."""
-    if is_cancelled_exception(error):
-        raise error
+    _end_if_cancelled()
     cause = error.cause
     if isinstance(cause, ApplicationError):
         return f"{cause.type}: {cause.message}"

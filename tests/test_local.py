@@ -183,6 +183,17 @@ async def test_a_server_that_answers_is_used_and_not_stopped(
     assert (await client.get_workflow_handle(workflow_id).describe()).close_time
 
 
+@pytest.mark.parametrize("port", ["abc", "65000"])
+def test_a_port_that_cannot_be_is_one_sentence(
+    port: str, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"localhost:{port}")
+    starter = open_local()
+    assert starter.ends() == 1
+    assert port in starter.errors
+    assert "TEMPORAL_ADDRESS" in starter.errors
+
+
 def test_a_server_elsewhere_is_not_replaced(
     open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,8 +201,8 @@ def test_a_server_elsewhere_is_not_replaced(
     starter = open_local()
     assert starter.ends() == 1
     assert starter.errors == (
-        "--local starts a server on this machine, but Temporal is set to temporal.invalid:7233, "
-        "which does not answer. Unset TEMPORAL_ADDRESS, or leave --local out.\n"
+        "--local is for a server on this machine, but Temporal is set to temporal.invalid:7233. "
+        "Unset TEMPORAL_ADDRESS, or leave --local out.\n"
     )
     assert left_behind(tmp_path) == []
 

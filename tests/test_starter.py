@@ -17,6 +17,7 @@ import pytest
 from conftest import (
     KEY,
     PATIENCE,
+    PROJECT,
     Report,
     WorkerProcess,
     edit,
@@ -404,6 +405,19 @@ async def test_somebody_elses_edit_shows_its_draft_above_what_is_being_typed(
     theirs, ours = await decisions_on(report)
     assert theirs.additional_prompt == "with honey"
     assert ours == UserDecisionSignal(UserDecision.KEEP, draft=2)
+
+
+async def test_keep_without_a_draft_sends_nothing(
+    worker: None, llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    llm.replies.append(Reply(status=400))
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types("keep")
+    starter.sees("There is no draft to keep yet. Type 'edit' to try again.")
+    starter.asked_to_decide()
+    assert await decisions_on(report) == []
 
 
 async def test_nobody_approves_a_draft_that_was_not_shown(
@@ -1021,6 +1035,15 @@ async def test_a_stream_that_is_closed_is_no_crash(
     assert len(reports) == 1
 
 
+@pytest.mark.parametrize("script", ["starter.py", "worker.py"])
+def test_settings_that_are_not_utf_8_are_one_sentence(script: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LLM_MODEL=offline/demo\n", encoding="utf-16")
+    command = [sys.executable, str(PROJECT / script)]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert re.fullmatch(rb".* not UTF-8: .*\n", done.stderr)
+
+
 def test_a_prompt_that_temporal_could_not_carry_is_refused(client: Client) -> None:
     done = piped("x" * 100_001 + "\n")
     assert done.returncode == 1
@@ -1059,6 +1082,17 @@ async def test_no_escape_of_the_models_reaches_a_terminal(
     assert starter.ends() == 130  # and nothing strange was in the output
     assert not re.search(r"[\u202a-\u202e\u2066-\u2069]", starter.raw)
     assert not re.search(r"\x1b\[(2J|31m)", starter.raw)
+
+
+async def test_a_terminal_shows_all_that_the_pdf_will_hold(
+    worker: None, llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(text="a<b>c\n\n| x |\n| - |\n| <i>2</i> |\n\n<div>block</div>\n\n~~old~~")
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    for text in ("a<b>c", "<i>2</i>", "<div>block</div>", "old"):
+        assert text in starter.text
+    assert "|" not in starter.text.partition("====")[0].replace("│", "")
 
 
 async def test_no_escape_of_the_models_reaches_a_pipe(worker: None, llm: LoopbackLLM) -> None:

@@ -477,6 +477,17 @@ async def test_an_edit_that_is_too_long_for_temporal_is_refused_in_the_status(
     assert await report.result() == RESULT
 
 
+async def test_a_long_prompt_and_a_long_draft_become_a_pdf(
+    client: Client, stand_ins: StandIns
+) -> None:
+    stand_ins.outcomes.append("d" * 2_040_000)
+    report = await start_report(client, "é" * 100_000, stand_ins.task_queue)
+    await waiting(report, draft=1)
+    await keep(report, draft=1)
+    assert await report.result() == RESULT
+    assert stand_ins.pdfs[0].topic == "é" * 1000
+
+
 async def test_a_pdf_that_is_refused_for_good_leaves_the_report_waiting(
     client: Client, stand_ins: StandIns
 ) -> None:
@@ -571,6 +582,25 @@ async def test_undecided_signals_are_carried_into_the_new_run(
     assert [pdf.content for pdf in short.pdfs] == ["Text 2"]
 
 
+async def test_more_than_a_run_can_hand_over_is_decided_first(
+    short_server: Client, short: StandIns
+) -> None:
+    report = await start_report(short_server, "bees", short.task_queue)
+    await waiting(report, draft=1)
+    short.go_on.clear()
+    await edit(report, "shorter")
+    await eventually(lambda: len(short.calls) == 2)
+    for number in range(6):
+        await edit(report, str(number) * 500_000)
+    for _ in range(SUGGEST_AT):
+        await report.signal("user_decision_signal", {"decision": "WAIT"})
+    short.go_on.set()
+    status = await status_when(report, lambda s: "too long" in s.error)
+    assert (status.draft, len(short.calls)) == (2, 2)
+    await keep(any_run_of(short_server, report), draft=2)
+    assert await any_run_of(short_server, report).result() == RESULT
+
+
 async def test_ignored_signals_alone_do_not_fill_the_history(
     short_server: Client, short: StandIns
 ) -> None:
@@ -602,6 +632,19 @@ async def test_cancelling_a_report_stops_its_call(
     # The report ended when its call had been stopped, not before.
     assert await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
     assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_report_is_cancelled_even_if_its_call_ends_before_it_learns_of_it(
+    status: int, client: Client, llm: LoopbackLLM, task_queue: str
+) -> None:
+    llm.default = Reply(delay=1, status=status)  # less than the time between two heartbeats
+    report = await start_report(client, "bees", task_queue)
+    await eventually(lambda: llm.in_flight == 1)
+    await report.cancel()
+    with pytest.raises(WorkflowFailureError) as failure:
+        await report.result()
+    assert isinstance(failure.value.cause, CancelledError)
 
 
 async def test_a_waiting_report_can_be_cancelled(client: Client, stand_ins: StandIns) -> None:
@@ -647,7 +690,7 @@ async def test_signal_and_queries_describe_themselves(client: Client, stand_ins:
     ours = {d.name: d.description for d in described if not d.name.startswith("__")}
     assert set(ours) == {"user_decision_signal", "get_research_result", "get_report_status"}
     assert all(ours.values())
-    assert '{"decision": "KEEP"}' in ours["user_decision_signal"]
+    assert '{"decision": "KEEP", "draft": 1}' in ours["user_decision_signal"]
 
 
 async def test_activities_have_summaries(client: Client, stand_ins: StandIns) -> None:
