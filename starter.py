@@ -135,6 +135,13 @@ async def run(arguments: argparse.Namespace) -> int:
                     f"uv run starter.py {option}--workflow-id {report.id}"
                 )
                 raise
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+                raise Refused(
+                    f"The server has no report {report.id} any more. One that keeps its reports "
+                    "when it stops: temporal server start-dev --db-filename temporal.db"
+                ) from None
     except Leave as leave:
         return leave.exit_code
     finally:

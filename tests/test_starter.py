@@ -30,7 +30,10 @@ from conftest import (
 from loopback_llm import LoopbackLLM, Reply
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    RegisterNamespaceRequest,
+)
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import ApplicationError
@@ -476,6 +479,22 @@ async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
     await end(report)
     assert starter.ends(timeout=10) == 1
     assert starter.errors == said
+
+
+async def test_a_report_that_the_server_has_lost_ends_the_starter_with_one_sentence(
+    worker: None, client: Client, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    workflow_id = starter.begin()
+    starter.asked_to_decide()
+    request = DeleteWorkflowExecutionRequest(namespace=client.namespace)
+    request.workflow_execution.workflow_id = workflow_id
+    await client.workflow_service.delete_workflow_execution(request)
+    assert starter.ends() == 1
+    assert starter.errors == (
+        f"The server has no report {workflow_id} any more. One that keeps its reports "
+        "when it stops: temporal server start-dev --db-filename temporal.db\n"
+    )
 
 
 async def test_a_report_that_runs_out_of_time_ends_the_starter(
