@@ -163,11 +163,6 @@ async def _local_server() -> AsyncIterator[None]:
             f"--local is for a server on this machine, but Temporal is set to {address}. "
             "Unset TEMPORAL_ADDRESS, or leave --local out."
         )
-    if int(port) + UI_PORT_OFFSET > LAST_PORT:
-        raise TemporalUnreachable(
-            f"Port {port} leaves none for the Web UI, which is {UI_PORT_OFFSET} above it. "
-            "Choose another one with TEMPORAL_ADDRESS=localhost:PORT."
-        )
     try:
         await connect()
     except TemporalUnreachable:
@@ -175,6 +170,11 @@ async def _local_server() -> AsyncIterator[None]:
     else:
         yield
         return
+    if int(port) + UI_PORT_OFFSET > LAST_PORT:
+        raise TemporalUnreachable(
+            f"Port {port} leaves none for the Web UI, which is {UI_PORT_OFFSET} above it. "
+            "Choose another one with TEMPORAL_ADDRESS=localhost:PORT."
+        )
     for taken in (int(port), int(port) + UI_PORT_OFFSET):
         with socket.socket() as probe:
             probe.settimeout(1)

@@ -11,6 +11,7 @@ TASK_QUEUE = "research"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
 PROMPT_LIMIT = 100_000  # characters; each step of the report carries the prompt, and has 2 MB
 PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most."
+NO_DRAFT = "There is no draft to keep yet."
 
 
 class UserDecision(StrEnum):
@@ -29,7 +30,7 @@ class UserDecisionSignal:
     """A person's decision on a draft.
 
     `draft` is the number of the draft that was judged. 0, which is what the tutorial's starter
-    sends, means whichever draft comes next.
+    sends, means the current draft, or the one that is being made.
     """
 
     decision: UserDecision

@@ -38,6 +38,7 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from activities import create_pdf, llm_call, reports_dir
 from dev_server import TemporalUnreachable, connect, exit_process, local
 from models import (
+    NO_DRAFT,
     PROMPT_LIMIT,
     PROMPT_TOO_LONG,
     TASK_QUEUE,
@@ -64,6 +65,7 @@ CHOICES = """\
 2. Type 'keep' to approve the research and create PDF
 3. Type 'edit' to modify the research"""
 LINE = "=" * 50
+TRY_AGAIN = "Type 'edit' to try again."
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
 
 POLL_INTERVAL = 1  # seconds; each open starter costs the server this many requests
@@ -234,7 +236,7 @@ class Dialogue:
                 await self._query()
             elif decision in {"keep", "2"}:
                 if not self._shown:  # to the Workflow, no number means whichever draft comes next
-                    say("There is no draft to keep yet. Type 'edit' to try again.")
+                    say(f"{NO_DRAFT} {TRY_AGAIN}")
                 elif await self._decide(UserDecision.KEEP):
                     say("Signal sent to keep research and create PDF")
             elif decision in {"edit", "3"}:
@@ -383,11 +385,15 @@ class Progress:
     @property
     def failure(self) -> str:
         """Why the step in progress is being retried, or ""."""
-        if self._task.attempt > 2:  # the second may follow the loss of a Worker
+        if self._workflow_fails:
             return "the Workflow fails: see the Worker's log"
         failure = self._activity.last_failure
         kind = failure.application_failure_info.type
         return f"{kind}: {failure.message}" if kind else failure.message
+
+    @property
+    def _workflow_fails(self) -> bool:
+        return self._task.attempt > 2  # the second may follow the loss of a Worker
 
     def line(self) -> str:
         """Such as: Researching… 12 s (attempt 3, InternalServerError: …, next try in 4 s)"""
@@ -397,7 +403,8 @@ class Progress:
         line = f"{step}… {time.monotonic() - self._since:.0f} s"
         if not self.failure:
             return line
-        retry = f"attempt {activity.attempt or self._task.attempt}, {self.failure}"
+        failing = self._task if self._workflow_fails else activity
+        retry = f"attempt {failing.attempt}, {self.failure}"
         if activity.HasField("next_attempt_schedule_time"):
             due = activity.next_attempt_schedule_time.ToDatetime(UTC)
             wait = max((due - datetime.now(UTC)).total_seconds(), 0)
@@ -451,7 +458,7 @@ def _advice(status: ReportStatus) -> str:
         return ""
     if status.draft:
         return f"Type 'edit' to ask again, or 'keep' to take draft {status.draft}."
-    return "Type 'edit' to try again."
+    return TRY_AGAIN
 
 
 async def _connect() -> Client:

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         llm_call,
     )
     from models import (
+        NO_DRAFT,
         PROMPT_LIMIT,
         PROMPT_TOO_LONG,
         ContinuedReport,
@@ -215,7 +216,7 @@ class GenerateReportWorkflow:
         if report.number:
             refusal = f"Draft {keep.draft} was not kept: draft {report.number} is the current one."
         else:
-            refusal = "There is no draft to keep yet."
+            refusal = NO_DRAFT
         if refusal not in report.error:
             report.error = f"{report.error} {refusal}".strip()
         return False

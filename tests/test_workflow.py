@@ -617,21 +617,26 @@ async def test_ignored_signals_alone_do_not_fill_the_history(
 # Cancellation.
 
 
+async def cancelled(report: Report) -> None:
+    """Cancels the report, and waits until it has ended so."""
+    await report.cancel()
+    with pytest.raises(WorkflowFailureError) as failure:
+        await report.result()
+    assert isinstance(failure.value.cause, CancelledError)
+    assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
+
+
 async def test_cancelling_a_report_stops_its_call(
     client: Client, llm: LoopbackLLM, task_queue: str
 ) -> None:
     llm.default = Reply(delay=PATIENCE)
     report = await start_report(client, "bees", task_queue)
     await eventually(lambda: llm.in_flight == 1)
-    await report.cancel()
-    with pytest.raises(WorkflowFailureError) as failure:
-        await report.result()
-    assert isinstance(failure.value.cause, CancelledError)
+    await cancelled(report)
     await eventually(lambda: llm.calls[0].abandoned)
     assert len(llm.calls) == 1
     # The report ended when its call had been stopped, not before.
     assert await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
-    assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -641,19 +646,13 @@ async def test_a_report_is_cancelled_even_if_its_call_ends_before_it_learns_of_i
     llm.default = Reply(delay=1, status=status)  # less than the time between two heartbeats
     report = await start_report(client, "bees", task_queue)
     await eventually(lambda: llm.in_flight == 1)
-    await report.cancel()
-    with pytest.raises(WorkflowFailureError) as failure:
-        await report.result()
-    assert isinstance(failure.value.cause, CancelledError)
+    await cancelled(report)
 
 
 async def test_a_waiting_report_can_be_cancelled(client: Client, stand_ins: StandIns) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)
     await waiting(report, draft=1)
-    await report.cancel()
-    with pytest.raises(WorkflowFailureError):
-        await report.result()
-    assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
+    await cancelled(report)
 
 
 # What the Web UI shows.
