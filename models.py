@@ -9,7 +9,8 @@ from enum import StrEnum
 
 TASK_QUEUE = "research"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
-PROMPT_LIMIT = 100_000  # characters; each step of the report carries the prompt, and has 2 MB
+# Characters. Each step carries the prompt, and Temporal takes at most 2 MB a step.
+PROMPT_LIMIT = 100_000
 PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most."
 NO_DRAFT = "There is no draft to keep yet."
 
@@ -29,8 +30,8 @@ class UserDecision(StrEnum):
 class UserDecisionSignal:
     """A person's decision on a draft.
 
-    `draft` is the number of the draft that was judged. 0, which is what the tutorial's starter
-    sends, means the current draft, or the one that is being made.
+    `draft` is the number of the draft that the person judged. The tutorial's starter sends none,
+    which is 0 and means the current draft, or the one that the model is writing.
     """
 
     decision: UserDecision
@@ -60,10 +61,10 @@ class PDFGenerationInput:
 
 
 @dataclass
-class Report:
-    """The state of a report, which a run hands to the next one when it continues as new."""
+class ReportState:
+    """What a run of the Workflow hands to the next one when it continues as new."""
 
-    prompt: str  # what the current draft answers
+    prompt: str  # the topic and the instructions that the current draft answers
     draft: str = ""
     number: int = 0  # of the current draft
     error: str = ""
@@ -84,7 +85,7 @@ class ContinuedReport:
     """
 
     prompt: str
-    carried: Report
+    carried: ReportState
 
 
 class Phase(StrEnum):

@@ -1,6 +1,6 @@
 """The Worker: polls the Task Queue, runs the Workflow and the Activities.
 
-Run as many as you like, on as many machines as you like; Temporal shares the work out.
+Run as many as you like, on as many machines as you like; Temporal shares the work among them.
 """
 
 import argparse
@@ -13,19 +13,13 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
-from dotenv import find_dotenv, load_dotenv
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from activities import (
-    HEARTBEAT_INTERVAL,
-    LLM_START_TO_CLOSE_TIMEOUT,
-    create_pdf,
-    llm_call,
-    load_litellm,
-)
-from dev_server import TemporalUnreachable, connect, exit_process
+from activities import HEARTBEAT_INTERVAL, LLM_START_TO_CLOSE_TIMEOUT, create_pdf, llm_call
+from connection import Refused, connect, exit_process, run_process
+from llm import load_litellm
 from models import TASK_QUEUE
 from workflow import GenerateReportWorkflow
 
@@ -35,57 +29,53 @@ ACTIVITY_SLOTS = 500
 PDF_THREADS = 4
 
 
-def main() -> None:
+def main() -> NoReturn:
     parser = argparse.ArgumentParser(description="Run a Worker for research reports.")
     parser.add_argument(
         "--stop-with-stdin",
         action="store_true",
-        help="stop when standard input ends, too: no Worker outlives the process that started it",
+        help="also stop when standard input ends: no Worker outlives the process that started it",
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("httpx", "LiteLLM"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    try:
-        load_dotenv(find_dotenv(usecwd=True))
-        asyncio.run(run(arguments.stop_with_stdin))
-    except TemporalUnreachable as error:
-        exit_process(str(error))
-    except UnicodeError as error:
-        exit_process(f".env is not UTF-8: {error}")
-    except ApplicationError as error:
-        exit_process(error.message)
-    except RuntimeError as error:  # of the SDK: the namespace does not exist, or may not be polled
-        exit_process(str(error).partition(": Status {")[0])
+    run_process(lambda: run(arguments.stop_with_stdin))
 
 
 async def run(stop_with_stdin: bool) -> NoReturn:
     """Polls until Ctrl-C or SIGTERM, lets the calls in progress finish, and ends the process.
 
-    Raises TemporalUnreachable, and ApplicationError for a model that cannot be called.
+    Raises Refused where there is no server, no namespace, or no model that can be called.
     """
     stop = _stop_event(stop_with_stdin)
     client = await connect()
-    with ThreadPoolExecutor(PDF_THREADS, thread_name_prefix="pdf") as threads:
-        async with _worker(client, threads):
-            address = client.service_client.config.target_host
-            print(
-                f'Worker is polling Task Queue "{TASK_QUEUE}" at {address} '
-                f"(namespace {client.namespace}). Press Ctrl-C to stop.",
-                flush=True,
-            )
-            # LiteLLM takes seconds to import: the Worker polls meanwhile, and an llm_call waits.
-            warm_up = asyncio.create_task(asyncio.to_thread(load_litellm))
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({warm_up, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if warm_up.done():
-                warm_up.result()
-            await stopping
-            print(
-                "Stopping when the calls in progress are done. Press Ctrl-C to stop now.",
-                flush=True,
-            )
+    try:
+        with ThreadPoolExecutor(PDF_THREADS, thread_name_prefix="pdf") as threads:
+            async with _worker(client, threads):
+                await _serve(client, stop)
+    except ApplicationError as error:  # the model or its key is not usable
+        raise Refused(error.message) from None
+    except RuntimeError as error:  # of the SDK: the namespace does not exist, or is not ours
+        raise Refused(str(error).partition(": Status {")[0]) from None
     exit_process(0)  # from here, because asyncio.run would wait for an import of LiteLLM to end
+
+
+async def _serve(client: Client, stop: asyncio.Event) -> None:
+    address = client.service_client.config.target_host
+    print(
+        f'Worker is polling Task Queue "{TASK_QUEUE}" at {address} '
+        f"(namespace {client.namespace}). Press Ctrl-C to stop.",
+        flush=True,
+    )
+    # LiteLLM takes seconds to import: the Worker polls meanwhile, and an llm_call waits.
+    warm_up = asyncio.create_task(asyncio.to_thread(load_litellm))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({warm_up, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if warm_up.done():
+        warm_up.result()
+    await stopping
+    print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.", flush=True)
 
 
 def _worker(client: Client, threads: ThreadPoolExecutor) -> Worker:
@@ -107,11 +97,12 @@ def _worker(client: Client, threads: ThreadPoolExecutor) -> Worker:
 
 
 def _stop_event(stop_with_stdin: bool) -> asyncio.Event:
+    """An event that Ctrl-C and SIGTERM set. A second Ctrl-C ends the process."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)  # the second one ends the process
+        signal.signal(number, signal.SIG_DFL)
         loop.call_soon_threadsafe(stop.set)
 
     def on_stdin_end() -> None:

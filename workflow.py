@@ -29,20 +29,20 @@ with workflow.unsafe.imports_passed_through():
         LLMCallInput,
         PDFGenerationInput,
         Phase,
-        Report,
+        ReportState,
         ReportStatus,
         UserDecision,
         UserDecisionSignal,
     )
 
-# After an outage of hours, a report should go on within a minute.
-UNTIL_IT_WORKS = RetryPolicy(maximum_interval=timedelta(minutes=1))
-# About three seconds: enough for a passing fault, soon enough to tell the person of a lasting one.
-A_FEW_TIMES = RetryPolicy(maximum_attempts=3)
+# After an outage of hours, a report goes on within a minute.
+RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
+# About three seconds: a passing fault is over by then, and a lasting one is for the person to see.
+RETRY_TWICE = RetryPolicy(maximum_attempts=3)
 
 PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the Workflow's next step
-QUOTE_LIMIT = 200  # characters of an instruction that the status repeats
-TOPIC_LIMIT = 1000  # characters that the PDF gets of the prompt, more than it prints
+QUOTE_LIMIT = 200  # characters of an instruction that the status quotes
+TOPIC_LIMIT = 1000  # characters of the prompt that create_pdf gets; the PDF prints fewer
 
 
 @workflow.defn
@@ -55,7 +55,7 @@ class GenerateReportWorkflow:
         if isinstance(input, ContinuedReport):
             self._report, self._phase = input.carried, Phase.WAITING
         else:
-            self._report, self._phase = Report(input.prompt), Phase.RESEARCHING
+            self._report, self._phase = ReportState(input.prompt), Phase.RESEARCHING
         self._topic = input.prompt
 
     @workflow.query(description="The current draft; empty before the first.")
@@ -96,7 +96,7 @@ class GenerateReportWorkflow:
 
         while True:
             self._phase = Phase.WAITING
-            workflow.set_current_details(self._how_to_answer())
+            workflow.set_current_details(self._how_to_decide())
             # No timeout: the report waits for its person for days or years, at no cost.
             await workflow.wait_condition(self._has_work)
             if self._should_continue_as_new():
@@ -111,25 +111,26 @@ class GenerateReportWorkflow:
                     return f"Successfully created research report PDF: {pdf_filename}"
 
     async def _research(self, call: LLMCallInput, instruction: str = "") -> None:
-        """Replaces the draft with the model's answer, or tells in the status why it did not."""
+        """Replaces the draft with the model's answer, or says in the status why it cannot."""
         self._phase = Phase.RESEARCHING
         report = self._report
         report.error = ""
-        coming = report.number + 1
-        workflow.set_current_details(f"The model writes draft {coming}.")
+        next_number = report.number + 1
+        workflow.set_current_details(f"The model writes draft {next_number}.")
         try:
             answer = await workflow.execute_activity(
                 llm_call,
                 call,
                 start_to_close_timeout=LLM_START_TO_CLOSE_TIMEOUT,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
-                retry_policy=UNTIL_IT_WORKS,
+                retry_policy=RETRY_UNTIL_DONE,
                 # A cancelled report ends when its call has been stopped, not before.
                 cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                summary=f"Draft {coming}",
+                summary=f"Draft {next_number}",
             )
         except ActivityError as error:
-            report.error = f"Draft {coming} failed: {_reason(error)}."
+            _end_if_cancelled()
+            report.error = f"Draft {next_number} failed: {_reason(error)}."
             if instruction:
                 quote = instruction[:QUOTE_LIMIT] + "…" * (len(instruction) > QUOTE_LIMIT)
                 report.error += f' The instruction "{quote}" was taken back.'
@@ -138,12 +139,12 @@ class GenerateReportWorkflow:
         choice = answer["choices"][0]
         report.draft = choice["message"]["content"]
         report.prompt = call.prompt
-        report.number = coming
+        report.number = next_number
         if choice.get("finish_reason") == "length":
-            report.error = f"Draft {coming} is cut off: the model reached its token limit."
+            report.error = f"Draft {next_number} is cut off: the model reached its token limit."
 
     async def _revise(self, instructions: list[str]) -> None:
-        """Has the draft revised as the instructions say, or written afresh if there are none."""
+        """Revises the draft as the instructions say. Without any, the model writes it afresh."""
         workflow.logger.info("User requested research modification.")
         report = self._report
         added = "".join(f"\n\nAdditional instructions: {text}" for text in instructions)
@@ -156,13 +157,13 @@ class GenerateReportWorkflow:
             await self._research(call, "; ".join(instructions))
 
     async def _create_pdf(self) -> str:
-        """Returns the name of the PDF, or "" with the reason in the status."""
+        """Returns the name of the PDF. If there is none, returns "" and says why in the status."""
         self._phase = Phase.CREATING_PDF
         report = self._report
         report.error = ""
         report.decisions.clear()  # they came after the approval
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
-        for retry_policy in (A_FEW_TIMES, UNTIL_IT_WORKS):
+        for retry_policy in (RETRY_TWICE, RETRY_UNTIL_DONE):
             try:
                 pdf_filename = await workflow.execute_activity(
                     create_pdf,
@@ -172,6 +173,7 @@ class GenerateReportWorkflow:
                     summary=f"PDF of draft {report.number}",
                 )
             except ActivityError as error:
+                _end_if_cancelled()
                 report.error = f"The PDF was not created: {_reason(error)}."
                 if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
                     break
@@ -186,19 +188,19 @@ class GenerateReportWorkflow:
         return bool(self._report.decisions) or self._should_continue_as_new()
 
     def _should_continue_as_new(self) -> bool:
-        """Where the state is too large for it, the decisions that wait make it smaller first."""
+        """False while the state is too large to hand over: working through it makes it smaller."""
         return workflow.info().is_continue_as_new_suggested() and _fits(
             ContinuedReport(self._topic, self._report)
         )
 
     def _next_number(self) -> int:
         """The number of the draft that a decision without a number is about."""
-        being_made = self._phase == Phase.RESEARCHING
+        being_written = self._phase == Phase.RESEARCHING
         edits_wait = any(d.decision == UserDecision.EDIT for d in self._report.decisions)
-        return self._report.number + being_made + edits_wait
+        return self._report.number + being_written + edits_wait
 
     def _take_edits(self) -> list[str]:
-        """Takes the instructions of the waiting EDITs, up to a KEEP for the draft they make."""
+        """Takes the instructions of the EDITs that wait, up to a KEEP for the draft they make."""
         instructions: list[str] = []
         for decision in list(self._report.decisions):
             if decision.decision == UserDecision.EDIT:
@@ -221,8 +223,8 @@ class GenerateReportWorkflow:
             report.error = f"{report.error} {refusal}".strip()
         return False
 
-    def _how_to_answer(self) -> str:
-        """What the Web UI shows of a report that waits, as Markdown."""
+    def _how_to_decide(self) -> str:
+        """Says in the Web UI, in Markdown, how to decide on a report that waits."""
         report = self._report
         edit = '`{"decision": "EDIT", "additional_prompt": "make it shorter"}`'
         keep = f'`{{"decision": "KEEP", "draft": {report.number}}}`'
@@ -238,13 +240,15 @@ def _fits(value: LLMCallInput | ContinuedReport) -> bool:
 
 
 def _end_if_cancelled() -> None:
-    """For a call that ended before it learned of the cancellation, which is told only once."""
+    """Ends a report whose call ended before the cancellation reached it.
+
+    Temporal delivers a cancellation once. Raises CancelledError.
+    """
     if workflow.cancellation_reason() is not None:
         raise asyncio.CancelledError
 
 
 def _reason(error: ActivityError) -> str:
-    _end_if_cancelled()
     cause = error.cause
     if isinstance(cause, ApplicationError):
         return f"{cause.type}: {cause.message}"

@@ -44,7 +44,8 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 PROJECT = Path(__file__).parent.parent
 sys.path.insert(0, str(PROJECT))
 
-import dev_server  # noqa: E402
+import connection  # noqa: E402
+import local  # noqa: E402
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX  # noqa: E402
 
 PEERS = [sys.executable, str(Path(__file__).with_name("benchmark_peers.py"))]
@@ -492,7 +493,7 @@ async def run(against: Path | None, scale: Scale, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         llm_log = folder / "llm.log"
-        async with await dev_server.start_server(log=folder / "server.log") as server:
+        async with await local.start_server(log=folder / "server.log") as server:
             os.environ["TEMPORAL_ADDRESS"] = server.client.service_client.config.target_host
             with running([*PEERS, "llm"], llm_log) as llm:
                 await until(lambda: "\n" in llm_log.read_text(), llm, llm_log)
@@ -576,8 +577,8 @@ def main() -> None:
     try:
         asyncio.run(run(arguments.against, scale, arguments.names))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        dev_server.exit_process("Stopped.")
-    dev_server.exit_process(0)
+        connection.exit_process("Stopped.")
+    connection.exit_process(0)
 
 
 if __name__ == "__main__":

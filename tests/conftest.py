@@ -24,7 +24,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 import activities
-import dev_server
+import connection
+import local
 from models import (
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
@@ -57,7 +58,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """
 
     async def start_and_stop() -> None:
-        async with await dev_server.start_server():
+        async with await local.start_server():
             pass
 
     if not hasattr(session.config, "workerinput"):  # which only the test processes have
@@ -68,7 +69,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
     folder = tmp_path_factory.mktemp("server")
     database, log = folder / "temporal.db", folder / "server.log"
-    async with await dev_server.start_server(database=database, log=log) as environment:
+    async with await local.start_server(database=database, log=log) as environment:
         yield environment
 
 
@@ -77,7 +78,7 @@ async def short_server() -> AsyncIterator[Client]:
     """A server that wants short histories."""
     setting = f"limit.historyCount.suggestContinueAsNew={SUGGEST_AT}"
     options = ["--dynamic-config-value", setting]
-    async with await dev_server.start_server(extra_args=options) as environment:
+    async with await local.start_server(extra_args=options) as environment:
         yield environment.client
 
 
@@ -270,7 +271,7 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
             try:
-                ui.bind(("127.0.0.1", port + dev_server.UI_PORT_OFFSET))
+                ui.bind(("127.0.0.1", port + local.UI_PORT_OFFSET))
             except (OSError, OverflowError):
                 continue
             return port
@@ -295,4 +296,4 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Ends as the app's processes do: the SDK's threads can crash the interpreter's teardown."""
     if EXIT_STATUS in config.stash:
-        dev_server.exit_process(int(config.stash[EXIT_STATUS]))
+        connection.exit_process(int(config.stash[EXIT_STATUS]))

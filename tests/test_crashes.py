@@ -26,7 +26,7 @@ from conftest import (
 from loopback_llm import LoopbackLLM
 from temporalio.client import Client
 
-import dev_server
+import local
 from models import Phase
 from workflow import GenerateReportWorkflow
 
@@ -96,7 +96,7 @@ async def test_reports_survive_a_server_that_is_killed(
     """The server comes back on its database, and Worker and Client go on by themselves."""
     port, database = free_port(), tmp_path / "temporal.db"
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
-    server = await dev_server.start_server(port, database)
+    server = await local.start_server(port, database)
     worker = WorkerProcess(tmp_path).wait_until_polling()
     try:
         client = server.client
@@ -111,7 +111,7 @@ async def test_reports_survive_a_server_that_is_killed(
         ]
         process.send_signal(signal.SIGKILL)
         await eventually(lambda: port_is_free(port))
-        server = await dev_server.start_server(port, database)
+        server = await local.start_server(port, database)
         llm.go_on.set()
 
         client = server.client

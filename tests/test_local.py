@@ -16,8 +16,8 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from terminal import Starter
 
-import dev_server
-from dev_server import TemporalUnreachable
+import local
+from connection import TemporalUnreachable
 
 DEMO = "OFFLINE DEMO: no model is configured"
 RESULT = "Result: Successfully created research report PDF: research_pdf.pdf"
@@ -153,7 +153,7 @@ def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
+@pytest.mark.parametrize("offset", [0, local.UI_PORT_OFFSET], ids=["server", "Web UI"])
 def test_a_port_that_is_taken_is_said_plainly(
     offset: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,9 +251,9 @@ async def test_the_temporal_cli_on_path_comes_before_the_one_in_the_cache(
     cache: Path, tmp_path: Path, started_with: list[str | None]
 ) -> None:
     in_cache = install("temporal", cache)
-    await dev_server.start_server()
+    await local.start_server()
     on_path = install("temporal", tmp_path / "bin")
-    await dev_server.start_server()
+    await local.start_server()
     assert started_with == [str(in_cache), str(on_path)]
 
 
@@ -267,9 +267,9 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     build = 'echo "$@" > "$GOBIN/arguments"; echo progress >&2; '
     build += 'PATH=/bin:/usr/bin cp "$0" "$GOBIN/temporal"'
     install("go", tmp_path / "bin", build)
-    await dev_server.start_server()
+    await local.start_server()
     assert started_with == [None, str(cache / "temporal")]
-    assert (cache / "arguments").read_text() == f"install -v {dev_server.CLI_SOURCE}\n"
+    assert (cache / "arguments").read_text() == f"install -v {local.CLI_SOURCE}\n"
     said = capfd.readouterr()
     assert "Building the Temporal CLI with Go: about 3 minutes, once" in said.out
     assert "progress" in said.err
@@ -277,7 +277,7 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
 
 async def test_without_any_temporal_cli_one_error_names_each_way(cache: Path) -> None:
     with pytest.raises(TemporalUnreachable) as raised:
-        await dev_server.start_server()
+        await local.start_server()
     message = str(raised.value)
     for way in ("none on PATH", f"none in {cache}", "no download (", "no build with Go"):
         assert way in message

@@ -10,7 +10,8 @@ import pytest
 from conftest import PROJECT
 
 import activities
-import dev_server
+import connection
+import llm
 import worker
 
 README = (PROJECT / "README.md").read_text()
@@ -64,8 +65,8 @@ def test_the_settings_are_those_of_the_code_and_of_env_example() -> None:
     assert ours == read
     example = re.findall(r"^(?:# )?([A-Z_]+)=", (PROJECT / ".env.example").read_text(), re.M)
     assert ours <= set(example) <= set(listed)
-    assert activities.DEFAULT_MODEL in listed["LLM_MODEL"]
-    assert dev_server.DEFAULT_ADDRESS in listed["TEMPORAL_ADDRESS"]
+    assert llm.DEFAULT_MODEL in listed["LLM_MODEL"]
+    assert connection.DEFAULT_ADDRESS in listed["TEMPORAL_ADDRESS"]
 
 
 @pytest.mark.parametrize("symptom", [row[0] for row in table("Troubleshooting")])

@@ -42,7 +42,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from terminal import CRASHES, STARTER, Starter
 
-import dev_server
+import local
 from models import (
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
@@ -50,7 +50,8 @@ from models import (
     UserDecision,
     UserDecisionSignal,
 )
-from starter import CHOICES, DEFAULT_PROMPT, LINE, NO_WORKER
+from progress import NO_WORKER
+from starter import CHOICES, DEFAULT_PROMPT, LINE
 from workflow import GenerateReportWorkflow
 
 RESULT = "Result: Successfully created research report PDF: research_pdf.pdf"
@@ -571,7 +572,7 @@ async def test_a_report_that_continues_as_new_is_followed(
     llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     options = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=15"]
-    async with await dev_server.start_server(extra_args=options) as environment:
+    async with await local.start_server(extra_args=options) as environment:
         address = environment.client.service_client.config.target_host
         monkeypatch.setenv("TEMPORAL_ADDRESS", address)
         worker = WorkerProcess(tmp_path).wait_until_polling()
@@ -967,7 +968,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     port, database = free_port(), tmp_path / "temporal.db"
     address = f"127.0.0.1:{port}"
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
-    first = await dev_server.start_server(port, database)
+    first = await local.start_server(port, database)
     worker = WorkerProcess(tmp_path).wait_until_polling()
     try:
         starter = open_starter()
@@ -981,7 +982,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
         starter.types("p")
         starter.watch_for(2)
         assert "Signal sent" not in starter.text
-        async with await dev_server.start_server(port, database):
+        async with await local.start_server(port, database):
             starter.sees("Temporal is reachable again")
             starter.sees("Signal sent to keep research and create PDF")
             starter.sees(RESULT)
@@ -998,7 +999,7 @@ async def test_ctrl_c_ends_the_starter_while_the_server_is_away(
 ) -> None:
     port = free_port()
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
-    server = await dev_server.start_server(port)
+    server = await local.start_server(port)
     starter = open_starter("bees")
     starter.started()
     kill_server(port)

@@ -25,8 +25,8 @@ from loopback_llm import LoopbackLLM
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-import dev_server
-from activities import load_litellm
+import connection
+from llm import load_litellm
 
 CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for a demo."
 
@@ -195,7 +195,7 @@ def connected_with(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 async def test_without_settings_the_connection_is_the_tutorials(
     connected_with: dict[str, Any],
 ) -> None:
-    await dev_server.connect()
+    await connection.connect()
     assert connected_with == {"target_host": "localhost:7233", "namespace": "default"}
 
 
@@ -205,7 +205,7 @@ async def test_address_namespace_and_api_key_reach_the_connection(
     monkeypatch.setenv("TEMPORAL_ADDRESS", "eu.example.com:7233")
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "reports.a1b2c")
     monkeypatch.setenv("TEMPORAL_API_KEY", "temporal-key")
-    await dev_server.connect()
+    await connection.connect()
     assert connected_with["target_host"] == "eu.example.com:7233"
     assert connected_with["namespace"] == "reports.a1b2c"
     assert connected_with["api_key"] == "temporal-key"
@@ -222,7 +222,7 @@ async def test_a_profile_of_temporal_toml_reaches_the_connection(
     )
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(settings))
     monkeypatch.setenv("TEMPORAL_PROFILE", "cloud")
-    await dev_server.connect()
+    await connection.connect()
     tls = connected_with.pop("tls")
     assert tls.domain == "other.example.com"
     assert connected_with == {
@@ -343,7 +343,7 @@ def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
 # What is imported.
 
 
-@pytest.mark.parametrize("module", ["starter", "workflow", "worker", "dev_server"])
+@pytest.mark.parametrize("module", ["starter", "workflow", "worker", "connection", "local"])
 def test_importing_a_module_imports_neither_litellm_nor_reportlab(module: str) -> None:
     """LiteLLM's import takes seconds, and a Worker can poll, and a starter prompt, without."""
     code = f"import {module}, sys; print(*{{'litellm', 'reportlab'}} & set(sys.modules))"
@@ -361,7 +361,7 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("LLM_MODEL", "offline/demo")
-        code = "import activities; activities.load_litellm()"
+        code = "import llm; llm.load_litellm()"
         subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=60, check=True)
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has called

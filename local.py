@@ -1,26 +1,20 @@
-"""Where Temporal is: the configured server, or the embedded dev server of `--local`."""
+"""`--local`: Temporal's dev server and a Worker on this machine, for as long as a starter runs."""
 
 import asyncio
 import os
-import re
 import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from temporalio.client import Client
-from temporalio.envconfig import ClientConfig, ClientConnectConfig
-
-from activities import DEMO_MODEL
+from connection import TemporalUnreachable, connect, connection_settings
+from llm import DEMO_MODEL
 
 if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
-
-DEFAULT_ADDRESS = "localhost:7233"
-CONNECT_TIMEOUT = 10  # seconds
 
 DATA_DIR = Path(".temporal")  # the dev server's database, and the logs
 LAST_PORT = 65535
@@ -31,28 +25,6 @@ CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
 WORKER_STOP_TIMEOUT = 15  # seconds
 
 
-class TemporalUnreachable(Exception):
-    """There is no Temporal server to work with; the message says what to do."""
-
-
-async def connect(**options: Any) -> Client:
-    """Connects as the environment and temporal.toml say, with further `options` of Client.connect.
-
-    Raises TemporalUnreachable.
-    """
-    config = _connect_config()
-    try:
-        return await asyncio.wait_for(Client.connect(**config, **options), CONNECT_TIMEOUT)
-    except (RuntimeError, ValueError, TimeoutError) as error:
-        # What a person can use of it; the rest is how the SDK is built.
-        said = re.search(r'(?:message|error): "([^"]+)"', str(error))
-        raise TemporalUnreachable(
-            f"Temporal is not reachable at {config['target_host']} "
-            f"({said[1] if said else str(error) or 'no answer'}). "
-            "Start it with: temporal server start-dev"
-        ) from None
-
-
 @asynccontextmanager
 async def local() -> AsyncIterator[None]:
     """Runs a server on this machine, unless one answers already, and a Worker of its own.
@@ -61,19 +33,6 @@ async def local() -> AsyncIterator[None]:
     """
     async with _local_server(), _local_worker():
         yield
-
-
-def exit_process(result: int | str) -> NoReturn:
-    """sys.exit() without the interpreter's teardown.
-
-    The SDK's threads can crash that: https://github.com/temporalio/sdk-python/issues/300
-    """
-    with suppress(OSError):  # whoever reads it may have gone
-        if isinstance(result, str):
-            print(result, file=sys.stderr)
-        for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the caller closed it
-            stream.flush()
-    os._exit(1 if isinstance(result, str) else result)
 
 
 async def start_server(
@@ -95,7 +54,7 @@ async def start_server(
     async def start(cli: str | None) -> WorkflowEnvironment:
         with _output_to(log):
             return await WorkflowEnvironment.start_local(
-                namespace=_connect_config().get("namespace", "default"),
+                namespace=connection_settings().get("namespace", "default"),
                 port=port,
                 ui=port is not None,
                 ui_port=port and port + UI_PORT_OFFSET,
@@ -126,37 +85,27 @@ async def start_server(
 
 @contextmanager
 def _output_to(log: Path | None) -> Iterator[None]:
-    """Lends the file to a process started meanwhile: its output would disturb the dialogue."""
+    """Sends the output of a process that is started meanwhile to the file, not to the terminal."""
     if not log:
         yield
         return
     if sys.stdout:  # None where the caller closed it
         sys.stdout.flush()
-    kept = [(stream, os.dup(stream)) for stream in (1, 2)]
+    saved = [(stream, os.dup(stream)) for stream in (1, 2)]
     with log.open("ab") as file:
-        for stream, _ in kept:
+        for stream, _ in saved:
             os.dup2(file.fileno(), stream)
     try:
         yield
     finally:
-        for stream, copy in kept:
+        for stream, copy in saved:
             os.dup2(copy, stream)
             os.close(copy)
 
 
-def _connect_config() -> ClientConnectConfig:
-    try:
-        config = ClientConfig.load_client_connect_config()
-    except (RuntimeError, ValueError) as error:
-        raise TemporalUnreachable(f"The Temporal settings cannot be read: {error}") from None
-    config["target_host"] = config.get("target_host") or DEFAULT_ADDRESS
-    config["namespace"] = config.get("namespace") or "default"
-    return config
-
-
 @asynccontextmanager
 async def _local_server() -> AsyncIterator[None]:
-    address = _connect_config()["target_host"]
+    address = connection_settings()["target_host"]
     host, _, port = address.rpartition(":")
     if host not in ("localhost", "127.0.0.1") or not port.isdecimal():
         raise TemporalUnreachable(
@@ -183,7 +132,7 @@ async def _local_server() -> AsyncIterator[None]:
                     f"Port {taken} is taken by another program. Stop that program, or choose "
                     "another port with TEMPORAL_ADDRESS=localhost:PORT."
                 )
-    async with await start_server(int(port), _kept("temporal.db"), _kept("server.log")):
+    async with await start_server(int(port), _data_file("temporal.db"), _data_file("server.log")):
         web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
         print(f"Temporal's dev server runs. Web UI: {web_ui}", flush=True)
         yield
@@ -192,7 +141,7 @@ async def _local_server() -> AsyncIterator[None]:
 @asynccontextmanager
 async def _local_worker() -> AsyncIterator[None]:
     """Runs worker.py beside the caller. It stops with the caller, even with one that is killed."""
-    log = _kept("worker.log")
+    log = _data_file("worker.log")
     with log.open("ab") as output:
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -228,7 +177,7 @@ async def _local_worker() -> AsyncIterator[None]:
             worker.kill()
 
 
-def _kept(name: str) -> Path:
+def _data_file(name: str) -> Path:
     DATA_DIR.mkdir(exist_ok=True)
     return DATA_DIR / name
 

@@ -1,0 +1,129 @@
+"""Where Temporal is, how a request survives an outage, and how a process of ours ends."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Set
+from contextlib import suppress
+from typing import Any, NoReturn, TypeVar
+
+from dotenv import find_dotenv, load_dotenv
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from temporalio.service import RPCError, RPCStatusCode
+
+from screen import printable
+
+DEFAULT_ADDRESS = "localhost:7233"
+CONNECT_TIMEOUT = 10  # seconds
+RETRY_INTERVAL = 1  # seconds between the attempts of a request that no server answers
+
+# How a request fails when no server answers it. The SDK reports its own deadline as CANCELLED.
+NO_ANSWER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """Says in one sentence what cannot be done, and what to do instead."""
+
+
+class TemporalUnreachable(Refused):
+    """There is no Temporal server to work with."""
+
+
+async def connect(**options: Any) -> Client:
+    """Connects as the environment and temporal.toml say, with further `options` of Client.connect.
+
+    Raises TemporalUnreachable.
+    """
+    settings = connection_settings()
+    try:
+        return await asyncio.wait_for(Client.connect(**settings, **options), CONNECT_TIMEOUT)
+    except (RuntimeError, ValueError, TimeoutError) as error:
+        # The SDK wraps the cause, such as "Connection refused", in the names of its own parts.
+        cause = re.search(r'(?:message|error): "([^"]+)"', str(error))
+        raise TemporalUnreachable(
+            f"Temporal is not reachable at {settings['target_host']} "
+            f"({cause[1] if cause else str(error) or 'no answer'}). "
+            "Start it with: temporal server start-dev"
+        ) from None
+
+
+def connection_settings() -> ClientConnectConfig:
+    """Reads the environment and temporal.toml. Raises TemporalUnreachable if it cannot."""
+    try:
+        settings = ClientConfig.load_client_connect_config()
+    except (RuntimeError, ValueError) as error:
+        raise TemporalUnreachable(f"The Temporal settings cannot be read: {error}") from None
+    settings["target_host"] = settings.get("target_host") or DEFAULT_ADDRESS
+    settings["namespace"] = settings.get("namespace") or "default"
+    return settings
+
+
+async def until_answered(
+    client: Client,
+    request: Callable[[], Awaitable[T]],
+    say: Callable[[str], None],
+    no_answer: Set[RPCStatusCode] = NO_ANSWER,
+) -> T:
+    """Repeats the request until a server answers it, and says when the server goes and comes.
+
+    Raises RPCError if the server's answer is an error.
+    """
+    outage_announced = False
+    while True:
+        try:
+            answer = await request()
+        except RPCError as error:
+            if error.status not in no_answer:
+                raise
+            if not outage_announced:
+                address = client.service_client.config.target_host
+                say(f"Temporal is not reachable at {address}; trying again")
+            outage_announced = True
+            await asyncio.sleep(RETRY_INTERVAL)
+        else:
+            if outage_announced:
+                say("Temporal is reachable again")
+            return answer
+
+
+def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
+    """Runs `main` with the settings of .env, and ends the process with the exit code it returns.
+
+    A failure ends it with one sentence on stderr and exit code 1.
+    """
+    result: int | str
+    try:
+        load_dotenv(find_dotenv(usecwd=True))
+        result = asyncio.run(main())
+    except (Refused, RPCError) as error:
+        result = str(error)
+    except KeyboardInterrupt:
+        result = 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        result = 128 + signal.SIGTERM
+    except BrokenPipeError:
+        result = 1  # nobody reads any more
+    except UnicodeError as error:  # of .env, or of an argument
+        result = f"This is not UTF-8: {error}"
+    except OSError as error:  # such as a terminal that was closed, or a folder that is read-only
+        result = str(error)
+    exit_process(result)
+
+
+def exit_process(result: int | str) -> NoReturn:
+    """Ends the process with an exit code, or with a sentence on stderr and exit code 1.
+
+    Unlike sys.exit(), it skips the interpreter's teardown, in which the SDK's threads can crash:
+    https://github.com/temporalio/sdk-python/issues/300
+    """
+    with suppress(OSError):  # whoever reads it may have gone
+        if isinstance(result, str):
+            print(printable(result), file=sys.stderr)
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the caller closed it
+            stream.flush()
+    os._exit(1 if isinstance(result, str) else result)

@@ -1,0 +1,77 @@
+"""What a report is doing, as far as the server knows it without asking a Worker."""
+
+import time
+from datetime import UTC, datetime
+
+from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
+from temporalio.client import WorkflowExecutionDescription
+
+from activities import create_pdf, llm_call
+from models import TASK_QUEUE
+
+NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
+STEPS = {llm_call.__name__: "Researching", create_pdf.__name__: "Creating the PDF"}
+UNTAKEN_POLLS = 5  # after which a task is missing its Worker; a live one takes it at once
+
+
+class Progress:
+    """The step in progress, for how long, and why it is being retried."""
+
+    def __init__(self) -> None:
+        self._activity = PendingActivityInfo()
+        self._task = PendingWorkflowTaskInfo()
+        self._step = "", False
+        self._since = time.monotonic()
+        self._untaken_polls = 0
+
+    def update(self, description: WorkflowExecutionDescription) -> None:
+        raw = description.raw_description
+        activity = raw.pending_activities[0] if raw.pending_activities else PendingActivityInfo()
+        task = raw.pending_workflow_task
+        step = activity.activity_id, bool(task.state)
+        if step != self._step:
+            self._step, self._since = step, time.monotonic()
+        self._activity, self._task = activity, task
+        # One that is being retried waits for its time, not for a Worker.
+        due = not activity.HasField("next_attempt_schedule_time")
+        untaken = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED or (
+            due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+        )
+        self._untaken_polls = self._untaken_polls + 1 if untaken else 0
+
+    @property
+    def task_is_untaken(self) -> bool:
+        return self._untaken_polls > 0
+
+    @property
+    def worker_is_missing(self) -> bool:
+        return self._untaken_polls >= UNTAKEN_POLLS
+
+    @property
+    def failure(self) -> str:
+        """Why the step in progress is being retried, or ""."""
+        if self._workflow_fails:
+            return "the Workflow fails: see the Worker's log"
+        failure = self._activity.last_failure
+        kind = failure.application_failure_info.type
+        return f"{kind}: {failure.message}" if kind else failure.message
+
+    @property
+    def _workflow_fails(self) -> bool:
+        return self._task.attempt > 2  # the second may follow the loss of a Worker
+
+    def line(self) -> str:
+        """Such as: Researching… 12 s (attempt 3, InternalServerError: …, next try in 4 s)"""
+        activity = self._activity
+        step = STEPS.get(activity.activity_type.name, "Waiting for the Worker")
+        line = f"{step}… {time.monotonic() - self._since:.0f} s"
+        if not self.failure:
+            return line
+        failing = self._task if self._workflow_fails else activity
+        retry = f"attempt {failing.attempt}, {self.failure}"
+        if activity.HasField("next_attempt_schedule_time"):
+            due = activity.next_attempt_schedule_time.ToDatetime(UTC)
+            wait = max((due - datetime.now(UTC)).total_seconds(), 0)
+            retry += f", next try in {wait:.0f} s"
+        return f"{line} ({retry})"
