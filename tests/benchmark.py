@@ -41,12 +41,13 @@ from benchmark_peers import FLOOR_TASK_QUEUE, PAGE
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-PROJECT = Path(__file__).parent.parent
-sys.path.insert(0, str(PROJECT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import connection  # noqa: E402
-import local  # noqa: E402
-from models import TASK_QUEUE, WORKFLOW_ID_PREFIX  # noqa: E402
+from support import PROJECT, forget_own_settings
+
+import connection
+import local
+from models import TASK_QUEUE, WORKFLOW_ID_PREFIX
 
 PEERS = [sys.executable, str(Path(__file__).with_name("benchmark_peers.py"))]
 # The tutorial's address is written into its code; the dev server's port is a free one. Its scripts
@@ -511,9 +512,7 @@ async def run(against: Path | None, scale: Scale, names: Sequence[str]) -> None:
 
 def set_environment() -> None:
     """The developer's own settings reach no process, and nothing comes from the internet."""
-    for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_")) or name.endswith("_API_KEY"):
-            del os.environ[name]
+    forget_own_settings()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["TEMPORAL_CONFIG_FILE"] = os.devnull
     os.environ["LLM_API_KEY"] = "loopback"

@@ -47,16 +47,20 @@ class LoopbackLLM:
     """
 
     def __init__(self) -> None:
-        self.default = Reply()
-        self.replies: deque[Reply] = deque()
-        self.calls: list[Call] = []
         self.go_on = Event()
-        self.go_on.set()
-        self.most_in_flight = 0
         self._lock = Lock()
         self._server = _QuickServer(host="127.0.0.1", threaded=True)
         path = "/v1/chat/completions"
         self._server.expect_request(path, method="POST").respond_with_handler(self._respond)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets replies and calls."""
+        self.default = Reply()
+        self.replies: deque[Reply] = deque()
+        self.calls: list[Call] = []
+        self.most_in_flight = 0
+        self.go_on.set()
 
     def __enter__(self) -> "LoopbackLLM":
         self.start()
@@ -68,7 +72,8 @@ class LoopbackLLM:
 
     def start(self) -> None:
         """Listens, also again after `stop()` and then at the same address."""
-        self._server.start()
+        if not self._server.is_running():
+            self._server.start()
 
     def stop(self) -> None:
         if self._server.is_running():

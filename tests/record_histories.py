@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import (
+from loopback_llm import LoopbackLLM, Reply
+from support import (
     SUGGEST_AT,
-    Report,
     edit,
     eventually,
     keep,
@@ -21,17 +21,17 @@ from conftest import (
     waiting,
     worker_here,
 )
-from loopback_llm import LoopbackLLM, Reply
 from temporalio.client import Client
 
 from activities import create_pdf, llm_call
 from models import Phase
+from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 HISTORIES = Path(__file__).with_name("histories")
 
 
-async def record(report: Report, shape: str) -> None:
+async def record(report: ReportHandle, shape: str) -> None:
     """Writes what the report has gone through, without a trace of this machine."""
     history = json.loads((await report.fetch_history()).to_json())
     text = json.dumps(scrubbed(history), indent=1, ensure_ascii=False)

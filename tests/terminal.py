@@ -1,108 +1,51 @@
-"""A person's terminal: starter.py on a PTY, and what the person would see of it."""
+"""starter.py as a person runs it in a terminal, and as a script runs it with pipes."""
 
 import codecs
 import os
 import re
 import signal
+import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pexpect
-from conftest import PATIENCE, PROJECT
-from wcwidth import wcwidth
+import pyte
+from support import PATIENCE, PROJECT, RESULT
 
 STARTER = str(PROJECT / "starter.py")
 CRASHES = {134, 139, -6, -11}  # SIGABRT and SIGSEGV, which the SDK's teardown can end in
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+STILL_RUNNING = "Your report is still running. Come back to it with: uv run starter.py"
 
-# Only whole sequences: the end of one may be still to come.
-TOKEN = re.compile(
-    r"(?P<csi>\x1b\[(?P<arguments>[?>]?[\d;]*)(?P<final>[@-~]))"
-    r"|(?P<link>\x1b\]8;[^\x07\x1b]*\x1b\\)"
-    r"|(?P<strange>\x1b[^\[\]]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x07\x0b\x0c\x0e-\x1a\x7f-\x9f])"
-    r"|(?P<character>[^\x1b])",
-    re.DOTALL,
-)
+# All that rich and prompt_toolkit may print besides text: the cursor moves, lines are erased, modes
+# and colours are set, a link begins or ends.
+KNOWN = re.compile(r"\x1b\[(?:\d*[A-D]|0?[JK]|\??[\d;]+[hl]|[\d;]*m)|\x1b\]8;[^\x07\x1b]*\x1b\\")
+STRANGE = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f].{0,9}")
+LINES = 500  # more than any test prints, so that nothing scrolls out of the picture
+BRACKETED_PASTE = 2004 << 5  # as pyte stores a private mode
 
 
-class Picture:
-    """What a terminal shows after the output so far, scrolled lines included.
-
-    Only the sequences that rich and prompt_toolkit use are known; others land in `strange`.
-    """
-
-    def __init__(self, columns: int) -> None:
-        self.columns = columns
-        self.lines: list[list[str]] = [[]]
-        self.modes: dict[str, str] = {}  # "h" or "l" for each that was ever set
-        self.strange: list[str] = []
-        self.links: list[str] = []
-        self._row = self._column = 0
-        self._pending = ""
-
-    def feed(self, text: str) -> None:
-        text = self._pending + text
-        position = 0
-        while token := TOKEN.match(text, position):
-            position = token.end()
-            if token["csi"]:
-                self._control(token["arguments"], token["final"], token["csi"])
-            elif token["link"]:
-                self.links.append(token["link"])
-            elif token["strange"]:
-                self.strange.append(token["strange"])
-            else:
-                self._put(token["character"])
-        self._pending = text[position:]
+class Picture(pyte.Screen):
+    """What a terminal shows after the output so far, scrolled lines included."""
 
     def text(self, row: int = 0) -> str:
         """What shows from that row on."""
-        return "\n".join("".join(line).rstrip() for line in self.lines[row:])
+        lines = [self._line(y) for y in range(row, max(self.buffer, default=0) + 1)]
+        while lines and not lines[-1] and row + len(lines) > self.cursor.y + 1:
+            lines.pop()
+        return "\n".join(lines)
 
     @property
     def cursor_line(self) -> str:
-        return "".join(self.lines[self._row]).rstrip()
+        return self._line(self.cursor.y)
 
-    def _put(self, character: str) -> None:
-        if character == "\r":
-            self._column = 0
-        elif character == "\n":
-            self._move(self._row + 1, self._column)
-        elif character == "\b":
-            self._column = max(self._column - 1, 0)
-        else:
-            width = max(wcwidth(character), 0)
-            if self._column + width > self.columns:
-                if self.modes.get("?7") == "l":
-                    self._column = self.columns - width
-                else:
-                    self._move(self._row + 1, 0)
-            line = self.lines[self._row]
-            line.extend(" " * (self._column + width - len(line)))
-            # A wide character fills two cells, the second one with nothing.
-            line[self._column : self._column + width] = [character, ""][:width]
-            self._column += width
-
-    def _move(self, row: int, column: int) -> None:
-        self._row, self._column = max(row, 0), min(max(column, 0), self.columns - 1)
-        self.lines.extend([] for _ in range(self._row + 1 - len(self.lines)))
-
-    def _control(self, arguments: str, final: str, sequence: str) -> None:
-        number = int(arguments) if arguments.isdecimal() else 1
-        if final in "ABCD":
-            down = {"A": -number, "B": number}.get(final, 0)
-            right = {"C": number, "D": -number}.get(final, 0)
-            self._move(self._row + down, self._column + right)
-        elif final in "hl":
-            self.modes[arguments] = final
-        elif final in "JK" and arguments in ("", "0"):
-            del self.lines[self._row][self._column :]
-            if final == "J":
-                del self.lines[self._row + 1 :]
-        elif final != "m":
-            self.strange.append(sequence)
+    def _line(self, row: int) -> str:
+        cells = self.buffer[row]
+        return "".join(cells[x].data for x in range(max(cells, default=-1) + 1)).rstrip()
 
 
 def heed_ctrl_c() -> None:
@@ -113,7 +56,9 @@ class Starter:
     """starter.py as a person starts it and sees it. Its stderr is a file, to be told apart."""
 
     def __init__(self, *arguments: str, columns: int = 200) -> None:
-        self.picture = Picture(columns)
+        self.picture = Picture(columns, LINES)
+        self._stream = pyte.Stream(self.picture)
+        self._modes = set(self.picture.mode)
         self.raw = ""
         self._errors = Path.cwd() / f"stderr-{uuid4()}.txt"
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -137,6 +82,11 @@ class Starter:
         return self.picture.text()
 
     @property
+    def links(self) -> list[str]:
+        """What begins and ends each link."""
+        return re.findall(r"\x1b\]8;[^\x07\x1b]*\x1b\\", self.raw)
+
+    @property
     def errors(self) -> str:
         return self._errors.read_text()
 
@@ -156,10 +106,13 @@ class Starter:
             assert time.monotonic() < deadline, f"{wanted} does not show:\n{self}"
             assert self._read(0.2), f"{wanted} did not show:\n{self}"
 
+    def sees_result(self, timeout: float = PATIENCE) -> None:
+        self.sees(f"Result: {RESULT}", timeout)
+
     def asked(self, question: str) -> None:
         """Waits until the question shows and an answer can be edited."""
         self.sees(question)
-        while self.picture.modes.get("?2004") != "h":  # bracketed paste
+        while BRACKETED_PASTE not in self.picture.mode:
             assert self._read(PATIENCE), str(self)
 
     def asked_to_decide(self) -> None:
@@ -213,10 +166,8 @@ class Starter:
         after = termios.tcgetattr(self.process.child_fd)
         self.process.wait()
         assert after == self._terminal, "the terminal's modes have changed"
-        modes = self.picture.modes
-        assert modes.get("?25", "h") == modes.get("?7", "h") == "h", modes  # cursor, line wrap
-        assert modes.get("?2004", "l") == "l", modes  # bracketed paste
-        assert not self.picture.strange, str(self)
+        assert self.picture.mode == self._modes, "cursor, line wrap, or another mode has changed"
+        assert not STRANGE.findall(KNOWN.sub("", self.raw)), str(self)
         return self.close()
 
     def close(self) -> int:
@@ -237,8 +188,26 @@ class Starter:
         except pexpect.EOF:
             return False
         self.raw += piece
-        self.picture.feed(piece)
+        self._stream.feed(piece)
         return True
 
     def __str__(self) -> str:
         return f"{self.text}\n--- stderr:\n{self.errors}\n--- raw:\n{self.raw[-2000:]!r}"
+
+
+OpenStarter = Callable[..., Starter]
+
+
+def piped(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """starter.py as a script runs it."""
+    done = subprocess.run(
+        [sys.executable, STARTER, *arguments],
+        input=text.encode(),
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode not in CRASHES
+    # Not text=True, which would hide carriage returns.
+    output, errors = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in errors
+    return subprocess.CompletedProcess(done.args, done.returncode, output, errors)

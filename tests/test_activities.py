@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import (
+from loopback_llm import LoopbackLLM, Reply
+from pypdf import PdfReader
+from support import (
     KEY,
     PATIENCE,
     RESULT,
@@ -22,8 +24,6 @@ from conftest import (
     status_when,
     waiting,
 )
-from loopback_llm import LoopbackLLM, Reply
-from pypdf import PdfReader
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import (
+from loopback_llm import LoopbackLLM
+from support import (
     RESULT,
-    Report,
     WorkerProcess,
     draft_of,
     edit,
@@ -23,11 +23,11 @@ from conftest import (
     start_report,
     waiting,
 )
-from loopback_llm import LoopbackLLM
 from temporalio.client import Client
 
 import local
 from models import Phase
+from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 STOP_BEFORE_LINK = """
@@ -199,7 +199,7 @@ async def test_two_workers_share_a_task_queue(
     assert {f"{worker.pid}@{socket.gethostname()}" for worker in workers} == callers
 
 
-async def workers_of(report: Report) -> set[str]:
+async def workers_of(report: ReportHandle) -> set[str]:
     """The identities of the Workers that ran the report's Activities."""
     started = [
         event.activity_task_started_event_attributes.identity

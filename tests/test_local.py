@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import free_port
 from loopback_llm import LoopbackLLM
 from pypdf import PdfReader
+from support import free_port
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from terminal import Starter
@@ -20,7 +20,6 @@ import local
 from connection import TemporalUnreachable
 
 DEMO = "OFFLINE DEMO: no model is configured"
-RESULT = "Result: Successfully created research report PDF: research_pdf.pdf"
 COME_BACK = re.compile(r"Come back to it with: uv run starter\.py --local --workflow-id (\S+)$")
 
 OpenLocal = Callable[..., Starter]
@@ -93,7 +92,7 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     again.sees("Draft 2")
     again.sees("mention lions")
     again.keep()
-    again.sees(RESULT)
+    again.sees_result()
     assert again.ends() == 0
     pages = PdfReader(tmp_path / "research_pdf.pdf").pages
     text = " ".join(" ".join(page.extract_text() for page in pages).split())
@@ -115,7 +114,7 @@ def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     again = open_local("--workflow-id", workflow_id)
     again.sees("Draft 1")
     again.keep()
-    again.sees(RESULT)
+    again.sees_result()
     assert again.ends() == 0
     assert workers(tmp_path) == []
 
@@ -175,7 +174,7 @@ async def test_a_server_that_answers_is_used_and_not_stopped(
     starter = open_local("bees")
     workflow_id = starter.started()
     starter.keep()
-    starter.sees(RESULT)
+    starter.sees_result()
     assert starter.ends() == 0
     assert "dev server runs" not in starter.text
     assert left_behind(tmp_path) == []

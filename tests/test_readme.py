@@ -7,7 +7,7 @@ import sys
 from datetime import timedelta
 
 import pytest
-from conftest import PROJECT
+from support import PROJECT
 
 import activities
 import connection

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import WorkerProcess, eventually, keep, start_report
 from loopback_llm import LoopbackLLM, Reply
+from support import WorkerProcess, eventually, keep, start_report
 from temporalio.client import Client
 
 REPORTS = 300

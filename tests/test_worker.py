@@ -11,17 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import (
-    KEY,
-    PROJECT,
-    RESULT,
-    WorkerProcess,
-    eventually,
-    keep,
-    start_report,
-    waiting,
-)
 from loopback_llm import LoopbackLLM
+from support import KEY, PROJECT, RESULT, WorkerProcess, eventually, keep, start_report, waiting
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 

@@ -1,0 +1,79 @@
+"""Activities that stand in for ours where the Workflow alone is under test."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from support import edit, eventually, start_report, worker_here
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+
+from models import LLMCallInput, PDFGenerationInput
+from reports import ReportHandle
+
+
+class StandIns:
+    """Activities that answer at once, with no more than the tutorial's payloads.
+
+    `outcomes` are drafts and failures for the next calls; after them, drafts are numbered.
+    `pdf_failures` are for the next PDFs.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[LLMCallInput] = []
+        self.pdfs: list[PDFGenerationInput] = []
+        self.outcomes: deque[str | Exception] = deque()
+        self.pdf_failures: deque[Exception] = deque()
+        self.go_on = asyncio.Event()  # clear it, and calls last until it is set again
+        self.go_on.set()
+        self.task_queue = ""
+
+    @activity.defn
+    async def llm_call(self, input: LLMCallInput) -> dict[str, Any]:
+        self.calls.append(input)
+        while not self.go_on.is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
+        outcome = self.outcomes.popleft() if self.outcomes else f"Text {len(self.calls)}"
+        if isinstance(outcome, Exception):
+            raise outcome
+        return {"choices": [{"message": {"content": outcome}}]}
+
+    @activity.defn
+    async def create_pdf(self, input: PDFGenerationInput) -> str:
+        self.pdfs.append(input)
+        if self.pdf_failures:
+            raise self.pdf_failures.popleft()
+        return input.filename
+
+
+@asynccontextmanager
+async def stand_ins_of(client: Client) -> AsyncIterator[StandIns]:
+    functions = StandIns()
+    async with worker_here(client, functions.llm_call, functions.create_pdf) as queue:
+        functions.task_queue = queue
+        yield functions
+
+
+async def during_a_call(client: Client, stand_ins: StandIns, topic: str = "bees") -> ReportHandle:
+    """A report whose next call lasts until `stand_ins.go_on` is set."""
+    stand_ins.go_on.clear()
+    number = len(stand_ins.calls) + 1
+    report = await start_report(client, topic, stand_ins.task_queue)
+    await eventually(lambda: len(stand_ins.calls) == number)
+    return report
+
+
+async def hold_a_call(report: ReportHandle, stand_ins: StandIns, instruction: str) -> None:
+    """Has the report's next draft made, which lasts until `stand_ins.go_on` is set."""
+    stand_ins.go_on.clear()
+    number = len(stand_ins.calls) + 1
+    await edit(report, instruction)
+    await eventually(lambda: len(stand_ins.calls) == number)
+
+
+def refusal(message: str = "no") -> ApplicationError:
+    return ApplicationError(message, type="BadRequestError", non_retryable=True)

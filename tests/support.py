@@ -1,0 +1,182 @@
+"""What the tests share: a Worker to start, and a report's Signals, Queries and Event History."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.converter import default as default_converter
+from temporalio.worker import Worker
+
+import local
+from models import (
+    TASK_QUEUE,
+    WORKFLOW_ID_PREFIX,
+    GenerateReportInput,
+    Phase,
+    ReportStatus,
+    UserDecision,
+    UserDecisionSignal,
+)
+from reports import ReportHandle
+from workflow import GenerateReportWorkflow
+
+PROJECT = Path(__file__).parent.parent
+KEY = "sk-loopback-secret"
+RESULT = "Successfully created research report PDF: research_pdf.pdf"
+MORE = "\n\nAdditional instructions: "
+SUGGEST_AT = 40  # events, at which `short_server` suggests continue-as-new
+PATIENCE = 60  # seconds that anything may take on a slow machine before the test fails
+
+
+def forget_own_settings() -> None:
+    """Takes the developer's own settings out of the environment."""
+    for name in list(os.environ):
+        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_")) or name.endswith("_API_KEY"):
+            del os.environ[name]
+
+
+class WorkerProcess(subprocess.Popen[bytes]):
+    """worker.py as a person starts it; its output is in `log`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log_file = folder / f"worker-{uuid4()}.log"
+        with self.log_file.open("wb") as output:
+            command = [sys.executable, str(PROJECT / "worker.py")]
+            super().__init__(command, stdout=output, stderr=subprocess.STDOUT)
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def wait_until_polling(self) -> "WorkerProcess":
+        deadline = time.monotonic() + PATIENCE
+        while "Worker is polling" not in self.log:
+            assert self.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
+        return self
+
+
+@asynccontextmanager
+async def worker_here(client: Client, *functions: Callable[..., Any]) -> AsyncIterator[str]:
+    """Yields a Task Queue with a Worker in this process, which has imported LiteLLM before."""
+    with ThreadPoolExecutor(4) as threads:
+        worker = Worker(
+            client,
+            task_queue=str(uuid4()),
+            workflows=[GenerateReportWorkflow],
+            activities=functions,
+            activity_executor=threads,
+            max_concurrent_activities=4,
+            max_heartbeat_throttle_interval=timedelta(seconds=1),
+        )
+        async with worker:
+            yield worker.task_queue
+
+
+async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE) -> ReportHandle:
+    return await client.start_workflow(
+        GenerateReportWorkflow.run,
+        GenerateReportInput(topic),
+        id=f"{WORKFLOW_ID_PREFIX}{uuid4()}",
+        task_queue=task_queue,
+    )
+
+
+def report_of(client: Client, workflow_id: str) -> ReportHandle:
+    return client.get_workflow_handle_for(GenerateReportWorkflow.run, workflow_id)
+
+
+async def keep(report: ReportHandle, draft: int = 0) -> None:
+    decision = UserDecisionSignal(UserDecision.KEEP, draft=draft)
+    await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def edit(report: ReportHandle, instruction: str = "", draft: int = 0) -> None:
+    decision = UserDecisionSignal(UserDecision.EDIT, instruction, draft)
+    await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def draft_of(report: ReportHandle) -> str:
+    return await report.query(GenerateReportWorkflow.get_research_result)
+
+
+async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], bool]) -> ReportStatus:
+    """The first status that is as wanted."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        status = await report.query(GenerateReportWorkflow.get_report_status)
+        if wanted(status):
+            return status
+        assert time.monotonic() < deadline, status
+        await asyncio.sleep(0.1)
+
+
+async def waiting(report: ReportHandle, draft: int) -> ReportStatus:
+    """The status when the report waits for a decision on that draft."""
+    return await status_when(report, lambda s: s.phase == Phase.WAITING and s.draft == draft)
+
+
+async def is_running(report: ReportHandle) -> bool:
+    return (await report.describe()).status == WorkflowExecutionStatus.RUNNING
+
+
+async def decisions_on(report: ReportHandle) -> list[UserDecisionSignal]:
+    """The payloads of the Signals in the Event History."""
+    kind = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    signals = [
+        event.workflow_execution_signaled_event_attributes.input.payloads
+        for event in (await report.fetch_history()).events
+        if event.event_type == kind
+    ]
+    decode = default_converter().decode
+    return [(await decode(payloads, [UserDecisionSignal]))[0] for payloads in signals]
+
+
+async def events_of(report: ReportHandle, kind: "EventType.ValueType") -> list[HistoryEvent]:
+    return [event for event in (await report.fetch_history()).events if event.event_type == kind]
+
+
+async def metadata_of(report: ReportHandle) -> WorkflowMetadata:
+    """What the Web UI asks a Workflow for."""
+    metadata: WorkflowMetadata = await report.query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    return metadata
+
+
+def free_port() -> int:
+    """A port that is free together with the one of its Web UI."""
+    while True:
+        with socket.socket() as probe, socket.socket() as ui:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            try:
+                ui.bind(("127.0.0.1", port + local.UI_PORT_OFFSET))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        held = condition()
+        if held if isinstance(held, bool) else await held:
+            return
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)

@@ -1,0 +1,171 @@
+"""A person comes back to a report, or lists the open ones."""
+
+import re
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from loopback_llm import LoopbackLLM
+from support import decisions_on, edit, eventually, keep, report_of, start_report, waiting
+from temporalio import workflow
+from temporalio.client import Client
+from terminal import OpenStarter, piped
+
+from progress import NO_WORKER
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_running_report_can_be_come_back_to(
+    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    first = open_starter()
+    workflow_id = first.begin()
+    first.asked_to_decide()
+    first.presses("\x03")
+    assert first.ends() == 130
+    second = open_starter("--workflow-id", workflow_id)
+    second.sees("Draft 1")
+    second.sees("bees")
+    second.edit("shorter")
+    second.sees("Draft 2")
+    second.keep()
+    second.sees_result()
+    assert second.ends() == 0
+    assert "Started workflow" not in second.text
+    numbers = [decision.draft for decision in await decisions_on(report_of(client, workflow_id))]
+    assert numbers == [1, 2]
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_completed_report_shows_its_draft_and_its_result(
+    client: Client, reports: Path, open_starter: OpenStarter
+) -> None:
+    report = await start_report(client, "honey bees")
+    await waiting(report, draft=1)
+    await keep(report)
+    await report.result()
+    starter = open_starter("--workflow-id", report.id)
+    assert starter.ends() == 0
+    starter.sees("honey bees")
+    starter.sees_result()
+    starter.sees(f"File: {reports / 'research_pdf.pdf'}")
+    assert "Your decision" not in starter.text
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_terminated_report_tells_its_reason(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    report = await start_report(client, "bees")
+    await waiting(report, draft=1)
+    await report.terminate(reason="too dear")
+    starter = open_starter("--workflow-id", report.id)
+    assert starter.ends() == 1
+    assert starter.errors == "The report was terminated: too dear\n"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_an_unknown_report_is_one_sentence(client: Client, open_starter: OpenStarter) -> None:
+    workflow_id = f"no-report-{uuid4()}"
+    starter = open_starter("--workflow-id", workflow_id)
+    assert starter.ends() == 1
+    assert starter.text.strip() == ""
+    assert starter.errors == (
+        f"There is no report with the Workflow ID {workflow_id}. "
+        "List the open ones with: uv run starter.py --list\n"
+    )
+
+
+@workflow.defn
+class SomethingElse:
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.wait_condition(lambda: False)
+
+
+async def test_a_workflow_that_is_no_report_is_one_sentence(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    other = await client.start_workflow(SomethingElse.run, id=str(uuid4()), task_queue="other")
+    starter = open_starter("--workflow-id", other.id)
+    assert starter.ends() == 1
+    assert starter.errors == f"{other.id} is a SomethingElse, not a report.\n"
+
+
+async def test_coming_back_starts_nothing(
+    away_from_the_worker: Client, open_starter: OpenStarter
+) -> None:
+    client = away_from_the_worker
+    ended = await start_report(client, "bees")
+    await ended.terminate()
+    for workflow_id in (ended.id, "no-report", ""):
+        starter = open_starter("--workflow-id", workflow_id)
+        assert starter.ends() == 1
+
+    async def listed() -> bool:
+        return (await client.count_workflows()).count >= 1
+
+    await eventually(listed)
+    assert (await client.count_workflows()).count == 1
+
+
+@pytest.mark.usefixtures("worker")
+async def test_the_list_begins_with_the_reports_that_wait(
+    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    waits = await start_report(client, "honey\x1b[2J bees [red]\nand more")
+    await waiting(waits, draft=1)
+    await edit(waits, "shorter")
+    await waiting(waits, draft=2)
+    ended = await start_report(client, "ended")
+    await waiting(ended, draft=1)
+    await keep(ended)
+    await ended.result()
+    llm.go_on.clear()
+    works = await start_report(client, "wasps")
+
+    async def listed() -> bool:
+        query = "ExecutionStatus = 'Running'"
+        return (await client.count_workflows(query)).count == 2
+
+    await eventually(listed)
+    done = piped("", "--list")
+    assert done.returncode == 0
+    header, first, second = done.stdout.splitlines()
+    assert header.split("\t") == ["Workflow ID", "Topic", "Age", "Phase", "Draft"]
+    assert re.fullmatch(rf"{waits.id}\thoney\[2J bees \[red\] and more\t\d+ s\tWAITING\t2", first)
+    assert re.fullmatch(rf"{works.id}\twasps\t\d+ s\tRESEARCHING\t0", second)
+
+    starter = open_starter("--list", columns=80)
+    assert starter.ends() == 0
+    starter.sees(re.compile(r"WAITING.*RESEARCHING", re.DOTALL))
+    assert "[red]" in starter.text
+
+
+async def test_without_a_worker_the_list_still_shows_the_topics(
+    away_from_the_worker: Client, open_starter: OpenStarter
+) -> None:
+    for topic in ("bees", "wasps"):
+        starter = open_starter(topic)
+        starter.started()
+        starter.presses("\x03")
+        starter.ends()
+
+    async def listed() -> bool:
+        return (await away_from_the_worker.count_workflows()).count == 2
+
+    await eventually(listed)
+    started = time.monotonic()
+    done = piped("", "--list")
+    assert time.monotonic() - started < 10  # waits once for a Worker, not for each report
+    assert done.returncode == 0
+    topics = [line.split("\t")[1] for line in done.stdout.splitlines()]
+    assert sorted(topics) == ["Topic", "bees", "wasps"]
+    assert NO_WORKER in done.stderr
+
+
+async def test_an_empty_list_says_how_to_start_a_report(away_from_the_worker: Client) -> None:
+    done = piped("", "--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "No report is open. Start one with: uv run starter.py\n"

@@ -1,0 +1,62 @@
+"""Arguments and settings of starter.py, and how wrong ones are refused."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import PATIENCE, PROJECT
+from temporalio.client import Client
+from terminal import OpenStarter, piped
+
+
+def test_help_shows_an_example_of_each_use() -> None:
+    done = piped("", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for example in ("", ' "Why do cats purr?"', " --local", " --list", " --workflow-id ID"):
+        assert re.search(rf"^  uv run starter\.py{re.escape(example)} ", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--nonsense"], ["--list", "bees"], ["--workflow-id"], ["bees", "wasps"]]
+)
+def test_a_wrong_use_is_told_with_exit_code_2(arguments: list[str]) -> None:
+    done = piped("", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: starter.py" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["starter.py", "worker.py"])
+def test_settings_that_are_not_utf_8_are_one_sentence(script: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LLM_MODEL=offline/demo\n", encoding="utf-16")
+    command = [sys.executable, str(PROJECT / script)]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert re.fullmatch(rb".* not UTF-8: .*\n", done.stderr)
+
+
+def test_a_prompt_that_temporal_could_not_carry_is_refused(client: Client) -> None:
+    done = piped("x" * 100_001 + "\n")
+    assert done.returncode == 1
+    assert done.stderr == "The prompt is too long: 100,000 characters are the most.\n"
+
+
+def test_the_first_question_costs_no_slow_import(
+    client: Client, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Asks, on a terminal, what is loaded when the first question is printed."""
+    (tmp_path / "sitecustomize.py").write_text("""\
+import builtins, sys
+tell = print
+def watched(*arguments, **options):
+    tell(*arguments, **options)
+    if arguments[:1] == ("Enter your research topic or question: ",):
+        slow = {"litellm", "reportlab", "rich", "prompt_toolkit", "openai", "pydantic"}
+        tell("loaded:", sorted(slow & set(sys.modules)), file=sys.stderr, flush=True)
+builtins.print = watched
+""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    starter = open_starter()
+    starter.asked("Enter your research topic or question:")
+    assert starter.errors.splitlines()[0] == "loaded: []"

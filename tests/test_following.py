@@ -1,0 +1,196 @@
+"""What the starter shows of a report that ends, fails or continues as new."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from loopback_llm import LoopbackLLM
+from support import WorkerProcess, report_of, start_report
+from temporalio import workflow
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from terminal import OpenStarter
+
+import local
+from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
+from progress import NO_WORKER
+from reports import ReportHandle
+from workflow import GenerateReportWorkflow
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_link_to_the_file_is_shown_if_it_is_there(
+    reports: Path, open_starter: OpenStarter
+) -> None:
+    starter = open_starter("bees")
+    starter.keep()
+    path = reports / "research_pdf.pdf"
+    starter.sees(f"File: {path}")
+    assert starter.ends() == 0
+    assert path.read_bytes().startswith(b"%PDF")
+    opening, closing = starter.links
+    assert f";{path.as_uri()}\x1b" in opening
+    assert closing == "\x1b]8;;\x1b\\"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_no_file_is_shown_that_is_not_the_reports(
+    tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORTS_DIR", str(tmp_path))
+    (tmp_path / "research_pdf.pdf").write_bytes(b"%PDF of an earlier report")
+    starter = open_starter("bees")
+    starter.keep()
+    starter.sees_result()
+    assert starter.ends() == 0
+    assert "File:" not in starter.text
+    assert not starter.links
+
+
+async def test_a_report_that_continues_as_new_is_followed(
+    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    options = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=15"]
+    async with await local.start_server(extra_args=options) as environment:
+        address = environment.client.service_client.config.target_host
+        monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+        worker = WorkerProcess(tmp_path).wait_until_polling()
+        try:
+            starter = open_starter()
+            report = report_of(environment.client, starter.begin())
+            first_run = (await report.describe()).run_id
+            for number in (1, 2, 3):
+                starter.edit(f"wish {number}")
+                starter.sees(f"Draft {number + 1}")
+            assert (await report.describe()).run_id != first_run
+            starter.keep()
+            starter.sees_result()
+            assert starter.ends() == 0
+        finally:
+            worker.kill()
+            worker.wait()
+        assert [line for line in starter.text.splitlines() if line.startswith("Draft")] == [
+            f"Draft {number}" for number in (1, 2, 3, 4)
+        ]
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (lambda report: report.cancel(), "The report was cancelled\n"),
+        (
+            lambda report: report.terminate(reason="too\x1b[2J dear"),
+            "The report was terminated: too[2J dear\n",
+        ),
+    ],
+    ids=["cancelled", "terminated"],
+)
+async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
+    end: Callable[[ReportHandle], Awaitable[None]],
+    said: str,
+    client: Client,
+    open_starter: OpenStarter,
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.presses("kee")
+    await end(report)
+    assert starter.ends(timeout=10) == 1
+    assert starter.errors == said
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_report_that_the_server_has_lost_ends_the_starter_with_one_sentence(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    workflow_id = starter.begin()
+    starter.asked_to_decide()
+    request = DeleteWorkflowExecutionRequest(namespace=client.namespace)
+    request.workflow_execution.workflow_id = workflow_id
+    await client.workflow_service.delete_workflow_execution(request)
+    assert starter.ends() == 1
+    assert starter.errors == (
+        f"The server has no report {workflow_id} any more. One that keeps its reports "
+        "when it stops: temporal server start-dev --db-filename temporal.db\n"
+    )
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_report_that_runs_out_of_time_ends_the_starter(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    report = await client.start_workflow(
+        GenerateReportWorkflow.run,
+        GenerateReportInput("bees"),
+        id=f"{WORKFLOW_ID_PREFIX}{uuid4()}",
+        task_queue=TASK_QUEUE,
+        execution_timeout=timedelta(seconds=6),
+    )
+    starter = open_starter("--workflow-id", report.id)
+    starter.asked_to_decide()
+    assert starter.ends() == 1
+    assert starter.errors == "The report ran out of time\n"
+
+
+@workflow.defn(name=GenerateReportWorkflow.__name__)
+class Failing:
+    @workflow.query
+    def get_research_result(self) -> str:
+        return ""
+
+    @workflow.run
+    async def run(self, input: GenerateReportInput) -> str:
+        raise ApplicationError(input.prompt)
+
+
+@asynccontextmanager
+async def report_of_another_workflow(
+    client: Client, kind: type, topic: str = "bees"
+) -> AsyncIterator[ReportHandle]:
+    """A report whose Worker has that Workflow in place of ours."""
+    worker = Worker(
+        client,
+        task_queue=str(uuid4()),
+        workflows=[kind],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with worker:
+        yield await start_report(client, topic, worker.task_queue)
+
+
+async def test_a_report_that_failed_is_told_with_its_reason(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    async with report_of_another_workflow(client, Failing, "the\x1b[31m reason") as report:
+        starter = open_starter("--workflow-id", report.id)
+        assert await asyncio.to_thread(starter.ends) == 1
+    assert starter.errors == "The report failed: the[31m reason\n"
+
+
+@workflow.defn(name=GenerateReportWorkflow.__name__)
+class Unfit:
+    """What a deploy makes of the Workflow that does not fit the report's history."""
+
+    @workflow.run
+    async def run(self, input: GenerateReportInput) -> str:
+        raise RuntimeError("it does not fit")
+
+
+async def test_a_workflow_that_fails_on_the_worker_is_told(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    async with report_of_another_workflow(client, Unfit) as report:
+        starter = open_starter("--workflow-id", report.id)
+        line = re.compile(r"… \d+ s \(attempt \d, the Workflow fails: see the Worker's log\)")
+        await asyncio.to_thread(starter.sees, line)
+    assert NO_WORKER not in starter.text

@@ -1,0 +1,136 @@
+"""A person, a signal or a closed terminal ends the starter. The report goes on."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from loopback_llm import LoopbackLLM
+from support import PATIENCE, decisions_on, is_running, report_of
+from temporalio.client import Client
+from terminal import STARTER, STILL_RUNNING, OpenStarter, Starter
+
+
+def reach_the_topic(starter: Starter, llm: LoopbackLLM) -> None:
+    starter.asked("Enter your research topic or question:")
+    starter.presses("be")
+
+
+def reach_the_live_line(starter: Starter, llm: LoopbackLLM) -> None:
+    llm.go_on.clear()
+    starter.begin()
+    starter.sees("Researching…")
+
+
+def reach_the_decision(starter: Starter, llm: LoopbackLLM) -> None:
+    starter.begin()
+    starter.asked_to_decide()
+    starter.presses("kee")
+
+
+def reach_the_instruction(starter: Starter, llm: LoopbackLLM) -> None:
+    starter.begin()
+    starter.asked_to_decide()
+    starter.types("edit")
+    starter.asked("Enter additional instructions (optional):")
+    starter.presses("short")
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("reach", [reach_the_live_line, reach_the_decision, reach_the_instruction])
+async def test_ctrl_c_stops_nothing_but_the_starter(
+    reach: Callable[[Starter, LoopbackLLM], None],
+    llm: LoopbackLLM,
+    client: Client,
+    open_starter: OpenStarter,
+) -> None:
+    starter = open_starter()
+    reach(starter, llm)
+    starter.presses("\x03")
+    workflow_id = starter.sees(re.compile(re.escape(STILL_RUNNING) + r" --workflow-id (\S+)$"))[1]
+    assert starter.ends() == 130
+    assert starter.errors == ""
+    report = report_of(client, workflow_id)
+    assert await is_running(report)
+    assert await decisions_on(report) == []
+
+
+@pytest.mark.usefixtures("worker")
+async def test_ctrl_c_before_there_is_a_report_just_ends_the_starter(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    reach_the_topic(starter, llm)
+    starter.presses("\x03")
+    assert starter.ends() == 130
+    assert STILL_RUNNING not in starter.text
+    assert starter.errors == ""
+    assert llm.calls == []
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("reach", [reach_the_live_line, reach_the_decision])
+async def test_ctrl_d_stops_nothing_but_the_starter(
+    reach: Callable[[Starter, LoopbackLLM], None],
+    llm: LoopbackLLM,
+    client: Client,
+    open_starter: OpenStarter,
+) -> None:
+    starter = open_starter()
+    reach(starter, llm)
+    starter.presses("\x15\x04")  # Ctrl-D ends the input on an empty line only: Ctrl-U empties it
+    workflow_id = starter.sees(re.compile(re.escape(STILL_RUNNING) + r" --workflow-id (\S+)$"))[1]
+    assert starter.ends() == 0
+    assert await is_running(report_of(client, workflow_id))
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("number", "reach"),
+    [
+        (signal.SIGTERM, reach_the_live_line),
+        (signal.SIGTERM, reach_the_decision),
+        (signal.SIGINT, reach_the_live_line),
+    ],
+)
+async def test_a_signal_stops_nothing_but_the_starter(
+    number: signal.Signals,
+    reach: Callable[[Starter, LoopbackLLM], None],
+    llm: LoopbackLLM,
+    client: Client,
+    open_starter: OpenStarter,
+) -> None:
+    starter = open_starter()
+    reach(starter, llm)
+    starter.process.kill(number)
+    workflow_id = starter.sees(re.compile(re.escape(STILL_RUNNING) + r" --workflow-id (\S+)$"))[1]
+    assert starter.ends() == 128 + number
+    assert starter.errors == ""
+    assert await is_running(report_of(client, workflow_id))
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_closed_terminal_stops_nothing_but_the_starter(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.close()  # finds no traceback
+    assert await is_running(report)
+
+
+def test_a_reader_that_goes_away_is_no_crash(client: Client) -> None:
+    process = subprocess.Popen(
+        [sys.executable, STARTER, "bees"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(PATIENCE), errors) == (1, b"")

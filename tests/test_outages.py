@@ -1,0 +1,119 @@
+"""What the starter does without a Worker or a server."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from loopback_llm import LoopbackLLM
+from support import WorkerProcess, edit, free_port, report_of
+from temporalio.client import Client
+from terminal import STILL_RUNNING, OpenStarter, piped
+
+import local
+from progress import NO_WORKER
+
+
+async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
+    away_from_the_worker: Client,
+    llm: LoopbackLLM,
+    open_starter: OpenStarter,
+    start_worker: Callable[[], WorkerProcess],
+) -> None:
+    assert NO_WORKER == 'No Worker is polling Task Queue "research". Start one: uv run worker.py'
+    starter = open_starter("bees")
+    report = report_of(away_from_the_worker, starter.started())
+    starter.sees(NO_WORKER, timeout=15)
+    worker = start_worker()
+    starter.asked_to_decide()  # it goes on by itself
+    assert starter.text.count(NO_WORKER) == 1
+
+    worker.kill()
+    worker.wait()
+    starter.types("query")
+    starter.sees(NO_WORKER, timeout=10)
+    starter.asked_to_decide()
+    await edit(report, "unseen")  # a task that nobody takes
+    starter.presses("ed")
+    starter.line_is("Your decision (query/keep/edit): ed")
+    starter.sees(NO_WORKER)
+    starter.types("it")
+    starter.sees("(optional):")
+    starter.types("mine")
+    starter.sees("Signal sent to regenerate research")
+    start_worker()
+    starter.sees("mine")
+    starter.asked_to_decide()
+
+
+def test_no_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    unused_port = free_port()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{unused_port}")
+    started = time.monotonic()
+    done = piped("bees\n")
+    assert time.monotonic() - started < 15
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        rf"Temporal is not reachable at 127\.0\.0\.1:{unused_port} \(.+\)\. "
+        r"Start it with: temporal server start-dev\n",
+        done.stderr,
+    )
+
+
+async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
+    llm: LoopbackLLM, tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, database = free_port(), tmp_path / "temporal.db"
+    address = f"127.0.0.1:{port}"
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    first = await local.start_server(port, database)
+    worker = WorkerProcess(tmp_path).wait_until_polling()
+    try:
+        starter = open_starter()
+        starter.begin()
+        starter.asked_to_decide()
+        starter.presses("kee")
+        starter.sees("kee")
+        kill_server(port)
+        starter.sees(f"Temporal is not reachable at {address}; trying again", timeout=10)
+        starter.line_is("Your decision (query/keep/edit): kee")
+        starter.types("p")
+        starter.watch_for(2)
+        assert "Signal sent" not in starter.text
+        async with await local.start_server(port, database):
+            starter.sees("Temporal is reachable again")
+            starter.sees("Signal sent to keep research and create PDF")
+            starter.sees_result()
+            assert starter.ends() == 0
+        assert starter.text.count("Temporal is not reachable") == 1
+    finally:
+        worker.kill()
+        worker.wait()
+        await first.shutdown()
+
+
+async def test_ctrl_c_ends_the_starter_while_the_server_is_away(
+    llm: LoopbackLLM, tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    server = await local.start_server(port)
+    starter = open_starter("bees")
+    starter.started()
+    kill_server(port)
+    starter.sees("Temporal is not reachable")
+    starter.presses("\x03")
+    starter.sees(STILL_RUNNING)
+    assert starter.ends(timeout=10) == 130
+    await server.shutdown()
+
+
+def kill_server(port: int) -> None:
+    [server] = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if f"--port {port} " in f"{' '.join(process.cmdline())} "
+    ]
+    server.kill()

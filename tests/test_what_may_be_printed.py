@@ -1,0 +1,94 @@
+"""What a terminal gets: no escape of the model's, all of the draft, in its width."""
+
+import re
+
+import pytest
+from loopback_llm import LoopbackLLM, Reply
+from terminal import CONTROLS, OpenStarter, piped
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+# What would set the title or the clipboard, clear the screen, ring, reorder a line.
+ESCAPES = (
+    "\x1b]0;title\x07 \x1b]52;c;aGk=\x1b\\ \x1b[2J\x1b[31m \x9b31m \x9d0;x\x9c \x08\r\u202e\u2066"
+)
+
+
+async def test_no_escape_of_the_models_reaches_a_terminal(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(text=f"# Safe\n\n{ESCAPES}\n\n[a]({ESCAPES})\n\n    {ESCAPES}\n\nend")
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.types("query")
+    starter.sees("Research Result:")
+    starter.asked_to_decide()
+    llm.default = Reply(status=400, text=f"{ESCAPES}no")
+    starter.types("edit")
+    starter.sees("(optional):")
+    starter.types("")
+    starter.sees("Draft 2 failed: BadRequestError: ")
+    starter.asked_to_decide()
+    llm.default = Reply(status=500, text=f"{ESCAPES}no", headers={"retry-after": "60"})
+    starter.types("edit")
+    starter.sees("(optional):")
+    starter.types("")
+    starter.sees("attempt 2, ")
+    starter.presses("\x03")
+    assert starter.ends() == 130  # and nothing strange was in the output
+    assert not re.search(r"[\u202a-\u202e\u2066-\u2069]", starter.raw)
+    assert not re.search(r"\x1b\[(2J|31m)", starter.raw)
+
+
+async def test_a_terminal_shows_all_that_the_pdf_will_hold(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(text="a<b>c\n\n| x |\n| - |\n| <i>2</i> |\n\n<div>block</div>\n\n~~old~~")
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    for text in ("a<b>c", "<i>2</i>", "<div>block</div>", "old"):
+        assert text in starter.text
+    assert "|" not in starter.text.partition("====")[0].replace("│", "")
+
+
+async def test_no_escape_of_the_models_reaches_a_pipe(llm: LoopbackLLM) -> None:
+    llm.default = Reply(text=f"# Safe\n\n{ESCAPES}\n\nend")
+    done = piped("bees\nquery\nkeep\n")
+    assert done.returncode == 0
+    assert not CONTROLS.search(done.stdout)
+
+
+async def test_no_color_is_honoured(
+    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm.default = Reply(text="`code` and\n\n```python\nimport this\n```\n\n- [link](https://x.y)")
+    colour = re.compile(r"\x1b\[[\d;]*\b(3[0-8]|4[0-8]|9[0-7])[\d;]*m")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured = open_starter("bees")
+    coloured.keep()
+    coloured.sees_result()
+    assert colour.search(coloured.raw)
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = open_starter("bees")
+    plain.keep()
+    plain.sees("Result: ")
+    assert not colour.search(plain.raw)
+
+
+async def test_a_narrow_window_wraps(llm: LoopbackLLM, open_starter: OpenStarter) -> None:
+    words = [f"word{number}" for number in range(40)]
+    llm.replies.append(Reply(status=503, text="very busy", headers={"retry-after": "2"}))
+    llm.replies.append(Reply(text=f"# A title\n\n{' '.join(words)}"))
+    starter = open_starter("bees", columns=40)
+    starter.sees(re.compile(r"Researching….*\n.*\n.*next", re.DOTALL))
+    starter.asked_to_decide()
+    starter.types("edit")
+    starter.sees("Enter additional instructions (optional)")  # the colon is on the next row
+    starter.types("a long instruction " * 5)
+    starter.asked_to_decide()
+    assert starter.text.count("Enter additional instructions") == 1
+    assert "attempt" not in starter.text  # all rows of the live line have gone
+    assert re.findall(r"word\d+", starter.text) == words, str(starter)
+    starter.types("keep")
+    starter.sees("Result: ")
+    assert starter.ends() == 0
