@@ -513,7 +513,6 @@ async def run(against: Path | None, scale: Scale, names: Sequence[str]) -> None:
 def set_environment() -> None:
     """The developer's own settings reach no process, and nothing comes from the internet."""
     forget_own_settings()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["TEMPORAL_CONFIG_FILE"] = os.devnull
     os.environ["LLM_API_KEY"] = "loopback"
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or the tutorial fetches its price list

@@ -43,9 +43,14 @@ PATIENCE = 60  # seconds that anything may take on a slow machine before the tes
 
 
 def forget_own_settings() -> None:
-    """Takes the developer's own settings out of the environment."""
+    """Takes the developer's own settings out of the environment.
+
+    PYTHONDONTWRITEBYTECODE is one of them: each process would compile its modules again.
+    """
     for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_")) or name.endswith("_API_KEY"):
+        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_", "PYTHONDONT")) or name.endswith(
+            "_API_KEY"
+        ):
             del os.environ[name]
 
 
