@@ -37,7 +37,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         async with await local.start_server():
             pass
 
-    if not hasattr(session.config, "workerinput"):  # which only the test processes have
+    one_of_several = hasattr(session.config, "workerinput")
+    if not (one_of_several or session.config.option.collectonly):
         asyncio.run(start_and_stop())
 
 

@@ -48,10 +48,9 @@ def forget_own_settings() -> None:
     PYTHONDONTWRITEBYTECODE is one of them: each process would compile its modules again.
     """
     for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_", "PYTHONDONT")) or name.endswith(
-            "_API_KEY"
-        ):
+        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_")) or name.endswith("_API_KEY"):
             del os.environ[name]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 class WorkerProcess(subprocess.Popen[bytes]):
@@ -177,11 +176,16 @@ def free_port() -> int:
             return port
 
 
-async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + PATIENCE
+async def eventually(
+    condition: Callable[[], bool | Awaitable[bool]], progress: Callable[[], object] = lambda: None
+) -> None:
+    """Waits for the condition: PATIENCE, and as long again whenever `progress` changes."""
+    so_far, deadline = progress(), time.monotonic() + PATIENCE
     while True:
         held = condition()
         if held if isinstance(held, bool) else await held:
             return
-        assert time.monotonic() < deadline
+        if progress() != so_far:
+            so_far, deadline = progress(), time.monotonic() + PATIENCE
+        assert time.monotonic() < deadline, so_far
         await asyncio.sleep(0.1)

@@ -201,6 +201,7 @@ async def test_somebody_elses_keep_ends_the_starter(
     report = report_of(client, starter.begin())
     starter.asked_to_decide()
     starter.presses("edi")
+    starter.line_is("Your decision (query/keep/edit): edi")
     await keep(report, draft=1)
     starter.sees_result(timeout=5)
     assert starter.ends() == 0

@@ -16,6 +16,7 @@ from terminal import STARTER, STILL_RUNNING, OpenStarter, Starter
 def reach_the_topic(starter: Starter, llm: LoopbackLLM) -> None:
     starter.asked("Enter your research topic or question:")
     starter.presses("be")
+    starter.line_is("Enter your research topic or question: be")
 
 
 def reach_the_live_line(starter: Starter, llm: LoopbackLLM) -> None:
@@ -28,6 +29,7 @@ def reach_the_decision(starter: Starter, llm: LoopbackLLM) -> None:
     starter.begin()
     starter.asked_to_decide()
     starter.presses("kee")
+    starter.line_is("Your decision (query/keep/edit): kee")
 
 
 def reach_the_instruction(starter: Starter, llm: LoopbackLLM) -> None:
@@ -36,6 +38,7 @@ def reach_the_instruction(starter: Starter, llm: LoopbackLLM) -> None:
     starter.types("edit")
     starter.asked("Enter additional instructions (optional):")
     starter.presses("short")
+    starter.line_is("Enter additional instructions (optional): short")
 
 
 @pytest.mark.usefixtures("worker")

@@ -75,7 +75,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
         starter.begin()
         starter.asked_to_decide()
         starter.presses("kee")
-        starter.sees("kee")
+        starter.line_is("Your decision (query/keep/edit): kee")
         kill_server(port)
         starter.sees(f"Temporal is not reachable at {address}; trying again", timeout=10)
         starter.line_is("Your decision (query/keep/edit): kee")
