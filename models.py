@@ -87,6 +87,7 @@ class ReportState:
     draft: str = ""
     number: int = 0  # of the current draft
     error: str = ""
+    refusal: str = ""  # of the last KEEP or UNDO that did not count
     # A queue: in a single slot, each decision would overwrite the one before it.
     decisions: list[UserDecisionSignal] = field(default_factory=list)
     earlier: list[EarlierDraft] = field(default_factory=list)  # the latest last
