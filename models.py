@@ -4,6 +4,7 @@ Every type here is a payload in the Event History. Old histories must go on deco
 field needs a default, and a field is never renamed.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,12 +14,14 @@ WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
 PROMPT_LIMIT = 100_000
 PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most."
 NO_DRAFT = "There is no draft to keep yet."
+NO_EARLIER_DRAFT = "There is no earlier draft to go back to."
 
 
 class UserDecision(StrEnum):
     KEEP = "KEEP"
     EDIT = "EDIT"
     WAIT = "WAIT"
+    UNDO = "UNDO"  # back to the draft before, without a call to the model
 
     @classmethod
     def _missing_(cls, value: object) -> "UserDecision | None":
@@ -31,12 +34,20 @@ class UserDecisionSignal:
     """A person's decision on a draft.
 
     `draft` is the number of the draft that the person judged. The tutorial's starter sends none,
-    which is 0 and means the current draft, or the one that the model is writing.
+    which is 0 and means the current draft, or the one that the model is writing. `digest` is
+    `digest_of` the text that was read, or "": after a reset, another text can bear the same number.
     """
 
     decision: UserDecision
     additional_prompt: str = ""
     draft: int = 0
+    digest: str = ""
+
+
+def digest_of(draft: str) -> str:
+    """Sixteen hexadecimal digits that tell one text from another, or "" for no text."""
+    # As a surrogate, half a character is legal in JSON.
+    return draft and hashlib.sha256(draft.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass
@@ -61,6 +72,14 @@ class PDFGenerationInput:
 
 
 @dataclass
+class EarlierDraft:
+    """What UNDO goes back to: a text, and the prompt that it answers."""
+
+    text: str
+    prompt: str
+
+
+@dataclass
 class ReportState:
     """What a run of the Workflow hands to the next one when it continues as new."""
 
@@ -68,8 +87,10 @@ class ReportState:
     draft: str = ""
     number: int = 0  # of the current draft
     error: str = ""
+    refusal: str = ""  # of the last KEEP or UNDO that did not count
     # A queue: in a single slot, each decision would overwrite the one before it.
     decisions: list[UserDecisionSignal] = field(default_factory=list)
+    earlier: list[EarlierDraft] = field(default_factory=list)  # the latest last
 
 
 @dataclass
@@ -100,10 +121,13 @@ class ReportStatus:
     """The answer to the Query `get_report_status`.
 
     `draft` is the number of the current draft, 0 before the first; `prompt` is the topic with the
-    instructions that the draft answers; `error` is one sentence for the person, or "".
+    instructions that the draft answers; `error` is one sentence for the person, or "". `digest` is
+    `digest_of` the current draft; `earlier_drafts` is how many times UNDO can go back.
     """
 
     phase: Phase
     draft: int
     prompt: str
     error: str
+    digest: str = ""
+    earlier_drafts: int = 0

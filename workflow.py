@@ -4,11 +4,12 @@ All of it is replayed from the Event History, so it has no I/O, no clock and no 
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from typing import NoReturn
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.converter import value_to_type
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
@@ -20,11 +21,12 @@ with workflow.unsafe.imports_passed_through():
         create_pdf,
         llm_call,
     )
+    from decisions import DecisionQueue
     from models import (
-        NO_DRAFT,
         PROMPT_LIMIT,
         PROMPT_TOO_LONG,
         ContinuedReport,
+        EarlierDraft,
         GenerateReportInput,
         LLMCallInput,
         PDFGenerationInput,
@@ -33,7 +35,9 @@ with workflow.unsafe.imports_passed_through():
         ReportStatus,
         UserDecision,
         UserDecisionSignal,
+        digest_of,
     )
+    from payloads import decision_in, draft_in, filename_in, input_in, undecoded
 
 # After an outage of hours, a report goes on within a minute.
 RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
@@ -41,8 +45,17 @@ RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
 RETRY_TWICE = RetryPolicy(maximum_attempts=3)
 
 PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the Workflow's next step
+CARRY_LIMIT = 1000  # decisions; to decode many more takes longer than the SDK lets a Workflow run
+UNDO_LIMIT = 10  # drafts
 QUOTE_LIMIT = 200  # characters of an instruction that the status quotes
 TOPIC_LIMIT = 1000  # characters of the prompt that create_pdf gets; the PDF prints fewer
+
+WRONG_INPUT = 'A report starts with one JSON object as its input: {"prompt": "your topic"}'
+# What a model's finish_reason says of a draft that is not whole.
+CUT_OFF = {
+    "length": "the model reached its token limit",
+    "content_filter": "the provider's content filter stopped the model",
+}
 
 
 @workflow.defn
@@ -51,12 +64,23 @@ class GenerateReportWorkflow:
 
     # With workflow.init, a Signal that arrives before run() starts finds the carried state.
     @workflow.init
-    def __init__(self, input: ContinuedReport | GenerateReportInput) -> None:
-        if isinstance(input, ContinuedReport):
-            self._report, self._phase = input.carried, Phase.WAITING
+    @undecoded
+    def __init__(self, *payload: ContinuedReport | GenerateReportInput) -> None:
+        self._report, self._phase = ReportState(""), Phase.RESEARCHING
+        self._wrong_input = ""
+        try:
+            input = input_in(payload)
+        except ValueError:
+            self._wrong_input = WRONG_INPUT
         else:
-            self._report, self._phase = ReportState(input.prompt), Phase.RESEARCHING
-        self._topic = input.prompt
+            if isinstance(input, ContinuedReport):
+                self._report, self._phase = input.carried, Phase.WAITING
+            elif len(input.prompt) > PROMPT_LIMIT:
+                self._wrong_input = PROMPT_TOO_LONG
+            else:
+                self._report.prompt = input.prompt
+            self._topic = input.prompt
+        self._decisions = DecisionQueue(self._report)
 
     @workflow.query(description="The current draft; empty before the first.")
     def get_research_result(self) -> str:
@@ -65,18 +89,25 @@ class GenerateReportWorkflow:
     @workflow.query(description="The phase, the number of the current draft, its prompt, an error.")
     def get_report_status(self) -> ReportStatus:
         report = self._report
-        return ReportStatus(self._phase, report.number, report.prompt, report.error)
+        return ReportStatus(
+            self._phase,
+            report.number,
+            report.prompt,
+            self._error(),
+            digest_of(report.draft),
+            len(report.earlier),
+        )
 
     @workflow.signal(
         description='A decision: {"decision": "KEEP", "draft": 1}, or '
         '{"decision": "EDIT", "additional_prompt": "make it shorter"}.'
     )
-    async def user_decision_signal(self, *payload: UserDecisionSignal) -> None:
-        """Queues the decision. Takes any payload: an error here would wedge the Workflow."""
+    @undecoded
+    def user_decision_signal(self, *payload: UserDecisionSignal) -> None:
+        """Queues the decision."""
         try:
-            [received] = payload
-            decision: UserDecisionSignal = value_to_type(UserDecisionSignal, received)
-        except (TypeError, ValueError):
+            decision = decision_in(payload)
+        except ValueError:
             workflow.logger.warning("Ignored a Signal that is not a decision")
             return
         if self._phase in (Phase.CREATING_PDF, Phase.DONE):
@@ -84,15 +115,15 @@ class GenerateReportWorkflow:
         elif decision.decision == UserDecision.WAIT:
             workflow.logger.info("Ignored WAIT")
         else:
-            decision.draft = decision.draft or self._next_number()
-            self._report.decisions.append(decision)
+            self._decisions.add(decision, draft_is_coming=self._phase == Phase.RESEARCHING)
 
     @workflow.run
-    async def run(self, input: ContinuedReport | GenerateReportInput) -> str:
-        if len(input.prompt) > PROMPT_LIMIT:
-            raise ApplicationError(PROMPT_TOO_LONG, non_retryable=True)
+    @undecoded
+    async def run(self, *payload: ContinuedReport | GenerateReportInput) -> str:
+        if self._wrong_input:
+            raise ApplicationError(self._wrong_input, type="WrongInput", non_retryable=True)
         if self._phase == Phase.RESEARCHING:
-            await self._research(LLMCallInput(input.prompt))
+            await self._research(LLMCallInput(self._report.prompt))
 
         while True:
             self._phase = Phase.WAITING
@@ -100,11 +131,14 @@ class GenerateReportWorkflow:
             # No timeout: the report waits for its person for days or years, at no cost.
             await workflow.wait_condition(self._has_work)
             if self._should_continue_as_new():
-                workflow.continue_as_new(ContinuedReport(self._topic, self._report))
+                self._continue_as_new()
 
-            if self._report.decisions[0].decision == UserDecision.EDIT:
-                await self._revise(self._take_edits())
-            elif self._may_keep(self._report.decisions.pop(0)):
+            decision = self._decisions.next()
+            if decision == UserDecision.EDIT:
+                await self._revise()
+            elif decision == UserDecision.UNDO:
+                self._undo()
+            elif decision == UserDecision.KEEP:
                 workflow.logger.info("User approved the research. Creating PDF...")
                 if pdf_filename := await self._create_pdf():
                     self._phase = Phase.DONE
@@ -114,13 +148,14 @@ class GenerateReportWorkflow:
         """Replaces the draft with the model's answer, or says in the status why it cannot."""
         self._phase = Phase.RESEARCHING
         report = self._report
-        report.error = ""
+        report.error = report.refusal = ""
         next_number = report.number + 1
         workflow.set_current_details(f"The model writes draft {next_number}.")
         try:
             answer = await workflow.execute_activity(
-                llm_call,
+                llm_call.__name__,
                 call,
+                result_type=RawValue,  # somebody may complete the Activity by hand
                 start_to_close_timeout=LLM_START_TO_CLOSE_TIMEOUT,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 retry_policy=RETRY_UNTIL_DONE,
@@ -128,54 +163,77 @@ class GenerateReportWorkflow:
                 cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 summary=f"Draft {next_number}",
             )
-        except ActivityError as error:
+            text, finish_reason = draft_in(answer)
+        except (ActivityError, ValueError) as error:
             _end_if_cancelled()
-            report.error = f"Draft {next_number} failed: {_reason(error)}."
+            report.error = _sentence(f"Draft {next_number} failed: {_reason(error)}")
             if instruction:
                 quote = instruction[:QUOTE_LIMIT] + "…" * (len(instruction) > QUOTE_LIMIT)
                 report.error += f' The instruction "{quote}" was taken back.'
             return
         _end_if_cancelled()
-        choice = answer["choices"][0]
-        report.draft = choice["message"]["content"]
-        report.prompt = call.prompt
-        report.number = next_number
-        if choice.get("finish_reason") == "length":
-            report.error = f"Draft {next_number} is cut off: the model reached its token limit."
+        if report.number:
+            report.earlier.append(EarlierDraft(report.draft, report.prompt))
+            del report.earlier[:-UNDO_LIMIT]
+        report.draft, report.prompt, report.number = text, call.prompt, next_number
+        if cause := CUT_OFF.get(finish_reason):
+            report.error = f"Draft {next_number} is cut off: {cause}."
 
-    async def _revise(self, instructions: list[str]) -> None:
-        """Revises the draft as the instructions say. Without any, the model writes it afresh."""
+    async def _revise(self) -> None:
+        """Revises the draft as the EDITs say. Without instructions, the model writes it afresh."""
         workflow.logger.info("User requested research modification.")
         report = self._report
-        added = "".join(f"\n\nAdditional instructions: {text}" for text in instructions)
-        call = LLMCallInput(report.prompt + added)
-        if added and report.draft:
+        edits = self._decisions.take_edits()
+        instructions = [text for edit in edits if (text := edit.additional_prompt.strip())]
+        topic, prompt, added = self._topic, report.prompt, instructions
+        if instructions and not edits[0].draft:
+            # The topic was refused, and the person has read so: these are other words for it.
+            topic, *added = instructions
+            prompt = topic
+        prompt += "".join(f"\n\nAdditional instructions: {text}" for text in added)
+        call = LLMCallInput(prompt)
+        if instructions and report.draft:
             call.draft, call.draft_prompt = report.draft, report.prompt
-        if not _fits(call):
+        if len(topic) > PROMPT_LIMIT:
+            report.error, report.refusal = PROMPT_TOO_LONG, ""
+        elif not _fits(call):
             report.error = "With the draft, the instructions are too long. Send shorter ones."
+            report.refusal = ""
         else:
             await self._research(call, "; ".join(instructions))
+            if report.number:
+                self._topic = topic
+
+    def _undo(self) -> None:
+        """Goes back to the draft before, whose text gets a number of its own."""
+        report = self._report
+        earlier = report.earlier.pop()
+        report.draft, report.prompt = earlier.text, earlier.prompt
+        report.number += 1
+        report.error = report.refusal = ""
 
     async def _create_pdf(self) -> str:
         """Returns the name of the PDF. If there is none, returns "" and says why in the status."""
         self._phase = Phase.CREATING_PDF
         report = self._report
-        report.error = ""
-        report.decisions.clear()  # they came after the approval
+        report.error = report.refusal = ""
+        self._decisions.clear()  # they came after the approval
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
         for retry_policy in (RETRY_TWICE, RETRY_UNTIL_DONE):
             try:
-                pdf_filename = await workflow.execute_activity(
-                    create_pdf,
+                answer = await workflow.execute_activity(
+                    create_pdf.__name__,
                     PDFGenerationInput(content=report.draft, topic=self._topic[:TOPIC_LIMIT]),
+                    result_type=RawValue,
                     start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
                     retry_policy=retry_policy,
                     summary=f"PDF of draft {report.number}",
                 )
-            except ActivityError as error:
+                pdf_filename = filename_in(answer)
+            except (ActivityError, ValueError) as error:
                 _end_if_cancelled()
-                report.error = f"The PDF was not created: {_reason(error)}."
-                if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+                report.error = _sentence(f"The PDF was not created: {_reason(error)}")
+                if not _can_be_retried(error):
                     break
             else:
                 report.error = ""
@@ -183,45 +241,27 @@ class GenerateReportWorkflow:
                 return pdf_filename
         return ""
 
+    def _error(self) -> str:
+        return f"{self._report.error} {self._report.refusal}".strip()
+
     def _has_work(self) -> bool:
         # Signals that are ignored make the history longer, too.
         return bool(self._report.decisions) or self._should_continue_as_new()
 
     def _should_continue_as_new(self) -> bool:
         """False while the state is too large to hand over: working through it makes it smaller."""
-        return workflow.info().is_continue_as_new_suggested() and _fits(
-            ContinuedReport(self._topic, self._report)
+        return (
+            workflow.info().is_continue_as_new_suggested()
+            and len(self._report.decisions) <= CARRY_LIMIT
+            and _fits(ContinuedReport(self._topic, replace(self._report, earlier=[])))
         )
 
-    def _next_number(self) -> int:
-        """The number of the draft that a decision without a number is about."""
-        being_written = self._phase == Phase.RESEARCHING
-        edits_wait = any(d.decision == UserDecision.EDIT for d in self._report.decisions)
-        return self._report.number + being_written + edits_wait
-
-    def _take_edits(self) -> list[str]:
-        """Takes the instructions of the EDITs that wait, up to a KEEP for the draft they make."""
-        instructions: list[str] = []
-        for decision in list(self._report.decisions):
-            if decision.decision == UserDecision.EDIT:
-                self._report.decisions.remove(decision)
-                instructions.append(decision.additional_prompt.strip())
-            elif decision.draft > self._report.number:
-                break
-        return [text for text in instructions if text]
-
-    def _may_keep(self, keep: UserDecisionSignal) -> bool:
-        """Whether the KEEP is for the current draft. If not, the status says so."""
-        report = self._report
-        if report.number and keep.draft == report.number:
-            return True
-        if report.number:
-            refusal = f"Draft {keep.draft} was not kept: draft {report.number} is the current one."
-        else:
-            refusal = NO_DRAFT
-        if refusal not in report.error:
-            report.error = f"{report.error} {refusal}".strip()
-        return False
+    def _continue_as_new(self) -> NoReturn:
+        """Hands over the state, with as many of the earlier drafts as fit."""
+        carried = ContinuedReport(self._topic, self._report)
+        while not _fits(carried):
+            del self._report.earlier[0]
+        workflow.continue_as_new(carried)
 
     def _how_to_decide(self) -> str:
         """Says in the Web UI, in Markdown, how to decide on a report that waits."""
@@ -230,7 +270,7 @@ class GenerateReportWorkflow:
         keep = f'`{{"decision": "KEEP", "draft": {report.number}}}`'
         answers = f"{keep} or {edit}" if report.number else edit
         waiting = f"Draft {report.number} waits" if report.number else "The report waits"
-        details = f"{report.error}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
+        details = f"{self._error()}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
         return details.encode(errors="replace").decode()  # the error may quote half a character
 
 
@@ -248,8 +288,19 @@ def _end_if_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-def _reason(error: ActivityError) -> str:
-    cause = error.cause
+def _can_be_retried(error: ActivityError | ValueError) -> bool:
+    cause = error.__cause__
+    return isinstance(error, ActivityError) and not (
+        isinstance(cause, ApplicationError) and cause.non_retryable
+    )
+
+
+def _reason(error: ActivityError | ValueError) -> str:
+    cause = error.__cause__
     if isinstance(cause, ApplicationError):
         return f"{cause.type}: {cause.message}"
     return str(cause or error)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("!", "?", "…")) else text.rstrip(" .") + "."
