@@ -79,12 +79,13 @@ class Screen:
         if not self._terminal:
             self.say(text)
 
-    async def show(self, markdown: str) -> None:
-        """Sets a draft. One that is taller than the window opens in the pager."""
+    async def show(self, heading: str, markdown: str) -> None:
+        """Sets a draft under its heading. One that is taller than the window opens in a pager."""
         if not self._terminal:
-            self.say(markdown)
+            self.say(f"{heading}\n{markdown}")
             return
-        import pydoc
+        import shutil
+        import subprocess
 
         from prompt_toolkit.application import get_app_or_none, run_in_terminal
         from rich.console import Console
@@ -92,15 +93,16 @@ class Screen:
         console = Console()
         with console.capture() as capture:
             console.print(_set(markdown))
-        text = capture.get()
+        text = f"{heading}\n{capture.get()}"
+        pager = os.environ.get("PAGER") or shutil.which("less")
         # What is being typed at a prompt is not meant for a pager.
-        if text.count("\n") < console.height or self._asking:
+        if not pager or self._asking or text.count("\n") < console.height:
             console.file.write(text)
             console.file.flush()
             return
-        # As git does it: colours, no pager for a single screen, and the text stays in the window.
-        os.environ.setdefault("LESS", "FRX")
-        page = partial(pydoc.pager, text)
+        # As git does it: colours, and the text stays in the window.
+        settings = {"LESS": "FRX"} | os.environ
+        page = partial(subprocess.run, pager, shell=True, input=text.encode(), env=settings)
         if get_app_or_none():
             await run_in_terminal(page, in_executor=True)
         else:

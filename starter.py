@@ -251,8 +251,7 @@ class Dialogue:
         if draft is None:
             self._screen.say(NO_WORKER)
         elif draft:
-            self._screen.say("\nResearch Result:")
-            await self._screen.show(draft)
+            await self._screen.show("\nResearch Result:", draft)
         else:
             self._screen.say("Research Result: Not yet available")
 
@@ -327,10 +326,9 @@ class Dialogue:
             # With another draft meanwhile, number and text would not belong together.
             if not draft or status.digest not in ("", digest_of(draft)):
                 return False
-            self._screen.say(f"\nDraft {status.draft}\n")
             if time.monotonic() - self._decided_at > LONG_WAIT:
                 self._screen.ring()
-            await self._screen.show(draft)
+            await self._screen.show(f"\nDraft {status.draft}\n", draft)
             self._shown = Shown(status.draft, status.digest)
         if status.error and (not self._status or status.error != self._status.error):
             self._screen.say(f"\n{status.error} {_advice(status)}".rstrip())
