@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ except ImportError:  # Windows
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from rich.markdown import Markdown
 
 # Control characters other than tab and newline, and marks that reorder a line: in a draft, they
 # could redraw the terminal.
@@ -37,6 +39,7 @@ class Screen:
     def __init__(self) -> None:
         self._terminal = os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
         self._sessions: dict[str, PromptSession[str]] = {}  # each question has its own history
+        self._asking = False
         self._input = b""  # read, but not yet asked for
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
@@ -50,7 +53,9 @@ class Screen:
             return lambda: None
         before = termios.tcgetattr(0)
         quiet = termios.tcgetattr(0)
-        quiet[3] &= ~termios.ECHO
+        # Without line mode, Ctrl-D waits for the prompt with the rest of what is typed.
+        quiet[3] &= ~(termios.ECHO | termios.ICANON)
+        quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
         termios.tcsetattr(0, termios.TCSANOW, quiet)
 
         def restore() -> None:
@@ -65,26 +70,43 @@ class Screen:
     def say_error(self, text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
 
+    def ring(self) -> None:
+        if self._terminal:
+            print("\a", end="", flush=True)
+
     def say_without_live_line(self, text: str) -> None:
         """Says what a terminal shows in its live line."""
         if not self._terminal:
             self.say(text)
 
-    def show(self, markdown: str) -> None:
-        """Sets a draft as the PDF will: with all of its text, and nothing that is not in it."""
+    async def show(self, heading: str, markdown: str) -> None:
+        """Sets a draft under its heading. One that is taller than the window opens in a pager."""
         if not self._terminal:
-            self.say(markdown)
+            self.say(f"{heading}\n{markdown}")
             return
-        from markdown_it import MarkdownIt
-        from rich.console import Console
-        from rich.markdown import Markdown
+        import shutil
+        import subprocess
 
-        # Without hyperlinks, an address is seen before it is followed.
-        draft = Markdown(printable(markdown), hyperlinks=False)
-        # Rich leaves HTML out, and the PDF does not: nobody approves what was not shown.
-        parser = MarkdownIt(options_update={"html": False}).enable(["strikethrough", "table"])
-        draft.parsed = parser.parse(draft.markup)
-        Console().print(draft)
+        from prompt_toolkit.application import get_app_or_none, run_in_terminal
+        from rich.console import Console
+
+        console = Console()
+        with console.capture() as capture:
+            console.print(_set(markdown))
+        text = f"{heading}\n{capture.get()}"
+        pager = os.environ.get("PAGER") or shutil.which("less")
+        # What is being typed at a prompt is not meant for a pager.
+        if not pager or self._asking or text.count("\n") < console.height:
+            console.file.write(text)
+            console.file.flush()
+            return
+        # As git does it: colours, and the text stays in the window.
+        settings = {"LESS": "FRX"} | os.environ
+        page = partial(subprocess.run, pager, shell=True, input=text.encode(), env=settings)
+        if get_app_or_none():
+            await run_in_terminal(page, in_executor=True)
+        else:
+            await asyncio.to_thread(page)
 
     def show_file(self, path: Path) -> None:
         if not self._terminal:
@@ -111,18 +133,24 @@ class Screen:
             table.add_row(*(Text(printable(cell), overflow="fold") for cell in row))
         Console().print(table)
 
-    async def ask(self, question: str) -> str:
-        """Returns a line that the person types. Raises Leave: 130 at Ctrl-C, 0 at Ctrl-D."""
+    async def ask(self, question: str, words: Sequence[str] = ()) -> str:
+        """Returns what the person types: one of `words`, or a text of one line or more.
+
+        Raises Leave: 130 at Ctrl-C, 0 at Ctrl-D and at the end of a pipe.
+        """
         if not self._terminal:
-            self.say(question)
+            # A person whose stdout is a file still sees what is asked.
+            print(question, file=sys.stderr if os.isatty(0) else sys.stdout, flush=True)
             return await self._read_line()
         if len(question) < os.get_terminal_size().columns:  # a second row could not be taken back
             print(question, end="", flush=True)  # before the import, which takes a moment
-        from prompt_toolkit import PromptSession
         from prompt_toolkit.patch_stdout import patch_stdout
 
         print(end="\r", flush=True)
-        session = self._sessions.setdefault(question, PromptSession(enable_suspend=True))
+        session = self._sessions.get(question)
+        if not session:
+            session = self._sessions[question] = _session(words)
+        self._asking = True
         try:
             with patch_stdout(raw=True):
                 return await session.prompt_async(question)
@@ -130,6 +158,19 @@ class Screen:
             raise Leave(130) from None
         except EOFError:
             raise Leave(0) from None
+        finally:
+            self._asking = False
+
+    async def confirm(self, question: str) -> bool:
+        """Whether the person says yes. Ctrl-C is a no, and a pipe says yes."""
+        if not self._terminal:
+            return True
+        try:
+            return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
+        except Leave as leave:
+            if leave.exit_code == 0:
+                raise
+            return False
 
     async def wait(self, event: asyncio.Event, line: Callable[[], str]) -> None:
         """Shows a line that changes until the event comes. Raises Leave as `ask` does."""
@@ -148,6 +189,10 @@ class Screen:
         @keys.add("c-d")
         def leave(press: KeyPressEvent) -> None:
             press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else 130)
+
+        @keys.add("c-z")
+        def suspend(press: KeyPressEvent) -> None:
+            press.app.suspend_to_background()
 
         live_line = Window(
             FormattedTextControl(lambda: printable(line())),
@@ -202,6 +247,49 @@ class Screen:
         if text is None:
             raise Leave(0)
         return text.decode(errors="replace")
+
+
+def _session(words: Sequence[str]) -> "PromptSession[str]":
+    """A prompt for one of the words, or for a text that is remembered from run to run."""
+    from platformdirs import user_data_path
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import WordCompleter
+    from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+    keys = KeyBindings()
+
+    @keys.add("escape", "enter")
+    def new_line(press: KeyPressEvent) -> None:
+        press.current_buffer.insert_text("\n")
+
+    history: History = InMemoryHistory()
+    if not words:
+        with suppress(OSError):  # a history is no reason to fail
+            folder = user_data_path("durable-research-reports", ensure_exists=True)
+            with (folder / "history").open("a"):
+                history = FileHistory(folder / "history")
+    return PromptSession(
+        history=history,
+        completer=WordCompleter(list(words)) if words else None,
+        complete_while_typing=False,
+        enable_open_in_editor=True,
+        enable_suspend=True,
+        key_bindings=keys,
+    )
+
+
+def _set(markdown: str) -> "Markdown":
+    """The draft as rich sets it, with all of its text: nobody approves what was not shown."""
+    from markdown_it import MarkdownIt
+    from rich.markdown import Markdown
+
+    # Without hyperlinks, an address is seen before it is followed.
+    draft = Markdown(printable(markdown), hyperlinks=False)
+    # Rich leaves HTML out, and the PDF does not. Not every terminal strikes: the tildes stay.
+    parser = MarkdownIt(options_update={"html": False}).enable(["table"])
+    draft.parsed = parser.parse(draft.markup)
+    return draft
 
 
 def printable(text: str) -> str:

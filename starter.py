@@ -6,12 +6,15 @@ Nothing of a report lives here. Close the terminal, and come back with --workflo
 import argparse
 import asyncio
 import signal
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -28,6 +31,7 @@ from connection import Refused, connect, run_process, until_answered
 from local import local
 from models import (
     NO_DRAFT,
+    NO_EARLIER_DRAFT,
     PROMPT_LIMIT,
     PROMPT_TOO_LONG,
     TASK_QUEUE,
@@ -37,6 +41,7 @@ from models import (
     ReportStatus,
     UserDecision,
     UserDecisionSignal,
+    digest_of,
 )
 from progress import NO_WORKER, Progress
 from reports import QUERY_TIMEOUT, SUMMARY_LIMIT, ReportHandle, find_report, list_reports
@@ -49,11 +54,34 @@ CHOICES = """\
 2. Type 'keep' to approve the research and create PDF
 3. Type 'edit' to modify the research"""
 LINE = "=" * 50
+MORE = "Type 'help' for more."
+WORDS = ("query", "keep", "edit", "undo", "discard", "help", "quit")
+NUMBERS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's, and a sign
+HELP = """
+query     show the current draft again
+keep      approve the draft on the screen and create the PDF
+edit      say what to change; the model revises the draft
+undo      go back to the draft before
+discard   end the report without a PDF
+quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
+The first letters are enough. Tab completes a word, Alt-Enter starts a new line,
+Ctrl-X Ctrl-E opens your editor."""
 TRY_AGAIN = "Type 'edit' to try again."
+LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
 POLL_INTERVAL = 1  # seconds; each open starter costs the server this many requests
 
 T = TypeVar("T")
+
+
+class Shown(NamedTuple):
+    """The draft that the screen shows, by its number and the digest of its text."""
+
+    number: int
+    digest: str
+
+
+NOTHING_SHOWN = Shown(0, "")
 
 
 def main() -> NoReturn:
@@ -133,8 +161,11 @@ class Dialogue:
         self._report = report
         self._screen = screen
         self._status: ReportStatus | None = None  # as last queried
-        self._shown = 0  # the number of the draft that the screen shows
+        self._shown = NOTHING_SHOWN
+        self._menu_shown = False
+        self._discarded = False
         self._decision_wanted = asyncio.Event()
+        self._decided_at = time.monotonic()
         self._one_request = asyncio.Lock()
         self._progress = Progress()
 
@@ -155,28 +186,64 @@ class Dialogue:
 
     async def _ask(self) -> NoReturn:
         say, ask = self._screen.say, self._screen.ask
+        menu_wanted = True
         while True:
-            await self._screen.wait(self._decision_wanted, self._progress.line)
-            say(f"\n{LINE}")
-            if self._shown:
-                say("Research is complete!")
-            say(f"{CHOICES}\n{LINE}")
+            if not self._decision_wanted.is_set():
+                await self._screen.wait(self._decision_wanted, self._progress.line)
+                menu_wanted = True
+            if menu_wanted:
+                self._show_menu()
+            menu_wanted = True
 
-            decision = (await ask("Your decision (query/keep/edit): ")).strip().lower()
+            typed = (await ask("Your decision (query/keep/edit): ", WORDS)).strip().lower()
+            decision = _word_meant(typed)
 
-            if decision in {"query", "1"}:
+            if decision == "query":
                 await self._query()
-            elif decision in {"keep", "2"}:
-                if not self._shown:  # to the Workflow, no number means whichever draft comes next
+            elif decision == "keep":
+                if not self._shown.number:  # to the Workflow, 0 means whichever draft comes next
                     say(f"{NO_DRAFT} {TRY_AGAIN}")
                 elif await self._decide(UserDecision.KEEP):
                     say("Signal sent to keep research and create PDF")
-            elif decision in {"edit", "3"}:
-                instruction = await ask("Enter additional instructions (optional): ")
-                if await self._decide(UserDecision.EDIT, instruction.strip()):
+            elif decision == "edit":
+                instruction = (await ask("Enter additional instructions (optional): ")).strip()
+                wanted = instruction or await self._may_write_afresh()
+                if wanted and await self._decide(UserDecision.EDIT, instruction):
                     say("Signal sent to regenerate research")
+            elif decision == "undo":
+                if not (self._status and self._status.earlier_drafts):
+                    say(NO_EARLIER_DRAFT)
+                elif await self._decide(UserDecision.UNDO):
+                    say("Signal sent to go back to the draft before")
+            elif decision == "discard":
+                if (
+                    await ask("Discard this report for good? Type 'yes': ", ("yes",))
+                ).strip() == "yes":
+                    await self._discard()
+            elif decision == "help":
+                say(HELP)
+            elif decision == "quit":
+                raise Leave(0)
             else:
-                say("Please enter either 'keep', 'edit', or 'query'")
+                say(decision)
+                menu_wanted = False
+
+    def _show_menu(self) -> None:
+        """The tutorial's menu the first time that there is a draft, and then one line."""
+        complete = "Research is complete!" if self._shown.number else ""
+        if self._menu_shown:
+            self._screen.say(
+                f"\n{complete} Type {', '.join(WORDS[:-1])} or {WORDS[-1]}.".lstrip(" ")
+            )
+            return
+        self._menu_shown = True
+        self._screen.say("\n".join(filter(None, [f"\n{LINE}", complete, CHOICES, LINE, MORE])))
+
+    async def _may_write_afresh(self) -> bool:
+        """Whether an edit without instructions is meant. For a script it is, as in the tutorial."""
+        if not self._shown.number:
+            return True
+        return await self._screen.confirm("Write it afresh? [y/N] ")
 
     async def _query(self) -> None:
         async with self._one_request:
@@ -184,24 +251,43 @@ class Dialogue:
         if draft is None:
             self._screen.say(NO_WORKER)
         elif draft:
-            self._screen.say("\nResearch Result:")
-            self._screen.show(draft)
+            await self._screen.show("\nResearch Result:", draft)
         else:
             self._screen.say("Research Result: Not yet available")
 
     async def _decide(self, decision: UserDecision, instruction: str = "") -> bool:
         """Sends the decision on the draft that the screen shows. False if Temporal refuses it."""
-        payload = UserDecisionSignal(decision, instruction, draft=self._shown)
-        send = partial(self._report.signal, GenerateReportWorkflow.user_decision_signal, payload)
+        payload = UserDecisionSignal(decision, instruction, self._shown.number, self._shown.digest)
+        signal = SignalWorkflowExecutionRequest(
+            namespace=self._client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=self._report.id),
+            signal_name=GenerateReportWorkflow.user_decision_signal.__name__,
+            identity=self._client.identity,
+            # Temporal takes the same request once, however often it is sent. WorkflowHandle.signal
+            # has no such ID: a decision whose answer is lost would count twice.
+            request_id=str(uuid.uuid4()),
+        )
+        signal.input.payloads.extend(await self._client.data_converter.encode([payload]))
+        send = partial(self._client.workflow_service.signal_workflow_execution, signal)
         async with self._one_request:
             try:
                 await until_answered(self._client, send, self._screen.say)
             except RPCError as error:
                 self._screen.say(f"Temporal refused the decision: {error.message}")
                 return False
-            self._decision_wanted.clear()
+            self._decided()
             self._status = None  # so that an error that comes again shows again
         return True
+
+    async def _discard(self) -> None:
+        async with self._one_request:
+            await until_answered(self._client, self._report.cancel, self._screen.say)
+            self._discarded = True
+            self._decided()
+
+    def _decided(self) -> None:
+        self._decision_wanted.clear()
+        self._decided_at = time.monotonic()
 
     async def _watch(self) -> WorkflowExecutionDescription:
         """Shows what happens to the report until it ends."""
@@ -235,13 +321,15 @@ class Dialogue:
             return False
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
             self._screen.say(f"\nSomebody else has decided on draft {status.draft}.")
-        if status.draft > self._shown:
+        if status.draft and (status.draft, status.digest) != self._shown:
             draft = await self._answer(GenerateReportWorkflow.get_research_result)
-            if not draft:
+            # With another draft meanwhile, number and text would not belong together.
+            if not draft or status.digest not in ("", digest_of(draft)):
                 return False
-            self._shown = status.draft
-            self._screen.say(f"\nDraft {status.draft}\n")
-            self._screen.show(draft)
+            if time.monotonic() - self._decided_at > LONG_WAIT:
+                self._screen.ring()
+            await self._screen.show(f"\nDraft {status.draft}\n", draft)
+            self._shown = Shown(status.draft, status.digest)
         if status.error and (not self._status or status.error != self._status.error):
             self._screen.say(f"\n{status.error} {_advice(status)}".rstrip())
         self._status = status
@@ -263,7 +351,10 @@ class Dialogue:
             return None
 
     async def _show_end(self, description: WorkflowExecutionDescription) -> int:
-        if not self._shown:  # a report that had ended before this starter came
+        if self._discarded and description.status == WorkflowExecutionStatus.CANCELED:
+            self._screen.say("The report is discarded.")
+            return 0
+        if not self._shown.number:  # a report that had ended before this starter came
             await self._query()
         try:
             result = await until_answered(self._client, self._report.result, self._screen.say)
@@ -282,6 +373,16 @@ class Dialogue:
         if path.is_file() and self._report.id.encode() in path.read_bytes():
             self._screen.show_file(path)
         return 0
+
+
+def _word_meant(typed: str) -> str:
+    """The word that the person chose, or a sentence about what was typed."""
+    if typed in NUMBERS:
+        return NUMBERS[typed]
+    meant = [word for word in WORDS if typed and word.startswith(typed)]
+    if len(meant) > 1:
+        return f"'{typed}' can mean {' or '.join(meant)}."
+    return meant[0] if meant else "Please enter either 'keep', 'edit', or 'query'"
 
 
 def _advice(status: ReportStatus) -> str:

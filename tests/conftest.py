@@ -66,6 +66,8 @@ async def short_server() -> AsyncIterator[Client]:
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No temporal.toml of the developer's reaches a test, and no test writes into the project."""
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("PAGER", "cat")  # which needs no keys
     monkeypatch.chdir(tmp_path)
 
 

@@ -141,6 +141,14 @@ class Starter:
         self.types(instruction)
         self.sees("Signal sent to regenerate research")
 
+    def write_afresh(self) -> None:
+        self.asked_to_decide()
+        self.types("edit")
+        self.sees("Enter additional instructions (optional):")
+        self.types("")
+        self.asked("Write it afresh? [y/N]")
+        self.types("y")
+
     def keep(self) -> None:
         self.asked_to_decide()
         self.types("keep")

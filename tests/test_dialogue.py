@@ -1,15 +1,16 @@
 """A person at a terminal answers what the starter asks, with a real Worker behind it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from support import decisions_on, edit, keep, report_of
+from support import decisions_on, draft_of, edit, keep, report_of
 from temporalio.client import Client
 from terminal import OpenStarter
 
-from models import WORKFLOW_ID_PREFIX, UserDecision, UserDecisionSignal
+from models import WORKFLOW_ID_PREFIX, UserDecision, UserDecisionSignal, digest_of
 from starter import CHOICES, DEFAULT_PROMPT, LINE
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -60,6 +61,8 @@ async def test_the_choices_can_be_given_by_number(open_starter: OpenStarter) -> 
     starter.types("3")
     starter.asked("Enter additional instructions (optional):")
     starter.types("")
+    starter.asked("Write it afresh? [y/N]")
+    starter.types("y")
     starter.sees("Signal sent to regenerate research")
     starter.sees("Draft 2")
     starter.asked_to_decide()
@@ -183,15 +186,17 @@ async def test_a_decision_carries_the_number_of_the_draft_on_the_screen(
     report = report_of(client, starter.begin())
     starter.edit(" shorter ")
     starter.sees("Draft 2")
-    starter.edit("")
+    starter.write_afresh()
     starter.sees("Draft 3")
     starter.keep()
     starter.sees_result()
-    assert await decisions_on(report) == [
+    decisions = await decisions_on(report)
+    assert [replace(decision, digest="") for decision in decisions] == [
         UserDecisionSignal(UserDecision.EDIT, "shorter", draft=1),
         UserDecisionSignal(UserDecision.EDIT, "", draft=2),
         UserDecisionSignal(UserDecision.KEEP, draft=3),
     ]
+    assert decisions[2].digest == digest_of(await draft_of(report))
 
 
 async def test_somebody_elses_keep_ends_the_starter(

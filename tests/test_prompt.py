@@ -1,0 +1,207 @@
+"""What a person's fingers expect of a prompt, and of a window."""
+
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+from loopback_llm import LoopbackLLM, Reply
+from support import PATIENCE, decisions_on, is_running, report_of
+from temporalio.client import Client
+from terminal import STARTER, OpenStarter
+
+from screen import Screen
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+def test_what_is_typed_before_the_first_prompt_is_neither_shown_nor_lost(
+    client: Client, open_starter: OpenStarter, llm: LoopbackLLM
+) -> None:
+    starter = open_starter()
+    starter.sees("Welcome")
+    starter.presses("be")
+    starter.presses("es\r")
+    starter.asked_to_decide()
+    assert starter.text.count("bees") == 2  # at the prompt, and in the draft
+    assert llm.calls[0].messages[-1]["content"] == "bees"
+
+
+def test_ctrl_d_before_the_prompt_is_ready_ends_the_starter(open_starter: OpenStarter) -> None:
+    for _ in range(5):
+        starter = open_starter()
+        starter.sees("Enter your research topic")
+        starter.presses("\x04")
+        assert starter.ends() == 0
+
+
+def test_the_terminal_is_silent_and_not_in_line_mode_until_the_prompt_comes() -> None:
+    """On a terminal of its own, so that nothing else sets its modes."""
+    code = "import time; from screen import Screen; s = Screen(); s.stop_echo(); print('set'); "
+    code += "time.sleep(60)"
+    project = str(Path(STARTER).parent)
+    child = pexpect.spawn(sys.executable, ["-c", code], cwd=project, timeout=PATIENCE)
+    child.expect("set")
+    assert not child.getecho()
+    child.send("unseen\x04")
+    with pytest.raises(pexpect.TIMEOUT):
+        child.expect("unseen", timeout=1)
+    child.close(force=True)
+
+
+async def test_topics_and_instructions_are_remembered_from_run_to_run(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    first = open_starter()
+    first.begin("why do cats purr?")
+    first.asked_to_decide()
+    first.presses("\x03")
+    first.ends()
+    second = open_starter()
+    second.asked("Enter your research topic or question:")
+    second.presses("\x1b[A")
+    second.line_is("Enter your research topic or question: why do cats purr?")
+    second.types("")
+    second.asked_to_decide()
+    asked = [call.messages[-1]["content"] for call in llm.calls]
+    assert asked == ["why do cats purr?", "why do cats purr?"]
+
+
+def test_a_folder_that_takes_no_history_is_no_failure(
+    open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    starter = open_starter()
+    starter.begin()
+    starter.keep()
+    starter.sees_result()
+
+
+async def test_tab_completes_a_word(open_starter: OpenStarter) -> None:
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.presses("ke\t")
+    starter.line_is("Your decision (query/keep/edit): keep")
+
+
+async def test_alt_enter_starts_a_new_line(client: Client, open_starter: OpenStarter) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types("edit")
+    starter.asked("Enter additional instructions (optional):")
+    starter.presses("shorter\x1b\r")
+    starter.presses("with honey\r")
+    starter.sees("Draft 2")
+    [decision] = await decisions_on(report)
+    assert decision.additional_prompt == "shorter\nwith honey"
+
+
+async def test_ctrl_x_ctrl_e_opens_the_editor(
+    client: Client, open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "with honey" > "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types("edit")
+    starter.asked("Enter additional instructions (optional):")
+    starter.presses("\x18\x05")
+    starter.sees("Draft 2")
+    [decision] = await decisions_on(report)
+    assert decision.additional_prompt == "with honey"
+
+
+async def test_ctrl_z_stops_the_live_line_and_fg_continues_it(
+    llm: LoopbackLLM, client: Client
+) -> None:
+    """In a shell with job control: without one, the system has nobody to stop a process for."""
+    llm.go_on.clear()
+    command = f'set -m; "{sys.executable}" "{STARTER}" bees; echo STOPPED; fg'
+    shell = pexpect.spawn("bash", ["-c", command], timeout=PATIENCE)
+    shell.expect("Researching")
+    shell.send("\x1a")
+    shell.expect("STOPPED")
+    llm.go_on.set()
+    shell.expect("Your decision")
+    shell.close(force=True)
+
+
+async def test_with_stdout_in_a_file_the_questions_are_still_seen(tmp_path: Path) -> None:
+    output = tmp_path / "output.txt"
+    command = f'exec "{sys.executable}" "{STARTER}" > "{output}"'
+    child = pexpect.spawn("/bin/sh", ["-c", command], timeout=PATIENCE)
+    child.expect("Enter your research topic or question:")
+    child.sendline("bees")
+    child.expect("Your decision")
+    child.sendline("keep")
+    child.expect(pexpect.EOF)
+    assert "Successfully created" in output.read_text()
+
+
+async def test_a_draft_that_is_taller_than_the_window_opens_in_the_pager(
+    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\ncat > paged.txt\necho THE PAGER\n")
+    pager.chmod(0o755)
+    monkeypatch.setenv("PAGER", str(pager))
+    llm.replies.append(Reply(text="short"))
+    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+    starter = open_starter("bees")
+    starter.edit("longer")
+    assert "THE PAGER" not in starter.text
+    starter.sees("THE PAGER")
+    starter.asked_to_decide()  # the menu is in view afterwards
+    paged = (tmp_path / "paged.txt").read_text()
+    assert "Draft 2" in paged
+    assert "paragraph 0" in paged
+    assert "paragraph 29" in paged
+    assert "paragraph" not in starter.text
+    starter.types("query")
+    starter.sees("THE PAGER")
+    starter.keep()
+    starter.sees_result()
+
+
+async def test_a_pager_that_fails_is_no_crash(
+    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAGER", "no-such-pager")
+    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+    starter = open_starter("bees")
+    starter.keep()
+    starter.sees_result()
+
+
+def test_a_bell_rings_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen()
+    screen.ring()
+    assert capsys.readouterr().out == ""
+
+
+async def test_a_draft_that_took_long_rings_the_bell(
+    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    llm.replies.append(Reply(delay=11))
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.edit("soon")
+    assert starter.raw.count("\x07") == 1
+    starter.sees("Draft 2")
+    starter.asked_to_decide()
+    assert starter.raw.count("\x07") == 1
+    assert await is_running(report)
+
+
+def test_a_terminal_without_strikethrough_loses_no_sign_of_it(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(text="the ~~old~~ new")
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    assert "the ~~old~~ new" in starter.text

@@ -1,0 +1,143 @@
+"""The words of the dialogue that the tutorial does not have."""
+
+import re
+
+import pytest
+from loopback_llm import LoopbackLLM, Reply
+from support import decisions_on, is_running, report_of
+from temporalio.client import Client, WorkflowExecutionStatus
+from terminal import STILL_RUNNING, OpenStarter, piped
+
+from models import UserDecision
+from starter import CHOICES
+
+pytestmark = pytest.mark.usefixtures("worker")
+MENU_LINE = "Research is complete! Type query, keep, edit, undo, discard, help or quit."
+
+
+async def test_the_menu_stands_once_and_is_one_line_after_that(open_starter: OpenStarter) -> None:
+    starter = open_starter("bees")
+    starter.sees(CHOICES)
+    starter.asked_to_decide()
+    starter.types("query")
+    starter.sees(MENU_LINE)
+    starter.edit("shorter")
+    starter.sees("Draft 2")
+    starter.sees(f"{MENU_LINE}\nYour decision")
+    assert starter.text.count(CHOICES) == 1
+
+
+async def test_an_unknown_word_costs_the_tutorials_sentence_and_a_new_prompt(
+    open_starter: OpenStarter,
+) -> None:
+    starter = open_starter("bees")
+    for word in ("maybe", "", "keeper", "4"):
+        starter.asked_to_decide()
+        starter.types(word)
+        starter.sees("Please enter either 'keep', 'edit', or 'query'")
+    starter.asked_to_decide()
+    assert MENU_LINE not in starter.text
+
+
+async def test_unique_prefixes_work_and_an_ambiguous_one_asks_which(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types("q")
+    starter.sees("'q' can mean query or quit.")
+    starter.asked_to_decide()
+    starter.types("Que")
+    starter.sees("Research Result:")
+    starter.asked_to_decide()
+    starter.types("e")
+    starter.asked("Enter additional instructions (optional):")
+    starter.types("shorter")
+    starter.sees("Draft 2")
+    starter.asked_to_decide()
+    starter.types("k")
+    starter.sees_result()
+    kinds = [decision.decision for decision in await decisions_on(report)]
+    assert kinds == [UserDecision.EDIT, UserDecision.KEEP]
+
+
+@pytest.mark.parametrize("word", ["help", "?"])
+async def test_help_explains_each_word(word: str, open_starter: OpenStarter) -> None:
+    starter = open_starter("bees", columns=80)
+    starter.asked_to_decide()
+    starter.types(word)
+    for explained in ("query", "keep", "edit", "undo", "discard", "quit"):
+        starter.sees(re.compile(rf"^{explained} +\w", re.MULTILINE))
+    starter.asked_to_decide()
+
+
+async def test_quit_leaves_the_report_running(client: Client, open_starter: OpenStarter) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types("quit")
+    starter.sees(STILL_RUNNING)
+    assert starter.ends() == 0
+    assert await is_running(report)
+
+
+@pytest.mark.parametrize("answer", ["", "n", "\x03"])
+async def test_an_edit_without_instructions_has_to_be_confirmed(
+    answer: str, llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types("edit")
+    starter.asked("Enter additional instructions (optional):")
+    starter.types("")
+    starter.asked("Write it afresh? [y/N]")
+    starter.presses(answer if answer == "\x03" else f"{answer}\r")
+    starter.asked_to_decide()  # back in the menu
+    assert await decisions_on(report) == []
+    assert len(llm.calls) == 1
+
+
+async def test_in_a_script_an_edit_without_instructions_is_the_tutorials(
+    llm: LoopbackLLM, client: Client
+) -> None:
+    done = piped("bees\nedit\n\nkeep\n")
+    assert done.returncode == 0
+    assert len(llm.calls) == 2
+    assert "afresh" not in done.stdout
+
+
+async def test_a_report_is_discarded_after_one_yes(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types("discard")
+    starter.asked("Discard this report for good? Type 'yes':")
+    starter.types("y")
+    starter.asked_to_decide()
+    assert await is_running(report)
+    starter.types("d")
+    starter.asked("Discard this report for good? Type 'yes':")
+    starter.types("yes")
+    starter.sees("The report is discarded.")
+    assert starter.ends() == 0
+    assert starter.errors == ""
+    assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
+
+
+async def test_a_refused_topic_can_be_discarded(
+    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(status=400, text="not this topic")
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.sees("not this topic")
+    starter.asked_to_decide()
+    starter.types("discard")
+    starter.asked("Type 'yes':")
+    starter.types("yes")
+    assert starter.ends() == 0
+    assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
