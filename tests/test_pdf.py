@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 
 import pdf
+import pdf.document
 
 MEGABYTE = 1_000_000
 BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are shared
@@ -253,7 +254,7 @@ def test_what_cannot_be_set_becomes_plain_text(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug in tables")
 
-    monkeypatch.setattr(pdf, "share", broken)
+    monkeypatch.setattr(pdf.document, "share", broken)
     text = text_of("before\n\n|a|b|\n|-|-|\n|c|d|\n\n> after")
     assert text.splitlines() == ["before", "|a|b|", "|-|-|", "|c|d|", "after"]
     assert "Lines 3 to 5" in caplog.text and "a bug in tables" in caplog.text
@@ -265,7 +266,7 @@ def test_a_draft_that_defeats_the_parser_becomes_plain_text(
     def broken() -> None:
         raise RecursionError
 
-    monkeypatch.setattr(pdf, "parser", broken)
+    monkeypatch.setattr(pdf.document, "parser", broken)
     assert text_of("# a\n\n*b*").split() == ["#", "a", "*b*"]
 
 

@@ -1,8 +1,4 @@
-"""Markdown in, PDF bytes out.
-
-markdown-it-py reads the draft, `Composer` maps its tokens to ReportLab's flowables, and `Text` and
-`Face` are what it takes to set any script in them, with HarfBuzz.
-"""
+"""Markdown to pages: markdown-it-py's tokens become ReportLab's flowables."""
 
 import io
 import logging
@@ -10,29 +6,21 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from copy import copy
-from functools import cache
-from itertools import groupby, pairwise, takewhile, zip_longest
-from threading import Lock
+from itertools import groupby, pairwise, takewhile
 from typing import Any
-from weakref import WeakKeyDictionary
 from xml.sax.saxutils import escape, quoteattr
 
-import pymupdf_fonts  # type: ignore[import-untyped]
-import uharfbuzz as hb  # type: ignore[import-untyped]
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 from reportlab import platypus, rl_config  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import letter  # type: ignore[import-untyped]
 from reportlab.lib.styles import ParagraphStyle  # type: ignore[import-untyped]
-from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont  # type: ignore[import-untyped]
-from reportlab.pdfbase.ttfonts import ShapeData, ShapedStr, TTFont  # type: ignore[import-untyped]
-from reportlab.platypus.paragraph import _getFragWords  # type: ignore[import-untyped]
+
+from pdf.fonts import RIGHT_TO_LEFT, font_of, printable, register
+from pdf.text import BODY, INK, RULE, Text
 
 TITLE = "Research Report"
-TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
 NESTING_LIMIT = 40  # block levels; what lies deeper is set as source
 MARGIN = 72.0  # points, as all lengths here
 WIDTH, HEIGHT = letter[0] - 2 * MARGIN, letter[1] - 2 * MARGIN
@@ -40,10 +28,10 @@ INDENT = 22.0  # of a list item or a quote
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 PADDING = 5.0  # inside code blocks and table cells
 COMPANY = 130.0  # left on the page for headings and what follows
-BODY, SMALL, TINY = 10.5, 9.5, 8.5
+SMALL, TINY = 9.5, 8.5
 CODE = 8.75  # Cascadia Mono looks larger than FiraGO
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
-INK, FAINT, LINK, RULE, SHADE = "#212126", "#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"
+FAINT, LINK, SHADE = "#6b6b75", "#084d9e", "#f4f4f6"
 TABLE_STYLE = [
     ("BACKGROUND", (0, 0), (-1, 0), SHADE),
     ("LINEBELOW", (0, 0), (-1, -1), 0.6, RULE),
@@ -69,86 +57,8 @@ TOO_MUCH = (  # to be parsed and set within ten seconds or so; such a draft is s
     (r"[*_`~<&!|\\]", 100_000),  # other markup
 )
 
-# Unicode ranges. Chinese and Japanese break between any two characters, but not before a closing
-# mark or after an opening one; Thai, without a dictionary, breaks between letters and never
-# between a letter and its vowel signs.
-WIDE = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
-OPENING = "〈《「『【〔〖（［｛“‘"  # noqa: RUF001
-CLOSING = "、。〉》」』】〕〗！），．：；？］｝”’ー…ぁぃぅぇぉっゃゅょァィゥェォッャュョ々"  # noqa: RUF001
-CHUNK = re.compile(
-    rf"[{OPENING}]*[{WIDE}][{CLOSING}]*|[เ-ไ]?[ก-ฮ][ะ-ฺๅ-๎]*"
-    rf"|\xa0+|[^\xa0{WIDE}{OPENING}ก-ฮเ-ไ]{{1,200}}\xa0*|."
-)
-RTL, INDIC = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff", "\u0900-\u0dff\u0e00-\u0e7f\u200c\u200d"
-RIGHT_TO_LEFT = re.compile(f"[{RTL}\U00100000-\U0010ffff]")
-SHAPED = re.compile(rf"(?:[^\w{RTL}]*[{RTL}]+)+[^\w{RTL}]*|[{INDIC}]+")
-SPECIAL = re.compile(f"[{RTL}{INDIC}{WIDE}]")
-INVISIBLE = re.compile(  # joiners that join nothing, and variation selectors
-    "(?<![\u0600-\u0dff])[\u200c\u200d]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
-)
-GLYPHS, RTL_GLYPHS = 0xF0000, 0x100000  # the first characters that stand for glyphs
-SCRIPTS = {  # by the first word of a character's Unicode name
-    **{"LATIN": "en", "CYRILLIC": "ru", "GREEK": "el", "ARABIC": "ar", "HEBREW": "he"},
-    **{"THAI": "th", "DEVANAGARI": "hi", "GEORGIAN": "ka", "HANGUL": "ko", "HIRAGANA": "ja"},
-    **{"KATAKANA": "ja", "CJK": "zh"},
-}
-FACES = {  # regular, bold, italic, bold italic
-    "Text": ("figo", "figbo", "figit", "figbi"),
-    "Code": ("cascadia", "cascadiab", "cascadiai", "cascadiabi"),
-}
-CID_FONTS = {  # with the codecs that tell what they have
-    **{"STSong-Light": "gbk", "MSung-Light": "big5"},
-    **{"HeiseiKakuGo-W5": "cp932", "HYGothic-Medium": "cp949"},
-}
-ALL = (*FACES, *CID_FONTS)
-PREFERRED = {"ja": "HeiseiKakuGo-W5", "ko": "HYGothic-Medium", "zh-Hant": "MSung-Light"}
-
 rl_config.useA85 = 0  # ASCII85 only makes the pages larger, and is slow to write
 log = logging.getLogger(__name__)
-one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
-
-
-def render(markdown: str, *, topic: str = "", workflow_id: str = "") -> bytes:
-    """Set a Markdown draft as a PDF report on letter paper.
-
-    Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
-    bytes. Nothing is fetched or read. `topic` is printed under the title and is the document's
-    subject; `workflow_id` is its only keyword. What cannot be set as Markdown is set as plain text.
-    """
-    topic = " ".join(topic.split())
-    topic = printable(topic if len(topic) <= TOPIC_LIMIT else topic[: TOPIC_LIMIT - 1] + "…")
-    language = guess_language(markdown + topic)
-    about = {"subject": topic, "keywords": printable(workflow_id), "lang": language}
-    with one_at_a_time:
-        for compose in (Composer.story, Composer.code):
-            composer, out = Composer(language), io.BytesIO()
-            try:
-                front = [
-                    composer.text(f"<b>{TITLE}</b>", 24, alignment=1),
-                    composer.text(composer.escaped(topic), 13, 6, textColor=FAINT, alignment=1),
-                    rule(14),
-                ]
-                Report(out, **about).build(front + compose(composer, markdown))
-                break
-            except Exception:  # a draft must not be lost to what nobody has tried
-                if compose is Composer.code:
-                    raise
-                log.warning("The draft is set as plain text", exc_info=True)
-    return out.getvalue()
-
-
-def guess_language(text: str) -> str:
-    """The language of the script that most letters are in, as a tag for the metadata."""
-    counts = Counter({"en": 0, "ja": 0, "zh": 0})
-    for char, number in Counter(text).items():
-        script = re.split("[ -]", unicodedata.name(char, ""))[0]
-        if script in SCRIPTS and char.isalpha():
-            counts[SCRIPTS[script]] += number
-    if counts["ja"] * 10 > counts["zh"]:  # most of Japanese is Han too; Chinese has no kana
-        counts["ja"] += counts.pop("zh")
-    language = counts.most_common(1)[0][0]
-    simplified, traditional = (len(text.encode(codec, "ignore")) for codec in ("gb2312", "big5"))
-    return "zh-Hant" if language == "zh" and traditional > simplified else language
 
 
 class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
@@ -181,204 +91,11 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
             self.canv.addOutlineEntry(title, f"{self.page}:{top:.1f}", len(self.ranks) - 1)
 
 
-class Face(TTFont):  # type: ignore[misc]
-    """A TrueType font that shapes: its glyphs are characters of its own, in private planes.
-
-    ReportLab's own shaping knows one font a word, and loses the text that glyphs stand for.
-    """
-
-    def __init__(self, name: str, file: str) -> None:
-        data = pymupdf_fonts.fontbuffers[file]()
-        super().__init__(name, io.BytesIO(data))
-        self.shaper = hb.Font(hb.Face(data))
-
-    def fresh(self) -> "Face":
-        """The font for one document: what others have shaped must not change its bytes."""
-        font = copy(self)
-        font.state, font.face, font.characters = WeakKeyDictionary(), copy(self.face), {}
-        font.face.charToGlyph = dict(self.face.charToGlyph)
-        font.face.charWidths = dict(self.face.charWidths)
-        font.__dict__["shape"] = cache(font.shape)  # words recur
-        return font
-
-    def shape(self, text: str, size: float) -> tuple[float, str]:
-        """The width and the glyphs of a text of one script, from left to right."""
-        buffer = hb.Buffer()
-        buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS
-        buffer.add_str(text)
-        buffer.guess_segment_properties()
-        rtl = RIGHT_TO_LEFT.search(text) is not None
-        buffer.direction = "rtl" if rtl else "ltr"
-        hb.shape(self.shaper, buffer)
-        glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
-        ends = dict(pairwise([*sorted({info.cluster for info, _ in glyphs}), len(text)]))
-        labelled: list[Any] = [("", "")]  # a blank, as ReportLab cannot begin with a raised glyph
-        for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
-            # Each glyph stands for one character, so that readers that reorder text can do so;
-            # if there are fewer glyphs (a ligature), blanks stand for the other characters.
-            source = text[start : ends[start]][:: -1 if rtl else 1]
-            labelled += zip_longest(group, source, fillvalue="")
-        shown, data, unit = "", [], 1000 / self.face.unitsPerEm
-        for glyph, label in labelled:
-            info, at = glyph or (None, None)
-            index = info.codepoint if info else self.face.charToGlyph[ord(" ")]
-            moves = (at.x_advance, at.y_advance, at.x_offset, at.y_offset) if at else (0,) * 4
-            width = self.shaper.get_glyph_h_advance(index) * unit if info else 0
-            code = (RTL_GLYPHS if rtl else GLYPHS) + len(self.characters)
-            code = self.characters.setdefault((index, label, width), code)
-            self.face.charToGlyph[code], self.face.charWidths[code] = index, width
-            shown += chr(code)
-            data.append(ShapeData(0, *(move * unit for move in moves), width))
-        return sum(item.x_advance for item in data) * size / 1000, ShapedStr(shown, data)
-
-    def addObjects(self, doc: Any) -> None:
-        """Write the font, and let readers find the text that its glyphs stand for."""
-        super().addObjects(doc)
-        labels = {code: label for (_, label, _), code in self.characters.items()}
-
-        def text(match: re.Match[str]) -> str:
-            code = int(match[0], 16)
-            return str(labels.get(code, chr(code))).encode("utf-16-be").hex()
-
-        for name, item in doc.idToObject.items():
-            if name.startswith("toUnicodeCMap:") and name.endswith("+" + self.face.name.decode()):
-                item.content = re.sub("(?<=> <)[0-9A-F]{5,6}", text, item.content)
-
-
-@cache
-def load(name: str, file: str) -> Face:
-    """A font, read once a process."""
-    return Face(name, file)
-
-
-@cache
-def font_of(char: str, fonts: tuple[str, ...]) -> str:
-    """The first of the fonts that has a character, or nothing."""
-    for name in fonts:
-        if name in FACES:
-            if ord(char) in load(name, FACES[name][0]).face.charToGlyph:
-                return name
-        elif char <= "\uffff" and char.encode(CID_FONTS[name], "ignore"):
-            return name
-    return ""
-
-
-@cache
-def printed(char: str) -> str:
-    """What stands for a character in print: its Unicode name if no font has it."""
-    kind = unicodedata.category(char)
-    if char in "\n\u200c\u200d" or (kind not in ("Cc", "Cf", "Co", "Zl") and font_of(char, ALL)):
-        return char
-    name = unicodedata.name(char, f"U+{ord(char):04X}")
-    return {"Cc": "", "Cf": "", "Zs": " ", "Zl": "\n", "Zp": "\n"}.get(kind, f"[{name}]")
-
-
-def printable(text: str) -> str:
-    """The text without invisible characters, and with names for those that no font has."""
-    text = INVISIBLE.sub("", unicodedata.normalize("NFC", text.replace("\t", " ")))
-    return "".join(map(printed, text))
-
-
-class Text(platypus.Paragraph):  # type: ignore[misc]
-    """A paragraph of any script, with the bars of the quotes around it."""
-
-    frags: Any
-    bulletText: Any
-
-    def wrap(self, width: float, height: float) -> tuple[float, float]:
-        """The size in a width; it is asked for several times, and found once."""
-        if getattr(self, "wrapped", None) != width or not hasattr(self, "blPara"):
-            super().wrap(width, height)
-            self.wrapped = width
-        return width, self.height
-
-    def breakLines(self, width: Any) -> Any:
-        """Break where each script may be broken, and order what runs from right to left."""
-        source = "".join(getattr(frag, "text", "") for frag in self.frags)
-        if source and (self.style.backColor or SPECIAL.search(source)):
-            self.frags = [piece for word in _getFragWords(self.frags) for piece in pieces(word)]
-        broken = super().breakLines(width)
-        if self.style.bidi and broken.lines:
-            starts = [line.sFW for line in broken.lines]
-            for line, (start, end) in zip(broken.lines, pairwise([*starts, None]), strict=True):
-                line.words = in_visual_order(self.frags[start:end], self.style.rtl)
-        return broken
-
-    def draw(self) -> None:
-        """Paint the text and what is beside it."""
-        style = self.style
-        self.canv.setFillColor(RULE)
-        for bar, joined in style.bars:
-            x = self.width - bar - 2.5 if style.rtl else bar
-            self.canv.rect(x, 0, 2.5, self.height + style.spaceBefore * joined, stroke=0, fill=1)
-        style.bulletAnchor, style.bulletIndent = "end", style.indent - 7
-        if style.rtl and self.bulletText:  # ReportLab would move the text
-            self.canv.setFillColor(INK)
-            self.canv.setFont("Text", BODY)
-            top = self.height - pdfmetrics.getAscent("Text", BODY)
-            self.canv.drawString(self.width - style.indent + 7, top, self.bulletText)
-            self.bulletText = None
-        super().draw()
-
-
-def pieces(word: Any) -> Iterator[Any]:
-    """The parts of a word between which a line may break, shaped."""
-    text = "".join(part for _, part in word[1:])
-    frags = [frag for frag, part in word[1:] for _ in part]
-    if not text:
-        yield word
-    for chunk in CHUNK.finditer(text):
-        start, end = chunk.span()
-        edges = {start, end, *(i for i in range(start + 1, end) if frags[i] is not frags[i - 1])}
-        edges.update(start + edge for match in SHAPED.finditer(chunk[0]) for edge in match.span())
-        piece = type(word)([0.0]) if end == len(text) else [0.0]
-        for left, right in pairwise(sorted(edges)):
-            frag, part = frags[left], text[left:right]
-            font = pdfmetrics.getFont(frag.fontName)
-            if isinstance(font, Face) and SHAPED.match(part):
-                width, part = font.shape(part, frag.fontSize)
-            else:
-                width = font.stringWidth(part, frag.fontSize)
-            piece[0] += width
-            piece.append((frag, part))
-        yield piece
-
-
-def in_visual_order(words: list[Any], rtl: bool) -> list[Any]:
-    """The fragments of a line from left to right: the Unicode Bidirectional Algorithm in brief.
-
-    It orders whole words, each of the direction of its letters.
-    """
-    words = [word for word in words if any(part for _, part in word[1:])]
-    kinds, strong = [], rtl
-    for word in words:
-        text = "".join(part for _, part in word[1:])
-        if RIGHT_TO_LEFT.search(text) or any(map(str.isalpha, text)):
-            strong = RIGHT_TO_LEFT.search(text) is not None
-        kinds.append(strong if strong == rtl or any(map(str.isalnum, text)) else rtl)
-    runs = []
-    for backwards, group in groupby(zip(kinds, words, strict=True), lambda pair: pair[0]):
-        run = [word[:0:-1] if backwards else word[1:] for _, word in group]
-        runs.append(run[::-1] if backwards else run)
-    ordered = [word for run in runs[:: -1 if rtl else 1] for word in run]
-    line = [pair for word in ordered for pair in (*word, (word[-1][0], " "))]
-    return [frag.clone(text=part) for frag, part in line[:-1] if part]
-
-
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
     def __init__(self, language: str) -> None:
-        for family, files in FACES.items():
-            names = [family + look for look in ("", "-Bold", "-Italic", "-BoldItalic")]
-            for name, file in zip(names, files, strict=True):
-                pdfmetrics.registerFont(load(name, file).fresh())
-            pdfmetrics.registerFontFamily(family, *names)
-        for name in CID_FONTS:
-            pdfmetrics.registerFont(UnicodeCIDFont(name))
-            pdfmetrics.registerFontFamily(name, *[name] * 4)
-        first = PREFERRED.get(language, "STSong-Light")
-        self.fonts = (*FACES, *sorted(CID_FONTS, key=lambda name: name != first))
+        self.fonts = register(language)
         self.reset()
 
     def reset(self) -> None:
