@@ -16,7 +16,7 @@ from reportlab.lib.pagesizes import letter  # type: ignore[import-untyped]
 
 from drafts import Draft
 from pdf.fonts import face, printable
-from pdf.formulas import formula, tag
+from pdf.formulas import Formula, formula, tag
 from pdf.tables import Table, shared
 from pdf.text import (
     BODY,
@@ -45,6 +45,7 @@ INDENT = 22.0  # of a list item or a quote
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5
 CODE = 8.75
+FORMULAS = 12_000  # characters of LaTeX, each of which takes up to a millisecond to set
 FORMULA_HEIGHT = HEIGHT / 2
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 BULLETS = "•\u2013"
@@ -85,6 +86,8 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
 
     def _endBuild(self) -> None:
         canvas = self.canv
+        for name in getattr(canvas, "wanted", set()) - getattr(canvas, "anchors", set()):
+            canvas.bookmarkHorizontal(name, 0, 0)  # a reference in what is set as source
         canvas.beginForm("pages")
         canvas.setFillColor(FAINT)
         canvas.setFont(face("Text").fontName, TINY)
@@ -121,6 +124,8 @@ class Composer:
         self.mark = ""  # a number or a bullet for the next text
         self.bars: list[float] = []  # of the enclosing quotes, from the left
         self.joined = 0  # of these, how many stand beside a text already
+        self.formulas: set[str] = set()
+        self.formula_length = 0
         self.ranks: list[int] = []  # of the headings that enclose the text
 
     def story(self, draft: Draft) -> list[Any]:
@@ -205,7 +210,7 @@ class Composer:
             if not (child.meta.get("formula") and child.content.startswith(DISPLAYED)):
                 lines.append(child)
                 continue
-            set_formula = formula(child.content, BODY, True)
+            set_formula = self.formula(child.content, BODY, True)
             if trimmed := without_breaks(lines):
                 out.append(self.text(self.inline(trimmed), before=before))
                 before = 7
@@ -233,6 +238,13 @@ class Composer:
         if trimmed or not out:
             out.append(self.text(self.inline(trimmed), before=before))
         return out
+
+    def formula(self, source: str, size: float, displayed: bool) -> Formula | None:
+        """A formula, as long as there are not more of them than a draft has time for."""
+        if source not in self.formulas:
+            self.formulas.add(source)
+            self.formula_length += len(source)
+        return formula(source, size, displayed) if self.formula_length < FORMULAS else None
 
     def heading(self, token: Token, content: Token) -> Text:
         """A heading and its entry in the outline, under the nearest one of a higher rank."""
@@ -266,7 +278,7 @@ class Composer:
                     href = ""
                 case _:
                     depth[child.tag] += child.nesting
-            if meta.get("formula") and (box := formula(text, look.size, False)):
+            if meta.get("formula") and (box := self.formula(text, look.size, False)):
                 out.append(box.scaled(WIDTH - self.lefts[-1] - INDENT))
                 continue
             looks = {tag for tag in depth if depth[tag] > 0} | set(meta.get("looks", ()))
@@ -373,7 +385,7 @@ def kept_together(headings: Sequence[Text], following: Sequence[Any]) -> list[An
         needed += first.least_height() + first.spaceBefore
     elif isinstance(first, Text):
         whole = first.style.shaded and first.height <= WHOLE
-        needed += first.height_of(first.lines if whole else first.lines[:3]) + first.spaceBefore
+        needed += first.height_to(len(first.lines) if whole else 3) + first.spaceBefore
     return [platypus.CondPageBreak(min(needed, HEIGHT / 2))]
 
 

@@ -204,30 +204,41 @@ def families(text: str, code: bool = False) -> tuple[str, ...]:
     return (*western, *dict.fromkeys(f"Han {p}" for p in (place, "SC", "JP", "KR", "TC")))
 
 
-@lru_cache(20_000)
+@cache
+def _families_of(order: tuple[str, ...]) -> dict[str, str]:
+    """The family of each character that has been asked for."""
+    return {}
+
+
 def family_of(char: str, order: tuple[str, ...]) -> str:
     """The first of the families that has a character, or nothing."""
-    if "\u2e80" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7ff" or "\uf900" <= char <= "\uffef":
-        order = (*order[-5:], *order) if len(order) > 5 else order
-    return next((family for family in order if face(family).has(char)), "")
+    known = _families_of(order)
+    if char not in known:
+        wide = "\u2e80" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7ff" or char >= "\uf900"
+        tried = order[-4:] + order if wide and len(order) > 4 else order
+        known[char] = next((family for family in tried if face(family).has(char)), "")
+    return known[char]
 
 
 def stretches(text: str, order: tuple[str, ...]) -> list[tuple[str, str]]:
     """The text in stretches of one family each."""
     if text.isascii():
         return [(order[0], text)]
-    out: list[list[str]] = []
-    for char in text:
-        mark = unicodedata.combining(char) or char in "\u200c\u200d"
-        if mark and out and face(out[-1][0]).has(char):
-            out[-1][1] += char
-            continue
-        family = family_of(char, order) or order[0]
-        if out and out[-1][0] == family:
-            out[-1][1] += char
-        else:
-            out.append([family, char])
-    return [(family, part) for family, part in out]
+    found = {family_of(char, order) or order[0] for char in set(text)}
+    if len(found) == 1:
+        return [(found.pop(), text)]
+    out: list[tuple[str, str]] = []
+    known = _families_of(order)
+    for family, group in groupby(text, lambda char: known[char] or order[0]):
+        part = "".join(group)
+        while out and part and (unicodedata.combining(part[0]) or part[0] in "\u200c\u200d"):
+            if not face(out[-1][0]).has(part[0]):
+                break
+            out[-1] = out[-1][0], out[-1][1] + part[0]
+            part = part[1:]
+        if part:
+            out.append((family, part))
+    return out
 
 
 @lru_cache(20_000)

@@ -6,9 +6,11 @@ paragraph again on each page: a long one takes it time that grows with the squar
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
 
 from reportlab.lib.colors import Color, HexColor  # type: ignore[import-untyped]
@@ -145,10 +147,22 @@ class Text(Flowable):  # type: ignore[misc]
     def __init__(self, words: list[Word], style: Style) -> None:
         super().__init__()
         self.words, self.style = words, style
+        # All pieces of a text share its lines, of which each has those from `start` to `end`.
         self.lines: list[Line] = []
+        self.tops: list[float] = [0.0]  # the height of all lines before each line, and of all
+        self.start = self.end = 0
         self.wrapped = -1.0
-        self.first = self.last = True  # whether it has the beginning and the end of the text
         self.spaceBefore, self.spaceAfter = style.before, style.after
+
+    @property
+    def first(self) -> bool:
+        """Whether the piece has the beginning of the text."""
+        return self.start == 0
+
+    @property
+    def last(self) -> bool:
+        """Whether the piece has the end of the text."""
+        return self.end == len(self.lines)
 
     def natural_width(self) -> float:
         """The width in points at which no line would have to be broken."""
@@ -168,14 +182,16 @@ class Text(Flowable):  # type: ignore[misc]
         if width != self.wrapped:
             pad = 2 * PADDING if self.style.shaded else 0
             self.lines = list(self.broken(width - self.style.left - pad))
-            self.wrapped = width
-        self.width, self.height = width, self.height_of(self.lines)
+            heights = (line.ascent + line.descent for line in self.lines)
+            self.tops = list(accumulate(heights, initial=0.0))
+            self.start, self.end, self.wrapped = 0, len(self.lines), width
+        self.width, self.height = width, self.height_to(self.end)
         return width, self.height
 
-    def height_of(self, lines: Sequence[Line]) -> float:
-        """The height of some of the lines in points."""
-        pad = PADDING * (self.first + self.last) if self.style.shaded else 0
-        return sum(line.ascent + line.descent for line in lines) + pad
+    def height_to(self, end: int) -> float:
+        """The height in points of the piece, or of its lines before one of them."""
+        pad = PADDING * (self.first + (end == len(self.lines))) if self.style.shaded else 0
+        return self.tops[min(end, self.end)] - self.tops[self.start] + pad
 
     def broken(self, room: float) -> Iterator[Line]:
         """The lines in a width."""
@@ -257,30 +273,22 @@ class Text(Flowable):  # type: ignore[misc]
         self.wrap(width, height)
         style = self.style
         pad = PADDING * self.first if style.shaded else 0
-        number, room = 0, height - pad
-        for line in self.lines:
-            room -= line.ascent + line.descent
-            if room < 0:
-                break
-            number += 1
-        if number >= len(self.lines):  # only the padding at the end does not fit
-            number = len(self.lines) - 1
-        if len(self.lines) - number == 1:
-            number -= 1
-        if number <= 1 or (style.shaded and self.height <= WHOLE and self.first):
+        end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
+        end = min(end, self.end - 1)  # if only the padding at the end does not fit
+        if self.end - end == 1:
+            end -= 1
+        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE and self.first):
             return []
-        following = number
-        while style.shaded and following < len(self.lines) - 1 and not self.lines[following].width:
+        following = end
+        while style.shaded and following < self.end - 1 and not self.lines[following].width:
             following += 1
         pieces = []
-        for lines, first, last in (
-            (self.lines[:number], self.first, False),
-            (self.lines[following:], False, self.last),
-        ):
+        for start, stop in ((self.start, end), (following, self.end)):
             piece = Text(self.words, style)
-            piece.lines, piece.wrapped, piece.first, piece.last = lines, self.wrapped, first, last
-            piece.spaceBefore = self.spaceBefore if first else 0
-            piece.spaceAfter = self.spaceAfter if last else 0
+            piece.lines, piece.tops, piece.wrapped = self.lines, self.tops, self.wrapped
+            piece.start, piece.end = start, stop
+            piece.spaceBefore = self.spaceBefore if piece.first else 0
+            piece.spaceAfter = self.spaceAfter if piece.last else 0
             pieces.append(piece)
         return pieces
 
@@ -322,7 +330,7 @@ class Text(Flowable):  # type: ignore[misc]
         font: Any = None
         fill: Any = None
         rise = 0.0
-        for line in self.lines:
+        for line in self.lines[self.start : self.end]:
             y -= line.ascent
             text.setTextOrigin(x + (line.parts[0][0] if line.parts else 0), y)
             moved = False
@@ -376,10 +384,12 @@ class Text(Flowable):  # type: ignore[misc]
                 canvas.setLineWidth(look.size * 0.06)
                 canvas.line(x, y + look.size * height, end, y + look.size * height)
         if look.anchor:
+            canvas.anchors = {*getattr(canvas, "anchors", ()), look.anchor}
             canvas.bookmarkHorizontal(look.anchor, 0, y + look.size * 1.4)
         if look.link:
             area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
             if look.link.startswith("#"):
+                canvas.wanted = {*getattr(canvas, "wanted", ()), look.link[1:]}
                 canvas.linkRect("", look.link[1:], area, relative=1)
             else:
                 canvas.linkURL(look.link, area, relative=1)
@@ -486,15 +496,7 @@ def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
             continue
         if part.font is None or not part.source:
             break
-        # The longest beginning that fits, by halves; no letter is as narrow as an eighth.
-        low, high = 0, min(len(part.source), int(left / part.look.size * 8) + 1)
-        while low < high:
-            middle = (low + high + 1) // 2
-            parts = _parts(part.source[:middle], part.look, _order(part))
-            if sum(p.width for p in parts) <= left:
-                low = middle
-            else:
-                high = middle - 1
+        low = _fitting(part, left)
         hyphen = ""
         joints = [m.end() for m in JOINTS.finditer(part.source, 0, low) if m.end() > low / 3]
         letters = part.source[max(0, low - 4) : low + 3]
@@ -526,6 +528,30 @@ def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
         Word(first, sum(p.width for p in first)),
         Word(rest, sum(p.width for p in rest), word.space, word.newline),
     )
+
+
+def _fitting(part: Part, room: float) -> int:
+    """How many characters of a part fit into a width."""
+
+    def fits(number: int) -> bool:
+        parts = _parts(part.source[:number], part.look, _order(part))
+        return sum(made.width for made in parts) <= room
+
+    most = len(part.source) - 1
+    low = min(most, int(room / part.width * len(part.source)))  # if all were equally wide
+    step = 1
+    if fits(low):
+        while low < most and fits(min(most, low + step)):
+            low, step = min(most, low + step), step * 2
+        high = min(most, low + step)
+    else:
+        high = low
+        while low > 0 and not fits(low):
+            high, low, step = low, max(0, low - step), step * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 def _order(part: Part) -> tuple[str, ...]:
