@@ -5,6 +5,7 @@ Both get the same tokens, so a person approves what will be printed, word for wo
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
@@ -56,13 +57,18 @@ def read(markdown: str) -> Draft:
         return as_source(text)
     formulas = Formulas()
     text = formulas.hidden(unwrapped(text))
-    parse = _parser().parse
-    tokens = tidied(text, parse, formulas, PARAGRAPH_LIMIT)
+    tokens = tidied(text, _parser, formulas, PARAGRAPH_LIMIT)
     title = ""
-    for before, token in zip(tokens, tokens[1:], strict=False):
+    for before, token in pairwise(tokens):
         if before.type == "heading_open" and not title:
-            title = " ".join("".join(c.content or " " for c in token.children or []).split())
+            title = words_in(token)
     return Draft(tokens, [formulas.shown(line) for line in text.split("\n")], title)
+
+
+def words_in(token: Token) -> str:
+    """The words of an inline token."""
+    parts = (" " if c.type.endswith("break") else c.content for c in token.children or [])
+    return " ".join("".join(parts).split())
 
 
 def as_source(text: str) -> Draft:

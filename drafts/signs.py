@@ -39,6 +39,7 @@ SIGNS = {  # what stands for an emoji, and the color in which it means the same
     "♾": ("∞", ""),
 }
 TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, characters that carry their color without being emoji
+ALONE = {"📈": "↗", "📉": "↘"}  # decoration elsewhere
 JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
 PICTURE = (
     "[\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1"
@@ -69,7 +70,9 @@ def sign(emoji: str) -> tuple[str, str]:
 
 
 def name(emoji: str) -> str:
-    """An emoji in words."""
+    """An emoji in words, or as the sign that says as much."""
+    if emoji in ALONE:
+        return ALONE[emoji]
     parts = [unicodedata.name(char, "").lower() for char in IGNORED.sub("", emoji)]
     return ", ".join(part for part in parts if part)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from html import unescape
 from typing import Any
 
+from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from drafts.signs import EMOJI, with_signs
@@ -34,7 +35,7 @@ ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
 # A line that begins like this is a line of its own: an entry, an item, an equation, "Author: …".
 ENTRY = re.compile(
-    rf"\[\^?\d+\]|[•◦▪●‣·–—☐☑→]\s|-\s|\(\d+[a-z]?\)\s|\d{{1,3}}[.)]\s|{EMOJI.pattern}"
+    rf"\[\^?\d+\]|:\s|[•◦▪●‣·–—☐☑→]\s|-\s|\(\d+[a-z]?\)\s|\d{{1,3}}[.)]\s|{EMOJI.pattern}"
 )
 KEY = re.compile(r"[^\W\d_][\w ./&()'-]{0,30}:(\s|$)")
 
@@ -45,11 +46,11 @@ def code_token(text: str) -> Token:
 
 
 def tidied(
-    text: str, parse: Callable[..., list[Token]], formulas: Formulas, limit: int
+    text: str, parser: Callable[[], MarkdownIt], formulas: Formulas, limit: int
 ) -> list[Token]:
     """The tokens of a draft whose formulas are hidden; a paragraph beyond `limit` is code."""
     env: dict[str, Any] = {}
-    tokens = list(_without_html(parse(text, env), parse, env))
+    tokens = list(_without_html(parser().parse(text, env), parser, env))
     notes = _Notes(env)
     out: list[Token] = []
     for token in notes.collected(tokens):
@@ -77,27 +78,26 @@ def tidied(
 
 
 def _without_html(
-    tokens: list[Token], parse: Callable[..., list[Token]], env: dict[str, Any], inner: bool = False
+    tokens: list[Token], parser: Callable[[], MarkdownIt], env: dict[str, Any]
 ) -> Iterator[Token]:
     """The tokens with blocks of HTML as the Markdown that says the same."""
     for token in tokens:
         if token.type != "html_block":
             yield token
             continue
-        if inner:  # what looks like HTML in HTML: text
-            yield from _paragraph(token.content.strip(), token)
-            continue
+        parse = parser().disable("html_block").parse
+        made: list[Token] = []
         position = 0
         for verbatim in [*VERBATIM.finditer(token.content), None]:
-            markdown = _as_markdown(token.content[position : verbatim and verbatim.start()])
-            made = list(_without_html(parse(markdown, env), parse, env, True))
+            end = verbatim.start() if verbatim else None
+            made += parse(_as_markdown(token.content[position:end]), env)
             if verbatim:
                 position = verbatim.end()
                 made.append(code_token(unescape(TAG.sub("", verbatim[2])).strip("\n")))
-            for other in made:
-                other.level += token.level
-                other.map = token.map
-                yield other
+        for other in made:
+            other.level += token.level
+            other.map = token.map
+            yield other
 
 
 def _as_markdown(html: str) -> str:
@@ -129,15 +129,6 @@ def _as_markdown(html: str) -> str:
         out += [f"|{'-|' * (line.count('|') - 1)}"] if row and not inside else []
         inside = row or (inside and not line)
     return re.sub(r"\|\n+\|", "|\n|", "\n".join(out))
-
-
-def _paragraph(text: str, like: Token) -> Iterator[Token]:
-    children = [Token("text", "", 0, content=text)]
-    for kind, nesting in (("paragraph_open", 1), ("inline", 0), ("paragraph_close", -1)):
-        token = Token(kind, "p" if nesting else "", nesting, map=like.map, level=like.level)
-        if not nesting:
-            token.content, token.children = text, children
-        yield token
 
 
 class _Notes:

@@ -9,32 +9,19 @@ from dataclasses import replace
 from datetime import date
 from itertools import pairwise, takewhile
 from typing import Any
+from urllib.parse import unquote
 
 from markdown_it.token import Token
 from reportlab import platypus, rl_config  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import letter  # type: ignore[import-untyped]
 
-from drafts import Draft
+from drafts import Draft, words_in
 from pdf.fonts import face, printable
 from pdf.formulas import Formula, formula, tag
-from pdf.tables import Table, shared
-from pdf.text import (
-    BODY,
-    CODE_SCALE,
-    FAINT,
-    LINK,
-    RAISED,
-    RULE,
-    Box,
-    Look,
-    Style,
-    WHOLE,
-    Text,
-    code_lines,
-    color,
-    is_rtl,
-    words_of,
-)
+from pdf.order import is_rtl
+from pdf.tables import Table, fits, shared
+from pdf.text import FAINT, LINK, RULE, WHOLE, Style, Text, color
+from pdf.words import BODY, CODE_SCALE, RAISED, Box, Look, code_lines, words_of
 
 TITLE = "Research Report"
 TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
@@ -44,6 +31,7 @@ WIDTH, HEIGHT = letter[0] - 2 * MARGIN, letter[1] - 2 * MARGIN
 INDENT = 22.0  # of a list item or a quote
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5
+CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
 CODE = 8.75
 FORMULAS = 12_000  # characters of LaTeX, each of which takes up to a millisecond to set
 FORMULA_HEIGHT = HEIGHT / 2
@@ -119,17 +107,27 @@ class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
     def __init__(self) -> None:
+        self.leave()
+        self.formulas: set[str] = set()
+        self.formula_length = 0
+        self.headings: set[str] = set()  # the names of all
+        self.places: Counter[str] = Counter()  # how often each has been given
+        self.ranks: list[int] = []  # of the headings that enclose the text
+
+    def leave(self) -> None:
+        """Leave what encloses the text."""
         self.lefts = [0.0]  # the indent of each enclosing list item and quote
         self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
         self.mark = ""  # a number or a bullet for the next text
         self.bars: list[float] = []  # of the enclosing quotes, from the left
         self.joined = 0  # of these, how many stand beside a text already
-        self.formulas: set[str] = set()
-        self.formula_length = 0
-        self.ranks: list[int] = []  # of the headings that enclose the text
 
     def story(self, draft: Draft) -> list[Any]:
         """The flowables of a draft; a construct that cannot be set is set as it stands."""
+        for before, token in pairwise(draft.tokens):
+            if before.type == "heading_open":
+                self.headings.add(self.place(words_in(token)))
+        self.places.clear()
         out: list[Any] = []
         held: list[Text] = []  # headings and the like, which stay with what follows
         for construct in constructs(draft.tokens):
@@ -140,7 +138,7 @@ class Composer:
                     flowable.wrap(WIDTH, HEIGHT)
             except Exception:  # what nobody has tried defeats the layout; words must not be lost
                 log.warning("Lines %d to %d are set as they stand", first + 1, last, exc_info=True)
-                self.__init__()  # type: ignore[misc]
+                self.leave()
                 flowables = [self.code("\n".join(draft.lines[first:last]))]
                 flowables[0].wrap(WIDTH, HEIGHT)
             if construct[0].type == "heading_open" or introduces(construct):
@@ -251,10 +249,16 @@ class Composer:
         size, rank = HEADINGS[token.tag], int(token.tag[1])
         runs = self.inline(content.children or [], Look(size, bold=True))
         text = self.text(runs, size=size, before=size * 1.1)
-        title = " ".join("".join(run[0] for run in runs if isinstance(run, tuple)).split())
+        title = words_in(content)
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
-        text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT]
+        text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT], self.place(title)
         return text
+
+    def place(self, title: str) -> str:
+        """The name of a heading, to which a table of contents may link as on GitHub."""
+        slug = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        self.places[slug] += 1
+        return f"{slug}-{number}" if (number := self.places[slug] - 1) else slug
 
     def inline(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
         """The runs of a paragraph, a heading or a table cell."""
@@ -291,6 +295,8 @@ class Composer:
             if meta.get("color"):
                 now = now._replace(color=color(meta["color"]))
             goto = f"#{meta['goto']}" if "goto" in meta else href if LIVE.match(href) else ""
+            if href[:1] == "#" and unquote(href[1:]) in self.headings:
+                goto = f"#{unquote(href[1:])}"
             if goto and text:
                 now = now._replace(color=LINK, link=goto)
             if "anchor" in meta:
@@ -351,20 +357,26 @@ class Composer:
         self.joined, self.mark = len(self.bars), ""
         return Text(code_lines(content.strip("\n"), CODE), style)
 
+    def cell(self, runs: list[Run], size: float, side: str) -> Text:
+        """The text of a cell."""
+        source = "".join(run[0] for run in runs if isinstance(run, tuple))
+        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source))
+        return Text(words_of(runs), style)
+
     def table(self, tokens: list[Token]) -> Table:
         """A table, columns as wide as their text needs."""
-        cells: list[list[Text]] = []
         room = WIDTH - self.lefts[-1]
-        for before, token in pairwise(tokens):
-            if token.type == "tr_open":
-                cells.append([])
-            if token.type == "inline":
-                look = Look(SMALL, bold=before.type == "th_open", figures=True)
-                runs = self.inline(token.children or [], look)
-                source = "".join(run[0] for run in runs if isinstance(run, tuple))
-                side = str(before.attrGet("style")).removeprefix("text-align:")
-                style = Style(SMALL * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source))
-                cells[-1].append(Text(words_of(runs), style))
+        for size in CELLS:
+            cells: list[list[Text]] = []
+            for before, token in pairwise(tokens):
+                if token.type == "tr_open":
+                    cells.append([])
+                if token.type == "inline":
+                    look = Look(size, bold=before.type == "th_open", figures=True)
+                    side = str(before.attrGet("style")).removeprefix("text-align:")
+                    cells[-1].append(self.cell(self.inline(token.children or [], look), size, side))
+            if fits(cells, room):
+                break
         table = Table(cells, shared(cells, room), self.lefts[-1], cells[0][0].style.rtl)
         table.bars, self.joined = self.bars, len(self.bars)
         return table
@@ -372,7 +384,7 @@ class Composer:
 
 def introduces(construct: Sequence[Token]) -> bool:
     """Whether a construct is one paragraph that ends in a colon."""
-    return len(construct) == 3 and construct[1].content.rstrip(" *_").endswith((":", "："))
+    return len(construct) == 3 and construct[1].content.rstrip(" *_").endswith((":", "\uff1a"))
 
 
 def kept_together(headings: Sequence[Text], following: Sequence[Any]) -> list[Any]:

@@ -6,10 +6,12 @@ from typing import Any
 
 from reportlab.platypus import Flowable  # type: ignore[import-untyped]
 
-from pdf.text import BAR, PADDING, RULE, SHADE, Text
+from pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
 
 SPACE = 10.0  # points above and below a table
 LINE = 0.6  # points
+LONG = 120.0  # points: what is longer is an address or a name in a program, not a word
+WEIGHT = 0.8  # of what a column lacks: it counts less the longer it is, as that wraps anyway
 TALL = 0.5  # of a page's height: a row that is taller may be split
 
 
@@ -38,9 +40,9 @@ class Table(Flowable):  # type: ignore[misc]
         )
 
     def least_height(self) -> float:
-        """The height in points of the header and the first row, or of what a page can have of it."""
+        """The height in points of what of the table may stand at the foot of a page."""
         self.wrap(0, 0)
-        return sum(self.heights[:2])
+        return self.height if self.height <= WHOLE else sum(self.heights[:3])
 
     def part(self, rows: list[list[Text]], heights: list[float]) -> "Table":
         table = Table(rows, self.widths, self.left, self.rtl)
@@ -50,23 +52,26 @@ class Table(Flowable):  # type: ignore[misc]
     def split(self, width: float, height: float) -> list["Table"]:
         """The table in two at a height in points: between two rows, or within a very tall one."""
         self.wrap(width, height)
+        if self.height <= WHOLE:
+            return []
         number, used = 0, 0.0
         while number < len(self.rows) and used + self.heights[number] <= height:
             used += self.heights[number]
             number += 1
         header = self.rows[:1], self.heights[:1]
-        if number >= 1 and number < len(self.rows) and self.heights[number] > TALL * PAGE:
-            if pieces := self._cut(number, height - used):
-                (top, top_height), (rest, rest_height) = pieces
-                first = self.part([*self.rows[:number], top], [*self.heights[:number], top_height])
-                rows = [*header[0], rest, *self.rows[number + 1 :]]
-                heights = [*header[1], rest_height, *self.heights[number + 1 :]]
-                return [first, self.part(rows, heights)]
+        tall = number < len(self.rows) and self.heights[number] > TALL * PAGE
+        if tall and (pieces := self._cut(number, height - used)):
+            (top, top_height), (rest, rest_height) = pieces
+            first = self.part([*self.rows[:number], top], [*self.heights[:number], top_height])
+            repeated = header if number else ([], [])
+            rows = [*repeated[0], rest, *self.rows[number + 1 :]]
+            heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
+            return [first, self.part(rows, heights)]
+        if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
+            number -= 1  # no row stands alone on the next page
+        if number == 2 and len(self.rows) > 4 and self.heights[1] < WHOLE / 2:
+            return []  # nor at the foot of this one
         if number < 2:
-            if number == 0 and self.heights[0] > TALL * PAGE and (pieces := self._cut(0, height)):
-                (top, top_height), (rest, rest_height) = pieces
-                rows, heights = [rest, *self.rows[1:]], [rest_height, *self.heights[1:]]
-                return [self.part([top], [top_height]), self.part(rows, heights)]
             return []
         return [
             self.part(self.rows[:number], self.heights[:number]),
@@ -116,6 +121,13 @@ class Table(Flowable):  # type: ignore[misc]
 PAGE = 648.0  # points between the margins of letter paper
 
 
+def fits(rows: Sequence[Sequence[Text]], room: float) -> bool:
+    """Whether a table fits into a width in points without breaking a word."""
+    columns = zip(*rows, strict=True)
+    least = (max(min(cell.least_width(), LONG) for cell in column) for column in columns)
+    return sum(width + 2 * PADDING + 0.1 for width in least) <= room
+
+
 def shared(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
     """The widths of columns in points: each its longest word, and of the rest what it needs."""
     space = 2 * PADDING + 0.1  # as sums of widths are not exact
@@ -134,20 +146,18 @@ def shared(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
                 break
             left -= width
         return [min(width, equal) for width in least]
-    spare = room - sum(least)
-    lacking = [w - low for w, low in zip(wanted, least, strict=True)]
-    # What a column lacks weighs less the longer it is: it wraps anyway.
-    weights = [lack**0.8 for lack in lacking]
     widths = list(least)
-    for _ in range(len(widths)):
-        total = sum(weights)
-        if spare < 0.1 or not total:
+    for number in sorted(range(len(widths)), key=wanted.__getitem__):
+        if (
+            wanted[number] > room / len(widths)
+            or sum(widths) + wanted[number] - widths[number] > room
+        ):
             break
-        for number, weight in enumerate(weights):
-            widths[number] += spare * weight / total
-        spare = 0.0
+        widths[number] = wanted[number]  # short columns need not wrap
+    weights = [(most - width) ** WEIGHT for most, width in zip(wanted, widths, strict=True)]
+    while (spare := room - sum(widths)) > 0.1 and (total := sum(weights)):
         for number, most in enumerate(wanted):
-            if widths[number] > most:
-                spare += widths[number] - most
+            widths[number] += spare * weights[number] / total
+            if widths[number] >= most:
                 widths[number], weights[number] = most, 0.0
     return widths
