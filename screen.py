@@ -75,15 +75,15 @@ class Screen:
         if not self._terminal:
             self.say(markdown)
             return
-        from markdown_it import MarkdownIt
         from rich.console import Console
         from rich.markdown import Markdown
 
+        import drafts
+
         # Without hyperlinks, an address is seen before it is followed.
-        draft = Markdown(printable(markdown), hyperlinks=False)
-        # Rich leaves HTML out, and the PDF does not: nobody approves what was not shown.
-        parser = MarkdownIt(options_update={"html": False}).enable(["strikethrough", "table"])
-        draft.parsed = parser.parse(draft.markup)
+        draft = Markdown("", hyperlinks=False)
+        # Not Rich's own reading, which leaves HTML out: nobody approves what was not shown.
+        draft.parsed = drafts.read(printable(markdown)).tokens
         Console().print(draft)
 
     def show_file(self, path: Path) -> None:

@@ -163,11 +163,16 @@ class GenerateReportWorkflow:
         report.error = ""
         report.decisions.clear()  # they came after the approval
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
+        approved = workflow.now().date().isoformat()
         for retry_policy in (RETRY_TWICE, RETRY_UNTIL_DONE):
             try:
                 pdf_filename = await workflow.execute_activity(
                     create_pdf,
-                    PDFGenerationInput(content=report.draft, topic=self._topic[:TOPIC_LIMIT]),
+                    PDFGenerationInput(
+                        content=report.draft,
+                        topic=self._topic[:TOPIC_LIMIT],
+                        approved=approved,
+                    ),
                     start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
                     retry_policy=retry_policy,
                     summary=f"PDF of draft {report.number}",

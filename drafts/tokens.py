@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from html import unescape
-from typing import Any
+from typing import Any, Literal
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -19,8 +19,9 @@ LOOKS = {
     **{"kbd": "kbd", "code": "code", "tt": "code", "samp": "code", "dfn": "em", "th": "strong"},
 }
 LINES = {"br", "p", "div", "li", "tr", "dt", "dd", "ul", "ol", "table", "summary", "blockquote"}
-OTHERS = """a abbr address area article aside audio base bdi bdo big body button canvas caption center
-col colgroup data datalist details dialog dl fieldset figcaption figure font footer form h1 h2 h3 h4
+OTHERS = """
+a abbr address area article aside audio base bdi bdo big body button canvas caption
+center col colgroup data datalist details dialog dl fieldset figcaption figure font footer form h1 h2 h3 h4
 h5 h6 head header hgroup hr html iframe img input label legend link main map mark menu meta meter
 nav noscript object optgroup option output p param picture pre progress q rp rt ruby script section
 select slot small source span style tbody td template textarea tfoot thead time title track video
@@ -35,9 +36,12 @@ ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
 # A line that begins like this is a line of its own: an entry, an item, an equation, "Author: …".
 ENTRY = re.compile(
-    rf"\[\^?\d+\]|:\s|[•◦▪●‣·–—☐☑→]\s|-\s|\(\d+[a-z]?\)\s|\d{{1,3}}[.)]\s|{EMOJI.pattern}"
+    rf"\[\^?\d+\]|:\s|[•◦▪●‣·–—☐☑→]\s|-\s|\(\d+[a-z]?\)\s|\d{{1,3}}[.)]\s|{EMOJI.pattern}"  # noqa: RUF001
 )
 KEY = re.compile(r"[^\W\d_][\w ./&()'-]{0,30}:(\s|$)")
+
+
+Nesting = Literal[-1, 0, 1]
 
 
 def code_token(text: str) -> Token:
@@ -200,7 +204,7 @@ def _inline(
     looks: Counter[str] = Counter()
     links = 0  # of HTML that are open
 
-    def add(kind: str, content: str = "", tag: str = "", nesting: int = 0, **meta: Any) -> None:
+    def add(kind: str, content: str = "", tag: str = "", nesting: Nesting = 0, **meta: Any) -> None:
         now = tuple(look for look in looks if looks[look] > 0)
         if now:
             meta["looks"] = now
@@ -220,26 +224,27 @@ def _inline(
                 if position < len(child.content) or child.meta:
                     add(kind, child.content[position:], tag, **child.meta)
             case "html_inline":
-                tag = TAG.fullmatch(child.content)
-                name = ((tag and tag[2]) or "").lower()
-                if not tag or (name and name not in ELEMENTS):
+                html = TAG.fullmatch(child.content)
+                name = ((html and html[2]) or "").lower()
+                bare = html and re.fullmatch(r"(\s+[a-z][\w-]*)+\s*", html[3] or "", re.IGNORECASE)
+                if not html or (name and name not in ELEMENTS) or (bare and name in LOOKS):
                     add("text", formulas.shown(child.content))
                 elif name in LOOKS and not child.content.endswith("/>"):
-                    looks[LOOKS[name]] = max(0, looks[LOOKS[name]] + (-1 if tag[1] else 1))
+                    looks[LOOKS[name]] = max(0, looks[LOOKS[name]] + (-1 if html[1] else 1))
                 elif name == "a":
-                    values = _attributes(tag[3])
-                    if not tag[1] and values.get("href"):
+                    values = _attributes(html[3])
+                    if not html[1] and values.get("href"):
                         links += 1
                         add("link_open", "", "a", 1)
                         out[-1].attrs = {"href": formulas.shown(values["href"])}
-                    elif tag[1] and links:
+                    elif html[1] and links:
                         links -= 1
                         add("link_close", "", "a", -1)
                 elif name == "img":
-                    values = _attributes(tag[3])
+                    values = _attributes(html[3])
                     add("image", formulas.shown(values.get("alt", "")), "img")
                     out[-1].attrs = {"src": formulas.shown(values.get("src", ""))}
-                elif name in LINES and (not tag[1]) and (out or name == "li"):
+                elif name in LINES and (not html[1]) and (out or name == "li"):
                     if out and out[-1].type != "hardbreak":
                         add("hardbreak", "", "br")
                     if name == "li":

@@ -86,11 +86,11 @@ def tag(source: str) -> str:
 
 
 def _set(tex: str, size: float, displayed: bool, source: str) -> Formula | None:
-    import ziafont
-    import ziamath  # type: ignore[import-untyped]
+    import ziafont.config
+    import ziamath.zmath
 
-    ziafont.config.svg2 = False  # paths where they stand, rather than symbols and their uses
-    math = ziamath.Latex(tex, size=size, inline=not displayed, margin=0)
+    ziafont.config.config.svg2 = False  # paths where they stand, rather than symbols and their uses
+    math = ziamath.zmath.Latex(tex, size=size, inline=not displayed, margin=0)
     letters = "".join(math.mathml.itertext())
     if "\\" in letters:  # a command that it does not know
         return None

@@ -124,8 +124,9 @@ PAGE = 648.0  # points between the margins of letter paper
 def fits(rows: Sequence[Sequence[Text]], room: float) -> bool:
     """Whether a table fits into a width in points without breaking a word."""
     columns = zip(*rows, strict=True)
-    least = (max(min(cell.least_width(), LONG) for cell in column) for column in columns)
-    return sum(width + 2 * PADDING + 0.1 for width in least) <= room
+    least = [max(min(cell.least_width(), LONG) for cell in column) for column in columns]
+    needed: float = sum(least) + len(least) * (2 * PADDING + 0.1)
+    return needed <= room
 
 
 def shared(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
