@@ -17,11 +17,16 @@ except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
+    from markdown_it.token import Token
     from prompt_toolkit import PromptSession
 
 # Control characters other than tab and newline, and marks that reorder a line: in a draft, they
 # could redraw the terminal.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+RAISED = {
+    "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
+    "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
+}
 
 
 class Leave(Exception):
@@ -83,7 +88,7 @@ class Screen:
         # Without hyperlinks, an address is seen before it is followed.
         draft = Markdown("", hyperlinks=False)
         # Not Rich's own reading, which leaves HTML out: nobody approves what was not shown.
-        draft.parsed = drafts.read(printable(markdown)).tokens
+        draft.parsed = [in_plain_text(token) for token in drafts.read(printable(markdown)).tokens]
         Console().print(draft)
 
     def show_file(self, path: Path) -> None:
@@ -202,6 +207,20 @@ class Screen:
         if text is None:
             raise Leave(0)
         return text.decode(errors="replace")
+
+
+def in_plain_text(token: "Token") -> "Token":
+    """A token whose raised and lowered digits are characters, and whose addresses stand once."""
+    children = token.children or []
+    for child in children:
+        for look, digits in RAISED.items():
+            if look in child.meta.get("looks", ()) and "goto" not in child.meta:
+                child.content = child.content.translate(digits)
+    for number, child in enumerate(children[:-2]):
+        text = children[number + 1].content
+        if child.type == "link_open" and str(child.attrs["href"]).endswith(text):
+            child.type = child.tag = children[number + 2].type = children[number + 2].tag = "text"
+    return token
 
 
 def printable(text: str) -> str:

@@ -23,12 +23,12 @@ FORMULA = re.compile(
         (?:[^\n]|\n(?![ \t>]*\n)){{1,8000}}?\\end\{{(?P=name)\}}
     | \\.
     | \$\$(?P<double>(?:[^\n$]|\n(?![ \t>]*\n))+?)\$\$
-    | (?<![\w$])\$(?P<single>(?![\s$])(?:[^\n$\\]|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
+    | (?<![^\W_])(?<!\$)\$(?P<single>(?![\s$])(?:[^\n$\\]|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
     """,
     re.MULTILINE | re.VERBOSE,
 )
 PRICE = re.compile(r"\d[\d.,]*[^\\^_={}<>+]*(?:\s|[A-Za-z]{2})[^\\^_={}<>+]*|[A-Z_]{2,}\W?")
-MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]|^\s*\w\s*$")  # or else \[1\] is a citation
+MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]|^\s*[^\W\d_]\s*$")  # or else \[1\] is a citation
 HIDDEN_LIMIT = 0xFFF0  # formulas: the private characters that there are
 FIRST = 0xF0000  # the private character that stands for the first formula
 HIDDEN = re.compile("[\U000f0000-\U000ffffd]")
@@ -51,7 +51,12 @@ def unwrapped(text: str) -> str:
                 continue
             marks = sum(1 for line in inside if FENCE.match(line))
             whole = not fence[2] and (first, last) == (filled[0], filled[-1])
-            if marks % 2 == 0 and (around or (whole and re.match(r"\s*#", "\n".join(inside)))):
+            outside = "\n".join([*lines[:first], *lines[last + 1 :]])
+            if (
+                marks % 2 == 0
+                and not BLOCK.search(outside)
+                and (around or (whole and re.match(r"\s*#", "\n".join(inside))))
+            ):
                 inside = _unindented("\n".join(inside)).split("\n")
                 return "\n".join([*lines[:first], "", *inside, "", *lines[last + 1 :]])
         break

@@ -20,12 +20,13 @@ LOOKS = {
 }
 LINES = {"br", "p", "div", "li", "tr", "dt", "dd", "ul", "ol", "table", "summary", "blockquote"}
 OTHERS = """
-a abbr address area article aside audio base bdi bdo big body button canvas caption
-center col colgroup data datalist details dialog dl fieldset figcaption figure font footer form h1 h2 h3 h4
-h5 h6 head header hgroup hr html iframe img input label legend link main map mark menu meta meter
-nav noscript object optgroup option output p param picture pre progress q rp rt ruby script section
+a abbr address area article aside audio base bdi bdo big body button canvas caption center col
+colgroup data datalist details dialog dl fieldset figcaption figure font footer form h1 h2 h3 h4 h5
+h6 head header hgroup hr html iframe img input label legend link main map mark menu meta meter nav
+noscript object optgroup option output p param picture pre progress q rp rt ruby script section
 select slot small source span style tbody td template textarea tfoot thead time title track video
-wbr"""
+wbr
+"""
 ELEMENTS = {*LOOKS, *LINES, *OTHERS.split()}
 TAG = re.compile(
     r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s[^<>]*|/)?)>|<!--.*?-->|<[!?][^>]*>", re.DOTALL
@@ -192,8 +193,9 @@ class _Notes:
         anchor = Token("text", "", 0, content="", meta={"anchor": f"note {number}"})
         inlines[0].children = [anchor, *(inlines[0].children or [])]
         if number <= self.referred:
-            back = Token("text", "", 0, content="\xa0↩", meta={"goto": f"reference {number}"})
-            inlines[-1].children = [*(inlines[-1].children or []), back]
+            space = Token("text", "", 0, content="\xa0")
+            back = Token("text", "", 0, content="↩", meta={"goto": f"reference {number}"})
+            inlines[-1].children = [*(inlines[-1].children or []), space, back]
 
 
 def _inline(

@@ -403,14 +403,16 @@ def kept_together(headings: Sequence[Text], following: Sequence[Any]) -> list[An
 
 def without_breaks(children: Sequence[Token]) -> list[Token]:
     """The children without line breaks and blanks around them."""
+
+    def blank(child: Token) -> bool:
+        return child.type.endswith("break") or (
+            child.type == "text" and not child.content.strip() and "anchor" not in child.meta
+        )
+
     out = list(children)
-    while out and (
-        out[0].type.endswith("break") or (out[0].type == "text" and not out[0].content.strip())
-    ):
+    while out and blank(out[0]):
         out.pop(0)
-    while out and (
-        out[-1].type.endswith("break") or (out[-1].type == "text" and not out[-1].content.strip())
-    ):
+    while out and blank(out[-1]):
         out.pop()
     return out
 

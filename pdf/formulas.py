@@ -70,6 +70,8 @@ def formula(source: str, size: float, displayed: bool) -> Formula | None:
     tex = DELIMITERS.sub("", source.strip()).strip()
     if not tex or len(tex) > LENGTH_LIMIT:
         return None
+    import ziamath  # noqa: F401  # here, because it takes long; its absence is no formula's fault
+
     for pattern, replacement in REWRITTEN:
         tex = pattern.sub(replacement, tex)
     try:
@@ -86,10 +88,10 @@ def tag(source: str) -> str:
 
 
 def _set(tex: str, size: float, displayed: bool, source: str) -> Formula | None:
-    import ziafont.config
     import ziamath.zmath
+    from ziafont.config import config
 
-    ziafont.config.config.svg2 = False  # paths where they stand, rather than symbols and their uses
+    config.svg2 = False  # paths where they stand, rather than symbols and their uses
     math = ziamath.zmath.Latex(tex, size=size, inline=not displayed, margin=0)
     letters = "".join(math.mathml.itertext())
     if "\\" in letters:  # a command that it does not know

@@ -162,7 +162,9 @@ class Text(Flowable):  # type: ignore[misc]
                 )
             ):
                 merged = before._replace(
-                    shown=before.shown + part.shown, width=before.width + part.width
+                    shown=before.shown + part.shown,
+                    width=before.width + part.width,
+                    source=before.source + part.source,
                 )
                 placed[-1] = placed[-1][0], merged
             else:
@@ -212,6 +214,7 @@ class Text(Flowable):  # type: ignore[misc]
             y -= PADDING * self.first
         if self.first and style.outline:
             level, title, key = style.outline
+            canvas.anchors = {*getattr(canvas, "anchors", ()), key}
             canvas.bookmarkHorizontal(key, 0, y + BODY)
             canvas.addOutlineEntry(title, key, level)
         if self.first and style.mark and self.lines:
