@@ -16,6 +16,7 @@ FORMULA = re.compile(
     ^[ \t>*+-]*(?P<fence>`{{3,}}|~{{3,}})[^`\n]*\n
         (?:.*\n)*?(?:[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)
     | (?<!`)(?P<ticks>`+)(?!`)(?:[^\n]|\n(?![ \t]*\n)){{1,2000}}?(?<!`)(?P=ticks)(?!`)
+    | ^[ ]{{0,3}}\[(?P<source>\d+)\]:(?=[ \t]+\S)
     | \\\\
     | \\\((?P<round>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![()]))+?)\\\)
     | \\\[(?P<square>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![\[\]]))+?)\\\]
@@ -28,7 +29,8 @@ FORMULA = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 PRICE = re.compile(r"\d[\d.,]*[^\\^_={}<>+]*(?:\s|[A-Za-z]{2})[^\\^_={}<>+]*|[A-Z_]{2,}\W?")
-MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]|^\s*[^\W\d_]\s*$")  # or else \[1\] is a citation
+MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # or else \[1\] is a citation
+DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
 HIDDEN_LIMIT = 0xFFF0  # formulas: the private characters that there are
 FIRST = 0xF0000  # the private character that stands for the first formula
 HIDDEN = re.compile("[\U000f0000-\U000ffffd]")
@@ -104,6 +106,9 @@ class Formulas:
         return FORMULA.sub(self._hide, HIDDEN.sub("\ufffd", text))
 
     def _hide(self, match: re.Match[str]) -> str:
+        if match["source"]:
+            # As the definition of a link it would not be seen, and "[1][2]" would be a link.
+            return f"\\[{match['source']}\\]:"
         tex = match["round"] or match["square"] or match["double"] or match["single"]
         if tex is None and not match["name"]:
             return match[0]

@@ -4,13 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from html import unescape
+from itertools import pairwise
 from typing import Any, Literal
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from drafts.signs import EMOJI, with_signs
-from drafts.source import HIDDEN, Formulas
+from drafts.source import DISPLAYED, HIDDEN, Formulas
 
 # HTML elements. A tag of any other name is a placeholder such as <name>, or the type List<T>.
 LOOKS = {
@@ -39,6 +40,8 @@ TASK = re.compile(r"\[([ xX])\][ \xa0]")
 ENTRY = re.compile(
     rf"\[\^?\d+\]|:\s|[•◦▪●‣·–—☐☑→]\s|-\s|\(\d+[a-z]?\)\s|\d{{1,3}}[.)]\s|{EMOJI.pattern}"  # noqa: RUF001
 )
+DRAWN = re.compile(r"([+|┌│├└╔║╚][^\n]*(\n|\Z)){3,}")  # a table or a picture without its fence
+SEPARATOR = re.compile(r"[─━═—–_*=~-]{4,}")  # noqa: RUF001
 KEY = re.compile(r"[^\W\d_][\w ./&()'-]{0,30}:(\s|$)")
 
 
@@ -60,7 +63,8 @@ def tidied(
     out: list[Token] = []
     for token in notes.collected(tokens):
         if token.type == "inline":
-            if len(token.content) > limit and out[-1].type == "paragraph_open":
+            source = len(token.content) > limit or DRAWN.fullmatch(token.content)
+            if source and out[-1].type == "paragraph_open":
                 opening = out.pop()
                 token = code_token(formulas.shown(token.content))
                 token.map, token.level = opening.map, opening.level
@@ -288,26 +292,47 @@ def _attributes(text: str) -> dict[str, str]:
 
 
 def _with_lines(children: list[Token]) -> list[Token]:
-    """Soft line breaks become hard where the next line is one of its own."""
+    """Soft line breaks become hard where the next line, or the last one, is one of its own."""
     if not any(child.type == "softbreak" for child in children):
         return children
-    starts = [0, *(i + 1 for i, child in enumerate(children) if child.type.endswith("break"))]
-    lines = ["".join(c.content for c in children[start : start + 6]) for start in starts]
-    keys = [KEY.match(line) is not None for line in lines]
-    out = list(children)
-    for number, start in enumerate(starts[1:], start=1):
-        if children[start - 1].type != "softbreak":
-            continue
-        after = children[start : start + 4]
-        label = (
-            len(after) > 2
-            and after[0].type == "strong_open"
-            and (after[1].content.endswith(":") or KEY.match(f"{lines[number]} "))
-        )
-        formula = any(
-            token.meta.get("formula") and token.content[:2] in ("\\[", "$$", "\\b")
-            for token in (*children[start - 2 : start - 1], *after[:1])
-        )
-        if ENTRY.match(lines[number]) or label or formula or (keys[number] and keys[number - 1]):
-            out[start - 1] = Token("hardbreak", "br", 0)
+    lines: list[list[Token]] = [[]]
+    breaks: list[Token] = []
+    for child in children:
+        if child.type.endswith("break"):
+            breaks.append(child)
+            lines.append([])
+        else:
+            lines[-1].append(child)
+    out = lines[0]
+    for found, (before, after) in zip(breaks, pairwise(lines), strict=True):
+        own = found.type == "softbreak" and (_ends(before) or _begins(after, before))
+        out = [*out, Token("hardbreak", "br", 0) if own else found, *after]
     return out
+
+
+def _ends(line: list[Token]) -> bool:
+    """Whether a line is a bold title, a separator or a displayed formula."""
+    types = [token.type for token in line]
+    bold = types[:1] == ["strong_open"] and "strong_close" in types
+    after = line[types.index("strong_close") :] if bold else line
+    separator = SEPARATOR.fullmatch(_text(line)) is not None
+    title = bold and not EMOJI.sub("", _text(after)).strip()
+    return title or separator or _stands(line[-1:])
+
+
+def _begins(line: list[Token], before: list[Token]) -> bool:
+    """Whether a line is an entry, "Author: …", a separator or a displayed formula."""
+    text = _text(line)
+    label = bool(line) and line[0].type == "strong_open" and KEY.match(f"{text} ")
+    keyed = KEY.match(text) and KEY.match(_text(before))
+    own = ENTRY.match(text) or SEPARATOR.fullmatch(text) or label or keyed or _stands(line[:1])
+    return bool(own)
+
+
+def _stands(line: list[Token]) -> bool:
+    """Whether a token is a formula that stands in a line of its own."""
+    return any(t.meta.get("formula") and t.content.startswith(DISPLAYED) for t in line)
+
+
+def _text(line: list[Token]) -> str:
+    return "".join(token.content for token in line).strip()

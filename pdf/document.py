@@ -16,6 +16,7 @@ from reportlab import platypus, rl_config  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import letter  # type: ignore[import-untyped]
 
 from drafts import Draft, words_in
+from drafts.source import DISPLAYED
 from pdf.fonts import face, printable
 from pdf.formulas import Formula, formula, tag
 from pdf.order import is_rtl
@@ -39,7 +40,6 @@ HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10
 BULLETS = "•\u2013"
 SIDES = {"left": "left", "center": "center", "right": "right"}
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
-DISPLAYED = ("\\[", "$$", "\\begin")
 Run = tuple[str, Look] | Box
 
 rl_config.useA85 = 0  # ASCII85 only makes the pages larger, and is slow to write
@@ -157,7 +157,8 @@ class Composer:
                 out.append(self.text([("\xa0", Look())], before=3))  # for a mark these cannot take
             match kind:
                 case "paragraph_open":
-                    out += self.paragraph(tokens[position + 1], 3 if token.hidden else 7)
+                    close = token.hidden and out  # in a tight list, but for its first item
+                    out += self.paragraph(tokens[position + 1], 3 if close else 7)
                 case "heading_open":
                     out.append(self.heading(token, tokens[position + 1]))
                 case "fence" | "code_block":

@@ -100,6 +100,8 @@ def _set(tex: str, size: float, displayed: bool, source: str) -> Formula | None:
     if missing:
         return None
     box = math.node.bbox
+    if box.xmax <= box.xmin:  # nothing but spaces
+        return None
     canvas = ET.Element("svg")
     math.node.draw(-box.xmin, 0, canvas)
     shapes: list[list[tuple[str, list[float]]]] = []

@@ -10,6 +10,7 @@ from pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
 
 SPACE = 10.0  # points above and below a table
 LINE = 0.6  # points
+NARROW = 8.0  # points: no column of text is narrower
 LONG = 120.0  # points: what is longer is an address or a name in a program, not a word
 WEIGHT = 0.8  # of what a column lacks: it counts less the longer it is, as that wraps anyway
 TALL = 0.5  # of a page's height: a row that is taller may be split
@@ -130,9 +131,14 @@ def fits(rows: Sequence[Sequence[Text]], room: float) -> bool:
 
 
 def shared(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
-    """The widths of columns in points: each its longest word, and of the rest what it needs."""
+    """The widths of columns in points: each its longest word, and of the rest what it needs.
+
+    Raises ValueError for more columns than a page has room for.
+    """
     space = 2 * PADDING + 0.1  # as sums of widths are not exact
     columns = list(zip(*rows, strict=True))
+    if len(columns) * (2 * PADDING + NARROW) > room:
+        raise ValueError(f"a table of {len(columns)} columns is too wide for a page")
     wanted = [max(cell.natural_width() for cell in column) + space for column in columns]
     if sum(wanted) <= room:
         return wanted

@@ -256,6 +256,8 @@ def _fitting(part: Part, room: float) -> int:
         parts = _parts(part.source[:number], part.look, _order(part))
         return sum(made.width for made in parts) <= room
 
+    if room <= 0:
+        return 0
     most = len(part.source) - 1
     low = min(most, int(room / part.width * len(part.source)))  # if all were equally wide
     step = 1

@@ -166,6 +166,18 @@ def test_a_task_has_a_box_and_an_alert_a_title() -> None:
         ("see\n$$x$$\nwhere", ["see", "$$x$$", "where"]),
         ("Term\n: its definition", ["Term", ": its definition"]),
         ("It is **bold**\nand goes on", ["It is bold and goes on"]),
+        ("**Title** 🏭\nText", ["Title", "Text"]),
+        ("one\n────────\ntwo", ["one", "────────", "two"]),
+        ("+---+\n| a |\n+---+", ["+---+", "| a |", "+---+"]),
+        (
+            "see[1][2]\n\n[1]: https://x.org\n[2]: https://y.org",
+            [
+                "see[1][2]",
+                "[1]: https://x.org",
+                "[2]: https://y.org",
+            ],
+        ),
+        ("[a][1]x\n\n[1]:\nhttps://x.org", ["ax"]),
     ],
 )
 def test_a_line_that_is_one_stays_one(markdown: str, expected: list[str]) -> None:
@@ -190,7 +202,7 @@ def test_a_line_that_is_one_stays_one(markdown: str, expected: list[str]) -> Non
         ("the $i$th of $n$", ["$i$", "$n$"]),
         ("Prices such as $5 and $10, US$20, $5-$10/day or $1.2B ($3.4B).", []),
         ("From $50k to $60k; 5$ and 6$; $20 or 30$.", []),
-        (r"\$5 and \$6; \[1\] and \[see\]", []),
+        (r"\$5 and \$6; \[1\], \[x\] and \[see\]", []),
         ("`$x$` and ``$y$``\n\n```sh\necho $A $B \\(x\\)\n```", []),
         ("    $indented$ code", ["$indented$"]),
         ("$HOME/$PATH", []),
