@@ -92,7 +92,7 @@ def _set(tex: str, size: float, displayed: bool, source: str) -> Formula | None:
     from ziafont.config import config
 
     config.svg2 = False  # paths where they stand, rather than symbols and their uses
-    math = ziamath.zmath.Latex(tex, size=size, inline=not displayed, margin=0)
+    math = ziamath.zmath.Latex(tex, size=size, inline=not displayed)
     letters = "".join(math.mathml.itertext())
     if "\\" in letters:  # a command that it does not know
         return None
