@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,15 @@ def create_pdf(input: PDFGenerationInput) -> str:
         raise ApplicationError(
             f"{input.filename!r} cannot be the name of a report", type="BadName", non_retryable=True
         )
-    content = pdf.render(input.content, topic=input.topic, workflow_id=workflow_id)
+    try:
+        approved = date.fromisoformat(input.approved) if input.approved else None
+    except ValueError:
+        raise ApplicationError(
+            f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
+        ) from None
+    content = pdf.render(
+        input.content, topic=input.topic, workflow_id=workflow_id, approved=approved
+    )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         written = _place(content, target, reuse=bool(workflow_id))

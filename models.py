@@ -64,11 +64,16 @@ class LLMCallInput:
 
 @dataclass
 class PDFGenerationInput:
-    """The approved text. `topic` is printed under the report's title."""
+    """The approved text.
+
+    `topic` is printed under the report's title, and under it `approved`, the day of the decision
+    in UTC as an ISO date.
+    """
 
     content: str
     filename: str = "research_pdf.pdf"
     topic: str = ""
+    approved: str = ""
 
 
 @dataclass

@@ -18,12 +18,17 @@ except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
+    from markdown_it.token import Token
     from prompt_toolkit import PromptSession
     from rich.markdown import Markdown
 
 # Control characters other than tab and newline, and marks that reorder a line: in a draft, they
 # could redraw the terminal.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+RAISED = {
+    "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
+    "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
+}
 
 
 class Leave(Exception):
@@ -281,15 +286,31 @@ def _session(words: Sequence[str]) -> "PromptSession[str]":
 
 def _set(markdown: str) -> "Markdown":
     """The draft as rich sets it, with all of its text: nobody approves what was not shown."""
-    from markdown_it import MarkdownIt
     from rich.markdown import Markdown
 
+    import drafts
+
     # Without hyperlinks, an address is seen before it is followed.
-    draft = Markdown(printable(markdown), hyperlinks=False)
-    # Rich leaves HTML out, and the PDF does not. Not every terminal strikes: the tildes stay.
-    parser = MarkdownIt(options_update={"html": False}).enable(["table"])
-    draft.parsed = parser.parse(draft.markup)
+    draft = Markdown("", hyperlinks=False)
+    # Not rich's own reading, which leaves HTML out.
+    draft.parsed = [_in_plain_text(token) for token in drafts.read(printable(markdown)).tokens]
     return draft
+
+
+def _in_plain_text(token: "Token") -> "Token":
+    """A token whose raised, lowered and deleted text is plain, and whose addresses stand once."""
+    children = token.children or []
+    for child in children:
+        if child.type in ("s_open", "s_close"):  # not every terminal strikes out
+            child.type, child.tag, child.content = "text", "", "~~"
+        for look, digits in RAISED.items():
+            if look in child.meta.get("looks", ()) and "goto" not in child.meta:
+                child.content = child.content.translate(digits)
+    for number, child in enumerate(children[:-2]):
+        text = children[number + 1].content
+        if child.type == "link_open" and str(child.attrs["href"]).endswith(text):
+            child.type = child.tag = children[number + 2].type = children[number + 2].tag = "text"
+    return token
 
 
 def printable(text: str) -> str:

@@ -219,11 +219,16 @@ class GenerateReportWorkflow:
         report.error = report.refusal = ""
         self._decisions.clear()  # they came after the approval
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
+        approved = workflow.now().date().isoformat()
         for retry_policy in (RETRY_TWICE, RETRY_UNTIL_DONE):
             try:
                 answer = await workflow.execute_activity(
                     create_pdf.__name__,
-                    PDFGenerationInput(content=report.draft, topic=self._topic[:TOPIC_LIMIT]),
+                    PDFGenerationInput(
+                        content=report.draft,
+                        topic=self._topic[:TOPIC_LIMIT],
+                        approved=approved,
+                    ),
                     result_type=RawValue,
                     start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
                     retry_policy=retry_policy,

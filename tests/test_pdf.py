@@ -13,21 +13,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
+import drafts
 import pdf
+import pdf.document
 
 MEGABYTE = 1_000_000
 BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are shared
-CID_FONTS = {"STSong-Light", "MSung-Light", "HeiseiKakuGo-W5", "HYGothic-Medium"}
 
 
-def read(markdown: str, **names: str) -> PdfReader:
+def read(markdown: str, **names: Any) -> PdfReader:
     return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
 
 
 def text_of(markdown: str) -> str:
     """The words of the report's body, without title, topic and footers."""
     pages = (page.extract_text() for page in read(markdown).pages)
-    text = "\n".join(re.sub(r"Page \d+$", "", page) for page in pages)
+    text = "\n".join(re.sub(r"\d+ of\s+\d+$", "", page) for page in pages)
     return text.removeprefix("Research Report").strip()
 
 
@@ -37,7 +38,7 @@ def squeezed(text: str) -> str:
 
 def links(reader: PdfReader) -> list[str]:
     annotations = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
-    return [note["/A"]["/URI"] for note in annotations]
+    return [note["/A"]["/URI"] for note in annotations if "/A" in note]
 
 
 def fonts(reader: PdfReader) -> dict[str, bool]:
@@ -69,15 +70,15 @@ def outline(reader: PdfReader) -> list[Any]:
         ("`a -> b != c`", "a -> b != c"),
         ("one<br>two<BR />three", "one\ntwo\nthree"),
         ("one\ntwo", "one two"),
-        ("H<sub>2</sub>O &lt;b&gt; &amp;amp; <para>", "H<sub>2</sub>O <b> &amp; <para>"),
-        ("<div>\n<p>raw\n</div>", "<div>\n<p>raw\n</div>"),
+        ("H<sub>2</sub>O &lt;b&gt; &amp;amp; <para>", "H2O <b> &amp; <para>"),
+        ("<div>\n<p>raw\n</div>", "raw"),
         ("- one\n- two\n  1. three\n  2. four", "• one\n• two\n1. three\n2. four"),
         ("1. one\n\n   more\n2.\n3. three", "1. one\nmore\n2.\n3. three"),
         ("> quoted\n> > deeper", "quoted\ndeeper"),
         ("```py\nif x:\n    y()\n```", "if x:\n    y()"),
         ("above\n\n---\n\nbelow", "above\nbelow"),
         ("![A chart](https://x.org/c.png)", "A chart (https://x.org/c.png)"),
-        ("Done 🎉 👩\u200d🚀 ⚠️", "Done [PARTY POPPER] [WOMAN][ROCKET] [WARNING SIGN]"),
+        ("Done 🎉 👩\u200d🚀 ⚠️", "Done ⚠"),
         ("\ue000 \u0378 \U00020000", "[U+E000] [U+0378] [CJK UNIFIED IDEOGRAPH-20000]"),
         ("a\x00b\x07c\ufeffd\u200be\ud800", "abcde[U+D800]"),
     ],
@@ -89,29 +90,31 @@ def test_a_construct_becomes_its_text(markdown: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("language", "text"),
     [
-        ("en", "Oceans cover the Earth"),
-        ("ru", "Океаны покрывают Землю"),
+        (None, "Oceans cover the Earth"),
+        (None, "Океаны покрывают Землю"),
         ("el", "Θάλασσα καλύπτει Γη"),
-        ("ar", "المحيطات تغطي سطح الأرض والسلام"),
+        (None, "المحيطات تغطي سطح الأرض والسلام"),
         ("he", "האוקיינוסים מכסים את שָׁלוֹם"),
         ("th", "มหาสมุทรปกคลุมพื้นผิวโลก น้ำทะเล"),
-        ("hi", "महासागर पृथ्वी क्षेत्र विद्यार्थी"),
+        (None, "महासागर पृथ्वी क्षेत्र विद्यार्थी"),
         ("ka", "ოკეანეები ფარავს დედამიწას"),
-        ("zh", "海洋覆盖了地球表面的大部分"),
-        ("zh-Hant", "海洋覆蓋了地球表面的大部分"),
+        ("zh-Hans", "海洋覆盖了地球表面的大部分"),
+        ("zh-Hant", "海洋覆蓋了地球表面的大部分個"),
         ("ja", "海洋は地球の表面を覆っています"),
         ("ko", "바다는 지구 표면을 덮고 있다"),
+        (None, "সমুদ্র পৃথিবী ক্ষেত্র"),
+        ("ta", "கடல்கள் பூமியை மூடுகின்றன"),
+        ("hy", "Օվկիանոսները ծածկում են Երկիրը"),
+        (None, "ውቅያኖሶች ምድርን ይሸፍናሉ"),
     ],
 )
-def test_a_script_is_shown_and_can_be_searched(language: str, text: str) -> None:
+def test_a_script_is_shown_and_can_be_searched(language: str | None, text: str) -> None:
     reader = read(text, topic=text)
-    assert str(reader.root_object["/Lang"]) == language
+    assert reader.root_object.get("/Lang") == language
     shown = unicodedata.normalize("NFC", reader.pages[0].extract_text())
     for word in unicodedata.normalize("NFC", text).split():
         assert squeezed(shown).count(word) == 2, f"{word} in topic and text of {shown}"
-    embedded = fonts(reader)
-    assert {name for name in embedded if not embedded[name]} <= CID_FONTS
-    assert language[:2] in ("zh", "ja", "ko") or CID_FONTS.isdisjoint(embedded)
+    assert all(fonts(reader).values())
 
 
 def test_each_look_has_its_font_and_all_are_embedded() -> None:
@@ -138,7 +141,7 @@ def test_only_web_and_mail_links_are_live() -> None:
 
 def test_headings_become_an_outline_however_their_levels_jump() -> None:
     draft = "### deep\n# one\n#### jump\n##### *more*\n## back\n# two 🎉"
-    expected = ["deep", "one", ["jump", ["more"], "back"], "two [PARTY POPPER]"]
+    expected = ["deep", "one", ["jump", ["more"], "back"], "two"]
     assert outline(read(draft)) == expected
 
 
@@ -153,13 +156,13 @@ def test_a_heading_stays_with_what_follows() -> None:
 def test_title_topic_and_page_numbers_are_printed_and_described() -> None:
     reader = read("word\n\n" * 100, topic="Tides\n of  the sea", workflow_id="research-42")
     assert reader.metadata is not None
-    assert reader.metadata.title == "Research Report"
+    assert reader.metadata.title == "Tides of the sea"
     assert reader.metadata.subject == "Tides of the sea"
     assert reader.metadata.keywords == "research-42"
     assert reader.pages[0].mediabox[2:] == [612, 792]
     first, *_, last = (page.extract_text() for page in reader.pages)
     assert " ".join(first.split()).startswith("Research Report Tides of the sea word")
-    assert last.strip().endswith(f"Page {len(reader.pages)}")
+    assert re.search(rf"{len(reader.pages)} of\s+{len(reader.pages)}$", last.strip())
 
 
 def test_an_absurd_topic_leaves_room_for_the_report() -> None:
@@ -200,7 +203,7 @@ def positions(page: Any) -> list[float]:
     found: list[float] = []
 
     def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
-        if text.strip() and not text.strip().startswith("Page"):
+        if text.strip() and not re.match(r"\s*\d+ of|\s*\d+$", text):
             found.append(cm[4] + tm[4])
 
     page.extract_text(visitor_text=visit)
@@ -253,9 +256,10 @@ def test_what_cannot_be_set_becomes_plain_text(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug in tables")
 
-    monkeypatch.setattr(pdf, "share", broken)
+    monkeypatch.setattr(pdf.document, "shared", broken)
     text = text_of("before\n\n|a|b|\n|-|-|\n|c|d|\n\n> after")
-    assert text.splitlines() == ["before", "|a|b|", "|-|-|", "|c|d|", "after"]
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines == ["before", "|a|b|", "|-|-|", "|c|d|", "after"]
     assert "Lines 3 to 5" in caplog.text and "a bug in tables" in caplog.text
 
 
@@ -265,7 +269,7 @@ def test_a_draft_that_defeats_the_parser_becomes_plain_text(
     def broken() -> None:
         raise RecursionError
 
-    monkeypatch.setattr(pdf, "parser", broken)
+    monkeypatch.setattr(drafts, "_parser", broken)
     assert text_of("# a\n\n*b*").split() == ["#", "a", "*b*"]
 
 

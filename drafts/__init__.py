@@ -1,0 +1,95 @@
+"""A draft as models write it, read once for all who show it: the terminal and the PDF.
+
+Both get the same tokens, so a person approves what will be printed, word for word.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.token import Token
+from mdit_py_plugins.footnote import footnote_plugin
+from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
+
+from drafts.source import Formulas, unwrapped
+from drafts.tokens import code_token, tidied
+
+NESTING_LIMIT = 40  # block levels: no page has room for more, and the parser recurses
+PARAGRAPH_LIMIT = 40_000  # characters: no paragraph is longer, unless it is data
+# What a draft may contain to be parsed within seconds: beyond, the parser's time grows with the
+# square. A page of prose has some 50 lines and 20 marks.
+LIMITS = (
+    (re.compile(r"^[ \t]*\S", re.MULTILINE), 15_000),  # lines
+    (re.compile(r"\|"), 30_000),  # table cells
+    (re.compile(r"\["), 10_000),  # links that may begin
+    (re.compile(r"[*_`~<&!|\\$]"), 40_000),  # other marks
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The tokens of a draft, the lines that `Token.map` counts, and the text of its first heading.
+
+    The tokens are markdown-it's, of the kinds that CommonMark, tables and strikethrough have; no
+    HTML is left. What a kind cannot say is in `Token.meta`:
+
+    `looks` of a text or of code: names of HTML elements, such as "sub", that it stands in
+    `color` of a text: a CSS color that carries a meaning
+    `formula` of a `code_inline`, whose content is LaTeX with its delimiters
+    `goto` of a text, `anchor` of a text: names that link a footnote and its references
+    """
+
+    tokens: list[Token]
+    lines: list[str]
+    title: str
+
+
+def read(markdown: str) -> Draft:
+    """Read a draft. Whatever the text is, no word of it is lost, except HTML tags and decoration.
+
+    Beyond `LIMITS`, and inside blocks beyond `NESTING_LIMIT` and `PARAGRAPH_LIMIT`, the draft is
+    code, as it stands.
+    """
+    text = re.sub(r"\r\n?", "\n", markdown).replace("\0", "").removeprefix("\ufeff")
+    if any(sum(1 for _ in pattern.finditer(text)) > limit for pattern, limit in LIMITS):
+        return as_source(text)
+    formulas = Formulas()
+    text = formulas.hidden(unwrapped(text))
+    tokens = tidied(text, _parser, formulas, PARAGRAPH_LIMIT)
+    title = ""
+    for before, token in pairwise(tokens):
+        if before.type == "heading_open" and not title:
+            title = words_in(token)
+    return Draft(tokens, [formulas.shown(line) for line in text.split("\n")], title)
+
+
+def words_in(token: Token) -> str:
+    """The words of an inline token."""
+    parts = (" " if c.type.endswith("break") else c.content for c in token.children or [])
+    return " ".join("".join(parts).split())
+
+
+def as_source(text: str) -> Draft:
+    """A draft as it stands, which nothing can be wrong with."""
+    return Draft([code_token(text)], text.split("\n"), "")
+
+
+def _parser() -> MarkdownIt:
+    """A parser of its own for each draft, as MarkdownIt fills caches while it works."""
+    parser = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT + 10})
+    parser.enable(["table", "strikethrough"])
+    parser.use(gfm_autolink_plugin).use(footnote_plugin, inline=False, move_to_end=False)
+    parser.block.ruler.before("table", "too_deep", _too_deep)
+    return parser
+
+
+def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A block rule that takes what is nested too deep as it stands; the parser would drop it."""
+    if state.level < NESTING_LIMIT:
+        return False
+    token = state.push("code_block", "code", 0)
+    token.content = state.getLines(start, end, state.blkIndent, False)
+    state.line = end
+    return True

@@ -1,0 +1,136 @@
+"""Emoji as signs that a page can carry: few mean something, and the rest is decoration."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+from markdown_it.token import Token
+
+GREEN, RED, AMBER, BLUE = "#1a7f37", "#c62828", "#b7791f", "#1f6feb"
+SIGNS = {  # what stands for an emoji, and the color in which it means the same
+    **dict.fromkeys("✅✔☑", ("✔", GREEN)),
+    **dict.fromkeys("❌❎✖✘", ("✘", RED)),
+    **{"✓": ("✓", GREEN), "✗": ("✗", RED), "⚠": ("⚠", AMBER), "🚨": ("⚠", RED)},
+    **dict.fromkeys("🚫⛔", ("⊘", RED)),
+    **{"🟢": ("●", GREEN), "🟡": ("●", "#d4a017"), "🟠": ("●", "#d2691e"), "🔴": ("●", RED)},
+    **{"🔵": ("●", BLUE), "🟣": ("●", "#7e57c2"), "🟤": ("●", "#795548"), "⚫": ("●", "")},
+    **{"⚪": ("○", ""), "⭕": ("○", RED), "🟩": ("■", GREEN), "🟨": ("■", "#d4a017")},
+    **{"🟧": ("■", "#d2691e"), "🟥": ("■", RED), "🟦": ("■", BLUE), "🟪": ("■", "#7e57c2")},
+    **{"🟫": ("■", "#795548"), "⬛": ("■", ""), "⬜": ("□", ""), "🔲": ("□", ""), "🔳": ("□", "")},
+    **dict.fromkeys("⭐🌟", ("★", AMBER)),
+    **dict.fromkeys("❤♥", ("♥", RED)),
+    **dict.fromkeys("👉➡▶", ("→", "")),
+    **{"👈": ("←", ""), "⬅": ("←", ""), "⬆": ("↑", ""), "🔼": ("↑", ""), "👆": ("↑", "")},
+    **{"⬇": ("↓", ""), "🔽": ("↓", ""), "👇": ("↓", ""), "↗": ("↗", ""), "↘": ("↘", "")},
+    **{"↖": ("↖", ""), "↙": ("↙", ""), "↔": ("↔", ""), "↕": ("↕", ""), "↩": ("↩", "")},
+    **dict.fromkeys("⏳⌛", ("⌛", "")),
+    **{"❓": ("?", ""), "❔": ("?", ""), "❗": ("!", RED), "❕": ("!", ""), "‼": ("!!", RED)},
+    **{"⁉": ("!?", ""), "➕": ("+", ""), "➖": ("−", ""), "➗": ("÷", ""), "💯": ("100", "")},  # noqa: RUF001
+    **{
+        "🔟": ("10.", ""),
+        "🆗": ("OK", ""),
+        "🆕": ("NEW", ""),
+        "🆚": ("vs.", ""),
+        "🆓": ("FREE", ""),
+    },
+    **{"🅰": ("A", ""), "🅱": ("B", ""), "ℹ": ("ℹ", BLUE), "©": ("©", ""), "®": ("®", "")},  # noqa: RUF001
+    **{"™": ("™", ""), "♻": ("♻", GREEN), "☎": ("☎", ""), "✉": ("✉", ""), "☐": ("☐", "")},
+    **{"➜": ("→", ""), "💲": ("$", ""), "♀": ("♀", ""), "♂": ("♂", ""), "∞": ("∞", "")},
+    "♾": ("∞", ""),
+}
+TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, characters that carry their color without being emoji
+ALONE = {"📈": "↗", "📉": "↘"}  # decoration elsewhere
+JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
+PICTURE = (
+    "[\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1"
+    "\u26aa\u26ab\u26bd\u26be\u26c4\u26c5\u26ce\u26d4\u26ea\u26f2\u26f3\u26f5\u26fa\u26fd\u2705"
+    "\u270a\u270b\u2728\u274c\u274e\u2753-\u2755\u2757\u2795-\u2797\u27b0\u27bf\u2b1b\u2b1c\u2b50"
+    "\u2b55\U0001f004\U0001f0cf\U0001f170-\U0001f19a\U0001f201-\U0001f251\U0001f300-\U0001f64f"
+    "\U0001f680-\U0001f6ff\U0001f7e0-\U0001f7f0\U0001f90c-\U0001f9ff\U0001fa70-\U0001faff]"
+    f"|[{TEXT}]|[\u00a9\u00ae\u203c-\u329a](?={STYLE})"
+)
+PART = f"(?:{PICTURE}){STYLE}?[{TONES}]?{STYLE}?[\U000e0020-\U000e007f]*"
+EMOJI = re.compile(
+    f"[0-9#*]{STYLE}?\u20e3|[\U0001f1e6-\U0001f1ff]{{2}}|{PART}(?:{JOINER}(?:{PART}|[♀♂]{STYLE}?))*"
+)
+DECORATION = re.compile(rf"(?P<before>[ \xa0]*)(?P<emoji>{EMOJI.pattern})(?P<after>[ \xa0]*)")
+IGNORED = re.compile(f"[{STYLE}\ufe0e{JOINER}{TONES}]")
+
+
+def sign(emoji: str) -> tuple[str, str]:
+    """What an emoji means and its color; ("", "") for decoration."""
+    if emoji[-1] == "\u20e3":  # the frame of a key
+        return emoji[0] + "." * emoji[0].isdigit(), ""
+    if "\U0001f1e6" <= emoji[0] <= "\U0001f1ff":  # a flag
+        return "".join(chr(ord(char) - 0x1F1E6 + ord("A")) for char in emoji), ""
+    if emoji[-1] > "\U000e0020":  # the flag of a part of a country, spelled out: "gbsct"
+        region = "".join(chr(ord(c) - 0xE0000) for c in emoji if "\U000e0030" < c < "\U000e007b")
+        return f"{region[:2]}-{region[2:]}".upper(), ""
+    return SIGNS.get(IGNORED.sub("", emoji), ("", ""))
+
+
+def name(emoji: str) -> str:
+    """An emoji in words, or as the sign that says as much."""
+    if emoji in ALONE:
+        return ALONE[emoji]
+    parts = [unicodedata.name(char, "").lower() for char in IGNORED.sub("", emoji)]
+    return ", ".join(part for part in parts if part)
+
+
+def with_signs(children: list[Token]) -> list[Token]:
+    """The children of an inline token, with signs in place of emoji."""
+    if not any(EMOJI.search(child.content) for child in children if child.type == "text"):
+        return children
+    out: list[Token] = []
+    line: list[Token] = []
+    for child in [*children, None]:
+        if child and child.type not in ("softbreak", "hardbreak"):
+            line.append(child)
+            continue
+        seen = "".join(c.content for c in line)
+        pictures = EMOJI.sub(lambda match: "x" if sign(match[0])[0] else "", seen)
+        alone = not re.sub(r"[\W_]", "", pictures)
+        linked = False
+        for position, token in enumerate(line):
+            linked = token.type == "link_open" or (linked and token.type != "link_close")
+            if token.type != "text":
+                out.append(token)
+                continue
+            last = not any(other.content for other in line[position + 1 :])
+            only_link = linked and not EMOJI.sub("", token.content).strip()
+            out += _split(token, name if alone or only_link else None, last)
+        line = []
+        if child:
+            out.append(child)
+    return out
+
+
+def _split(token: Token, named: Callable[[str], str] | None, at_end: bool) -> list[Token]:
+    """A text as texts of one color each."""
+    out: list[Token] = []
+
+    def add(text: str, color: str = "") -> None:
+        if text:
+            meta = {**token.meta, "color": color} if color else token.meta
+            out.append(Token("text", "", 0, content=text, level=token.level, meta=meta))
+
+    text, position = token.content, 0
+    for match in DECORATION.finditer(text):
+        add(text[position : match.start()])
+        position = match.end()
+        means, color = sign(match["emoji"])
+        if not means and named:
+            means = named(match["emoji"])
+            means += " " * (EMOJI.match(text, position) is not None)
+        if means:
+            add(match["before"])
+            add(means, color)
+            add(match["after"])
+        elif text[position:].strip() == "" and at_end:
+            pass  # with the space before it
+        elif re.match(r"[.,;:!?)\]]", text[position:]):
+            add(match["after"])
+        else:
+            add(match["before"])
+    add(text[position:])
+    return out

@@ -1,0 +1,128 @@
+"""What is done to a draft before a parser of Markdown may see it."""
+
+import re
+import textwrap
+
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^`\n]*?)[ \t]*$")
+MARKDOWN = ("markdown", "md", "mdx")  # as a fence names it
+OUTSIDE = 4  # lines before and after a fence around a draft: "Here is your report:"
+BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
+
+ENVIRONMENTS = "equation|align|gather|multline|eqnarray|flalign|alignat|cases|[pbvBV]?matrix|split"
+# The first branch is code, in which a dollar is a dollar. A formula has no blank line, and a
+# closing dollar has no space before it and no digit after it, or "$5 and $10" would be one.
+FORMULA = re.compile(
+    rf"""
+    ^[ \t>*+-]*(?P<fence>`{{3,}}|~{{3,}})[^`\n]*\n
+        (?:.*\n)*?(?:[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)
+    | (?<!`)(?P<ticks>`+)(?!`)(?:[^\n]|\n(?![ \t]*\n)){{1,2000}}?(?<!`)(?P=ticks)(?!`)
+    | ^[ ]{{0,3}}\[(?P<source>\d+)\]:(?=[ \t]+\S)
+    | \\\\
+    | \\\((?P<round>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![()]))+?)\\\)
+    | \\\[(?P<square>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![\[\]]))+?)\\\]
+    | \\begin\{{(?P<name>(?:{ENVIRONMENTS})\*?)\}}
+        (?:[^\n]|\n(?![ \t>]*\n)){{1,8000}}?\\end\{{(?P=name)\}}
+    | \\.
+    | \$\$(?P<double>(?:[^\n$]|\n(?![ \t>]*\n))+?)\$\$
+    | (?<![^\W_])(?<!\$)\$(?P<single>(?![\s$])(?:[^\n$\\]|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+PRICE = re.compile(r"\d[\d.,]*[^\\^_={}<>+]*(?:\s|[A-Za-z]{2})[^\\^_={}<>+]*|[A-Z_]{2,}\W?")
+MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # or else \[1\] is a citation
+DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
+HIDDEN_LIMIT = 0xFFF0  # formulas: the private characters that there are
+FIRST = 0xF0000  # the private character that stands for the first formula
+HIDDEN = re.compile("[\U000f0000-\U000ffffd]")
+
+
+def unwrapped(text: str) -> str:
+    """The draft without a fence or an indentation that a model has put around the whole of it."""
+    text = _unindented(text)
+    lines = text.split("\n")
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    for first in filled[: OUTSIDE + 1]:
+        fence = FENCE.match(lines[first])
+        if not fence:
+            continue
+        around = fence[2].lower() in MARKDOWN
+        for last in filled[: -OUTSIDE - 2 : -1]:
+            closing = FENCE.match(lines[last])
+            inside = lines[first + 1 : last]
+            if not closing or closing[2] or closing[1] != fence[1] or last <= first:
+                continue
+            marks = sum(1 for line in inside if FENCE.match(line))
+            whole = not fence[2] and (first, last) == (filled[0], filled[-1])
+            outside = "\n".join([*lines[:first], *lines[last + 1 :]])
+            if (
+                marks % 2 == 0
+                and not BLOCK.search(outside)
+                and (around or (whole and re.match(r"\s*#", "\n".join(inside))))
+            ):
+                inside = _unindented("\n".join(inside)).split("\n")
+                return "\n".join([*lines[:first], "", *inside, "", *lines[last + 1 :]])
+        break
+    return _lengthened(text)
+
+
+def _unindented(text: str) -> str:
+    """The text less an indentation of all its lines, or of all but the first."""
+    if re.match(r" {4}|\t", text.lstrip("\n")):
+        return textwrap.dedent(text.expandtabs(4))
+    first, _, rest = text.partition("\n")
+    dedented = textwrap.dedent(rest.expandtabs(4))
+    indented = rest.startswith(("    ", "\n    ", "\t", "\n\t")) and dedented != rest
+    return f"{first}\n{dedented}" if indented and len(BLOCK.findall(dedented)) > 2 else text
+
+
+def _lengthened(text: str) -> str:
+    """The text with longer fences around Markdown that has fences in it: models nest equal ones."""
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        fence = FENCE.match(line)
+        if not fence or fence[2].lower() not in MARKDOWN:
+            continue
+        depth = 1
+        for end in range(number + 1, len(lines)):
+            inner = FENCE.match(lines[end])
+            if inner and inner[1] == fence[1]:
+                depth += 1 if inner[2] else -1
+            if depth == 0:
+                if any(fence[1] in inside for inside in lines[number + 1 : end]):
+                    lines[number] = fence[1][0] * 8 + fence[2]
+                    lines[end] = fence[1][0] * 8
+                break
+    return "\n".join(lines)
+
+
+class Formulas:
+    """The formulas of a draft, each of which a private character stands for in the parser."""
+
+    def __init__(self) -> None:
+        self.sources: list[str] = []
+
+    def hidden(self, text: str) -> str:
+        """The text with a character in place of each formula: no Markdown can eat into it."""
+        return FORMULA.sub(self._hide, HIDDEN.sub("\ufffd", text))
+
+    def _hide(self, match: re.Match[str]) -> str:
+        if match["source"]:
+            # As the definition of a link it would not be seen, and "[1][2]" would be a link.
+            return f"\\[{match['source']}\\]:"
+        tex = match["round"] or match["square"] or match["double"] or match["single"]
+        if tex is None and not match["name"]:
+            return match[0]
+        if match["square"] and not MATHEMATICAL.search(match["square"]):
+            return match[0]
+        if match["single"] and PRICE.fullmatch(match["single"]):
+            return match[0]
+        # In a quote, a formula's lines begin with its marks.
+        source = re.sub(r"\n[ \t]*>[ \t>]*", "\n", match[0]) if "\n" in match[0] else match[0]
+        if len(self.sources) > HIDDEN_LIMIT:
+            return match[0]
+        self.sources.append(source)
+        return chr(FIRST + len(self.sources) - 1)
+
+    def shown(self, text: str) -> str:
+        """The text with its formulas."""
+        return HIDDEN.sub(lambda match: self.sources[ord(match[0]) - FIRST], text)

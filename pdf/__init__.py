@@ -1,0 +1,47 @@
+"""Markdown in, PDF bytes out."""
+
+import io
+import logging
+from datetime import date
+from threading import Lock
+
+import drafts
+from pdf.document import TITLE, TITLE_LIMIT, TOPIC_LIMIT, Composer, Report, front
+from pdf.fonts import language, loaded, printable
+
+log = logging.getLogger(__name__)
+one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
+
+
+def render(
+    markdown: str, *, topic: str = "", workflow_id: str = "", approved: date | None = None
+) -> bytes:
+    """Set a Markdown draft as a PDF report on letter paper.
+
+    Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
+    bytes. Nothing is fetched, and nothing is read but the fonts. `topic` is printed under the title
+    and is the document's subject; `workflow_id` is its only keyword; `approved`, the day of the
+    person's decision, is printed under the topic and is the document's date.
+    """
+    topic = " ".join(topic.split())
+    topic = printable(topic if len(topic) <= TOPIC_LIMIT else topic[: TOPIC_LIMIT - 1] + "…")
+    with one_at_a_time:
+        for font in loaded():
+            font.forget()
+        try:
+            return _rendered(drafts.read(markdown), markdown, topic, workflow_id, approved)
+        except Exception:  # a draft must not be lost to what nobody has tried
+            log.warning("The draft is set as plain text", exc_info=True)
+            plain = drafts.as_source(markdown)
+            return _rendered(plain, markdown, topic, workflow_id, approved)
+
+
+def _rendered(
+    draft: drafts.Draft, markdown: str, topic: str, workflow_id: str, approved: date | None
+) -> bytes:
+    title = printable(draft.title or topic or TITLE)
+    about = {"title": title[:TITLE_LIMIT], "subject": topic, "keywords": printable(workflow_id)}
+    out = io.BytesIO()
+    report = Report(out, approved, lang=language(markdown) or None, **about)
+    report.build(front(topic, approved) + Composer().story(draft))
+    return out.getvalue()

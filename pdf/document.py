@@ -1,0 +1,428 @@
+"""Markdown's tokens to pages."""
+
+import io
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise, takewhile
+from typing import Any
+from urllib.parse import unquote
+
+from markdown_it.token import Token
+from reportlab import platypus, rl_config  # type: ignore[import-untyped]
+from reportlab.lib.pagesizes import letter  # type: ignore[import-untyped]
+
+from drafts import Draft, words_in
+from drafts.source import DISPLAYED
+from pdf.fonts import face, printable
+from pdf.formulas import Formula, formula, tag
+from pdf.order import is_rtl
+from pdf.tables import Table, fits, shared
+from pdf.text import FAINT, LINK, RULE, WHOLE, Style, Text, color
+from pdf.words import BODY, CODE_SCALE, RAISED, Box, Look, code_lines, words_of
+
+TITLE = "Research Report"
+TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
+TITLE_LIMIT = 120  # characters of a heading in the outline and of the document's title
+MARGIN = 72.0  # points, as all lengths here
+WIDTH, HEIGHT = letter[0] - 2 * MARGIN, letter[1] - 2 * MARGIN
+INDENT = 22.0  # of a list item or a quote
+DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
+SMALL, TINY = 9.5, 8.5
+CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
+CODE = 8.75
+FORMULAS = 12_000  # characters of LaTeX, each of which takes up to a millisecond to set
+FORMULA_HEIGHT = HEIGHT / 2
+HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
+BULLETS = "•\u2013"
+SIDES = {"left": "left", "center": "center", "right": "right"}
+LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
+Run = tuple[str, Look] | Box
+
+rl_config.useA85 = 0  # ASCII85 only makes the pages larger, and is slow to write
+log = logging.getLogger(__name__)
+
+
+class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
+    """Letter paper with page numbers and metadata."""
+
+    def __init__(self, out: io.BytesIO, approved: date | None, **about: Any) -> None:
+        self.approved = approved
+        about |= {"author": "", "creator": "durable-research-reports"}
+        super().__init__(out, pagesize=letter, displayDocTitle=True, invariant=1, **about)
+        frame = platypus.Frame(MARGIN, MARGIN, WIDTH, HEIGHT, 0, 0, 0, 0)
+        template = platypus.PageTemplate(frames=[frame], onPage=self.begin, onPageEnd=self.finish)
+        self.addPageTemplates(template)
+
+    def begin(self, canvas: Any, _: object) -> None:
+        """Prepare the document."""
+        if self.page == 1:  # Helvetica, which each page would select and none uses
+            canvas._preamble = ""
+            canvas._doc.idToObject["BasicFonts"].dict.pop("F1")
+            if self.approved:
+                canvas.setDateFormatter(lambda *_: f"D:{self.approved:%Y%m%d}000000Z")
+
+    def finish(self, canvas: Any, _: object) -> None:
+        """Print the page number; the number of pages is known at the end."""
+        canvas.setFillColor(FAINT)
+        canvas.setFont(face("Text").fontName, TINY)
+        canvas.drawRightString(letter[0] / 2 + 6, MARGIN / 2 + 4, f"{self.page} of")
+        canvas.doForm("pages")
+
+    def _endBuild(self) -> None:
+        canvas = self.canv
+        for name in getattr(canvas, "wanted", set()) - getattr(canvas, "anchors", set()):
+            canvas.bookmarkHorizontal(name, 0, 0)  # a reference in what is set as source
+        canvas.beginForm("pages")
+        canvas.setFillColor(FAINT)
+        canvas.setFont(face("Text").fontName, TINY)
+        canvas.drawString(letter[0] / 2 + 8, MARGIN / 2 + 4, str(self.page))
+        canvas.endForm()
+        super()._endBuild()
+
+
+def front(topic: str, approved: date | None) -> list[Any]:
+    """What stands above the draft: title, topic and day of approval."""
+    centered = Style(align="center", leading=30)
+    out: list[Any] = [Text(words_of([(TITLE, Look(24, bold=True))]), centered)]
+    if topic:
+        look = Look(13, FAINT)
+        out.append(Text(words_of([(topic, look)]), Style(align="center", leading=17, before=6)))
+    if approved:
+        day = f"{approved:%B} {approved.day}, {approved.year}"
+        look = Look(SMALL, FAINT)
+        out.append(Text(words_of([(day, look)]), Style(align="center", leading=14, before=6)))
+    return [*out, rule(14)]
+
+
+def rule(space: float) -> platypus.HRFlowable:
+    """A line across the page."""
+    return platypus.HRFlowable("100%", 0.7, color=RULE, spaceBefore=space, spaceAfter=space / 2)
+
+
+class Composer:
+    """Turns tokens into flowables; its state is what encloses the token at hand."""
+
+    def __init__(self) -> None:
+        self.leave()
+        self.formulas: set[str] = set()
+        self.formula_length = 0
+        self.headings: set[str] = set()  # the names of all
+        self.places: Counter[str] = Counter()  # how often each has been given
+        self.ranks: list[int] = []  # of the headings that enclose the text
+
+    def leave(self) -> None:
+        """Leave what encloses the text."""
+        self.lefts = [0.0]  # the indent of each enclosing list item and quote
+        self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
+        self.mark = ""  # a number or a bullet for the next text
+        self.bars: list[float] = []  # of the enclosing quotes, from the left
+        self.joined = 0  # of these, how many stand beside a text already
+
+    def story(self, draft: Draft) -> list[Any]:
+        """The flowables of a draft; a construct that cannot be set is set as it stands."""
+        for before, token in pairwise(draft.tokens):
+            if before.type == "heading_open":
+                self.headings.add(self.place(words_in(token)))
+        self.places.clear()
+        out: list[Any] = []
+        held: list[Text] = []  # headings and the like, which stay with what follows
+        for construct in constructs(draft.tokens):
+            first, last = construct[0].map or (0, 0)
+            try:
+                flowables = self.compose(construct)
+                for flowable in flowables:
+                    flowable.wrap(WIDTH, HEIGHT)
+            except Exception:  # what nobody has tried defeats the layout; words must not be lost
+                log.warning("Lines %d to %d are set as they stand", first + 1, last, exc_info=True)
+                self.leave()
+                flowables = [self.code("\n".join(draft.lines[first:last]))]
+                flowables[0].wrap(WIDTH, HEIGHT)
+            if construct[0].type == "heading_open" or introduces(construct):
+                held += flowables
+                continue
+            out += [*kept_together(held, flowables), *held, *flowables]
+            held = []
+        return out + held
+
+    def compose(self, tokens: list[Token]) -> list[Any]:
+        """The flowables of one top-level construct."""
+        out: list[Any] = []
+        for position, token in enumerate(tokens):
+            kind = token.type
+            if self.mark and kind in ("hr", "table_open", "blockquote_open", "list_item_open"):
+                out.append(self.text([("\xa0", Look())], before=3))  # for a mark these cannot take
+            match kind:
+                case "paragraph_open":
+                    close = token.hidden and out  # in a tight list, but for its first item
+                    out += self.paragraph(tokens[position + 1], 3 if close else 7)
+                case "heading_open":
+                    out.append(self.heading(token, tokens[position + 1]))
+                case "fence" | "code_block":
+                    out.append(self.code(token.content))
+                case "hr":
+                    out.append(rule(12))
+                case "bullet_list_open":
+                    self.lists.append(None)
+                case "ordered_list_open":
+                    self.lists.append(int(token.attrs.get("start", 1)))
+                case "bullet_list_close" | "ordered_list_close":
+                    self.lists.pop()
+                case "list_item_open":
+                    number = self.lists[-1]
+                    bullet = BULLETS[(len(self.lists) - 1) % 2]
+                    self.mark = bullet if number is None else f"{number}."
+                    self.enter(max(INDENT, 6.5 * len(self.mark) + 8))  # more than a digit is wide
+                    self.lists[-1] = None if number is None else number + 1
+                case "blockquote_open":
+                    self.bars = [*self.bars, self.lefts[-1] + 4]
+                    self.enter(INDENT)
+                case "list_item_close":
+                    if self.mark:
+                        out.append(self.text([("\xa0", Look())], before=3))
+                    self.lefts.pop()
+                case "blockquote_close":
+                    self.lefts.pop()
+                    self.bars = self.bars[:-1]
+                    self.joined = min(self.joined, len(self.bars))
+                case "table_open":
+                    rows = takewhile(lambda t: t.type != "table_close", tokens[position:])
+                    out.append(self.table(list(rows)))
+        return out
+
+    def enter(self, width: float) -> None:
+        """Enter a quote or a list item."""
+        self.lefts.append(min(self.lefts[-1] + width, DEEPEST))
+
+    def paragraph(self, token: Token, before: float) -> list[Text]:
+        """A paragraph; the formulas that it displays stand apart, in the middle."""
+        children = list(token.children or [])
+        if self.mark and children and children[0].content[:1] in ("☐", "☑"):
+            self.mark = children[0].content[0]
+            children[0] = replace(children[0], content=children[0].content[2:])
+        out: list[Text] = []
+        lines: list[Token] = []
+        for child in children:
+            if not (child.meta.get("formula") and child.content.startswith(DISPLAYED)):
+                lines.append(child)
+                continue
+            set_formula = self.formula(child.content, BODY, True)
+            if trimmed := without_breaks(lines):
+                out.append(self.text(self.inline(trimmed), before=before))
+                before = 7
+            lines = []
+            if not set_formula:
+                out.append(self.code(child.content))
+                continue
+            room = WIDTH - self.lefts[-1]
+            runs: list[Run] = [
+                set_formula.scaled(
+                    min(
+                        room,
+                        set_formula.width
+                        * FORMULA_HEIGHT
+                        / max(1, set_formula.ascent + set_formula.descent),
+                    )
+                )
+            ]
+            if number := tag(child.content):
+                runs.append((f"    {number}".replace(" ", "\xa0"), Look()))
+            out.append(self.text(runs, before=before, align="center"))
+        trimmed = without_breaks(lines)
+        if out and len(trimmed) == 1 and re.fullmatch(r"[.,;:]", trimmed[0].content.strip()):
+            trimmed = []  # the end of a sentence that ends in a formula
+        if trimmed or not out:
+            out.append(self.text(self.inline(trimmed), before=before))
+        return out
+
+    def formula(self, source: str, size: float, displayed: bool) -> Formula | None:
+        """A formula, as long as there are not more of them than a draft has time for."""
+        if source not in self.formulas:
+            self.formulas.add(source)
+            self.formula_length += len(source)
+        return formula(source, size, displayed) if self.formula_length < FORMULAS else None
+
+    def heading(self, token: Token, content: Token) -> Text:
+        """A heading and its entry in the outline, under the nearest one of a higher rank."""
+        size, rank = HEADINGS[token.tag], int(token.tag[1])
+        runs = self.inline(content.children or [], Look(size, bold=True))
+        text = self.text(runs, size=size, before=size * 1.1)
+        title = words_in(content)
+        self.ranks = [*(other for other in self.ranks if other < rank), rank]
+        text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT], self.place(title)
+        return text
+
+    def place(self, title: str) -> str:
+        """The name of a heading, to which a table of contents may link as on GitHub."""
+        slug = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        self.places[slug] += 1
+        return f"{slug}-{number}" if (number := self.places[slug] - 1) else slug
+
+    def inline(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
+        """The runs of a paragraph, a heading or a table cell."""
+        look = look or Look()
+        depth: Counter[str] = Counter()
+        out: list[Run] = []
+        href = ""
+        for child in children:
+            text, meta = child.content, child.meta
+            match child.type:
+                case "softbreak":
+                    text = " "
+                case "hardbreak":
+                    text = "\n"
+                case "image":
+                    href = href or str(child.attrGet("src") or "")
+                    text = " ".join(filter(None, [text, href and f"({href})"]))
+                case "link_open":
+                    href = str(child.attrGet("href"))
+                case "link_close":
+                    href = ""
+                case _:
+                    depth[child.tag] += child.nesting
+            if meta.get("formula") and (box := self.formula(text, look.size, False)):
+                out.append(box.scaled(WIDTH - self.lefts[-1] - INDENT))
+                continue
+            looks = {tag for tag in depth if depth[tag] > 0} | set(meta.get("looks", ()))
+            now = look
+            if child.type == "code_inline":
+                now = now._replace(code=True, size=look.size * CODE_SCALE)
+                text = text.replace("\n", " ")
+            if looks:
+                now = self.looked(now, looks)
+            if meta.get("color"):
+                now = now._replace(color=color(meta["color"]))
+            goto = f"#{meta['goto']}" if "goto" in meta else href if LIVE.match(href) else ""
+            if href[:1] == "#" and unquote(href[1:]) in self.headings:
+                goto = f"#{unquote(href[1:])}"
+            if goto and text:
+                now = now._replace(color=LINK, link=goto)
+            if "anchor" in meta:
+                now = now._replace(anchor=meta["anchor"])
+            if child.type == "image":
+                href = ""
+            if now.framed and text.strip():
+                text = f"\xa0{text}\xa0"
+            if text or now.anchor:
+                out.append((printable(text), now))
+        return out
+
+    def looked(self, look: Look, names: set[str]) -> Look:
+        """A look with the looks that names of HTML elements stand for."""
+        if "sub" in names or "sup" in names:
+            rise = look.size * (-0.18 if "sub" in names else 0.36)
+            look = look._replace(size=look.size * RAISED, rise=rise)
+        return look._replace(
+            bold=look.bold or "strong" in names,
+            italic=look.italic or "em" in names,
+            strike="s" in names,
+            underline="u" in names,
+            framed="kbd" in names,
+        )
+
+    def text(
+        self, runs: Sequence[Run], size: float = BODY, before: float = 0, align: str = ""
+    ) -> Text:
+        """A text where the draft has arrived, with the mark that waits for one."""
+        if not any(not isinstance(run, tuple) or run[0].strip() for run in runs):
+            runs = [("\xa0", Look(size))] if self.mark else runs
+        source = "".join(run[0] for run in runs if isinstance(run, tuple))
+        style = Style(
+            leading=size * (1.25 if size > BODY else 1.42),
+            before=before,
+            left=self.lefts[-1],
+            align=align,
+            bars=self.bars,
+            joined=self.joined,
+            mark=self.mark,
+            rtl=is_rtl(source),
+        )
+        self.joined, self.mark = len(self.bars), ""
+        return Text(words_of(runs), style)
+
+    def code(self, content: str) -> Text:
+        """Code or source, with its own line breaks."""
+        style = Style(
+            leading=CODE * 1.5,
+            before=9,
+            after=9,
+            left=self.lefts[-1],
+            bars=self.bars,
+            joined=self.joined,
+            mark=self.mark,
+            shaded=True,
+        )
+        self.joined, self.mark = len(self.bars), ""
+        return Text(code_lines(content.strip("\n"), CODE), style)
+
+    def cell(self, runs: list[Run], size: float, side: str) -> Text:
+        """The text of a cell."""
+        source = "".join(run[0] for run in runs if isinstance(run, tuple))
+        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source))
+        return Text(words_of(runs), style)
+
+    def table(self, tokens: list[Token]) -> Table:
+        """A table, columns as wide as their text needs."""
+        room = WIDTH - self.lefts[-1]
+        for size in CELLS:
+            cells: list[list[Text]] = []
+            for before, token in pairwise(tokens):
+                if token.type == "tr_open":
+                    cells.append([])
+                if token.type == "inline":
+                    look = Look(size, bold=before.type == "th_open", figures=True)
+                    side = str(before.attrGet("style")).removeprefix("text-align:")
+                    cells[-1].append(self.cell(self.inline(token.children or [], look), size, side))
+            if fits(cells, room):
+                break
+        table = Table(cells, shared(cells, room), self.lefts[-1], cells[0][0].style.rtl)
+        table.bars, self.joined = self.bars, len(self.bars)
+        return table
+
+
+def introduces(construct: Sequence[Token]) -> bool:
+    """Whether a construct is one paragraph that ends in a colon."""
+    return len(construct) == 3 and construct[1].content.rstrip(" *_").endswith((":", "\uff1a"))
+
+
+def kept_together(headings: Sequence[Text], following: Sequence[Any]) -> list[Any]:
+    """What begins a new page where headings would stand at the foot of one without their text."""
+    if not headings or not following:
+        return []
+    needed = sum(heading.height + heading.spaceBefore for heading in headings)
+    first = following[0]
+    if isinstance(first, Table):
+        needed += first.least_height() + first.spaceBefore
+    elif isinstance(first, Text):
+        whole = first.style.shaded and first.height <= WHOLE
+        needed += first.height_to(len(first.lines) if whole else 3) + first.spaceBefore
+    return [platypus.CondPageBreak(min(needed, HEIGHT / 2))]
+
+
+def without_breaks(children: Sequence[Token]) -> list[Token]:
+    """The children without line breaks and blanks around them."""
+
+    def blank(child: Token) -> bool:
+        return child.type.endswith("break") or (
+            child.type == "text" and not child.content.strip() and "anchor" not in child.meta
+        )
+
+    out = list(children)
+    while out and blank(out[0]):
+        out.pop(0)
+    while out and blank(out[-1]):
+        out.pop()
+    return out
+
+
+def constructs(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """The tokens of each top-level construct."""
+    construct: list[Token] = []
+    for token in tokens:
+        construct.append(token)
+        if token.level == 0 and token.nesting <= 0 and token.type != "inline":
+            yield construct
+            construct = []

@@ -1,0 +1,296 @@
+"""Faces, and what it takes to set any script in them: a font for each character, and HarfBuzz.
+
+What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
+character in `charToGlyph` and `charWidths`; `addObjects` writes the table by which readers find
+the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `makeSubset` depends on
+nothing but its argument. tests/test_pdf_fonts.py holds each of these.
+"""
+
+import io
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from importlib.resources import files
+from itertools import groupby, pairwise, zip_longest
+from typing import Any
+
+import pymupdf_fonts  # type: ignore[import-untyped]
+import uharfbuzz as hb  # type: ignore[import-untyped]
+from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
+from reportlab.pdfbase.ttfonts import ShapeData, ShapedStr, TTFont  # type: ignore[import-untyped]
+
+# Unicode ranges
+RTL = "\u0590-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufeff"  # less the digits
+RIGHT_TO_LEFT = re.compile(f"[{RTL}]")
+INDIC = "\u0900-\u0dff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u200c\u200d"
+KANA, HANGUL, HAN = re.compile("[\u3041-\u30ff]"), re.compile("[\uac00-\ud7a3]"), "\u3400-\u9fff"
+TRADITIONAL = re.compile(
+    "[這們個時來對說為會後過還沒國與開關動長問間學實發經現書點樣種無電話訊際灣]"
+)
+MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
+SHAPED = re.compile(rf"[{RTL}]+(?:[{RTL}\u064b-\u065f])*|[{INDIC}]+|\w[{MARKS}]+")
+INVISIBLE = re.compile(  # joiners that join nothing, and variation selectors
+    "(?<![\u0600-\u0dff])[\u200c\u200d]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+GLYPHS = 0xF0000  # the first character that stands for a glyph
+GLYPH_LIMIT = 60_000  # such characters in a private plane, before their numbering starts again
+FIRA = ("figo", "figbo", "figit", "figbi")
+CASCADIA = ("cascadia", "cascadiab", "cascadiai", "cascadiabi")
+FILES = {  # of each family: regular, bold, italic, bold italic, as far as there are such
+    "Text": FIRA,
+    "Code": CASCADIA,
+    "Signs": ("DejaVuSans",),
+    "World": ("KurintoSans-Rg", "KurintoSans-Bd"),
+    **{
+        f"Han {place}": (f"KurintoSans{place}-Rg", f"KurintoSans{place}-Bd")
+        for place in ("SC", "TC", "JP", "KR")
+    },
+}
+STYLES = ("", "-Bold", "-Italic", "-BoldItalic")
+WESTERN = ("Text", "Code", "Signs", "World")
+LANGUAGES = {  # of scripts that one language is written in, by the first word of a character's name
+    **{"GREEK": "el", "HEBREW": "he", "THAI": "th", "GEORGIAN": "ka", "ARMENIAN": "hy"},
+    **{"HANGUL": "ko", "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "zh", "TAMIL": "ta"},
+    **{"TELUGU": "te", "KANNADA": "kn", "MALAYALAM": "ml", "GUJARATI": "gu", "GURMUKHI": "pa"},
+    **{"KHMER": "km", "LAO": "lo", "SINHALA": "si"},
+}
+
+
+class Face(TTFont):  # type: ignore[misc]
+    """A TrueType font that shapes: its glyphs are characters of its own, in a private plane.
+
+    ReportLab's own shaping knows one font a word, and loses the text that glyphs stand for.
+    """
+
+    def __init__(self, name: str, data: bytes) -> None:
+        super().__init__(name, io.BytesIO(data))
+        self.shaper = hb.Font(hb.Face(data))
+        self.characters: dict[tuple[int, str, float], int] = {}
+        self.labels: dict[int, str] = {}
+        self.face.makeSubset = _by_characters(self.face.makeSubset)
+        self.shape = lru_cache(10_000)(self._shape)  # words recur
+        self.figures = cache(self._figures)
+
+    def has(self, char: str) -> bool:
+        """Whether the font has a glyph for a character."""
+        return ord(char) in self.face.charToGlyph
+
+    def width(self, text: str, size: float) -> float:
+        """The width of a text in points, set without shaping."""
+        return float(self.stringWidth(text, size))
+
+    def _shape(self, text: str, rtl: bool) -> tuple[float, str]:
+        """The width at 1 point and the glyphs, from left to right, of a text of one script."""
+        buffer = hb.Buffer()
+        buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS
+        buffer.add_str(text)
+        buffer.guess_segment_properties()
+        buffer.direction = "rtl" if rtl else "ltr"
+        hb.shape(self.shaper, buffer)
+        glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
+        ends = dict(pairwise([*sorted({info.cluster for info, _ in glyphs}), len(text)]))
+        labelled: list[Any] = [("", "")]  # a blank, as ReportLab cannot begin with a raised glyph
+        for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
+            # Each glyph stands for one character, so that readers that reorder text can do so;
+            # if there are fewer glyphs (a ligature), blanks stand for the other characters.
+            source = text[start : ends[start]][:: -1 if rtl else 1]
+            labelled += zip_longest(group, source, fillvalue="")
+        shown, data, unit = "", [], 1000 / self.face.unitsPerEm
+        for glyph, label in labelled:
+            info, at = glyph or (None, None)
+            index = info.codepoint if info else self.face.charToGlyph[ord(" ")]
+            moves = (at.x_advance, at.y_advance, at.x_offset, at.y_offset) if at else (0,) * 4
+            width = self.shaper.get_glyph_h_advance(index) * unit if info else 0
+            shown += self._character(index, label, width)
+            data.append(ShapeData(0, *(move * unit for move in moves), width))
+        return sum(item.x_advance for item in data) / 1000, ShapedStr(shown, data)
+
+    def _character(self, glyph: int, label: str, width: float) -> str:
+        code = self.characters.get((glyph, label, width))
+        if code is None:
+            code = self.characters[glyph, label, width] = GLYPHS + len(self.characters)
+            self.labels[code] = label
+            self.face.charToGlyph[code], self.face.charWidths[code] = glyph, width
+        return chr(code)
+
+    def _figures(self) -> dict[int, str]:
+        """A translation of digits into digits of equal width."""
+        made = {}
+        for digit in "0123456789":
+            buffer = hb.Buffer()
+            buffer.add_str(digit)
+            buffer.guess_segment_properties()
+            hb.shape(self.shaper, buffer, {"tnum": True})
+            width = buffer.glyph_positions[0].x_advance * 1000 / self.face.unitsPerEm
+            made[ord(digit)] = self._character(buffer.glyph_infos[0].codepoint, digit, width)
+        return made
+
+    def forget(self) -> None:
+        """Start the numbering of glyphs again, between documents, before the plane is full."""
+        if len(self.characters) > GLYPH_LIMIT:
+            self.characters.clear()
+            self.shape.cache_clear()
+            self.figures.cache_clear()
+
+    def addObjects(self, doc: Any) -> None:
+        """Write the font, and let readers find the text that its glyphs stand for."""
+        super().addObjects(doc)
+
+        def text(match: re.Match[str]) -> str:
+            code = int(match[0], 16)
+            return self.labels.get(code, chr(code)).encode("utf-16-be").hex()
+
+        for name, item in doc.idToObject.items():
+            if name.startswith("toUnicodeCMap:") and name.endswith("+" + self.face.name.decode()):
+                item.content = re.sub("(?<=> <)[0-9A-F]{5,6}", text, item.content)
+
+
+def _by_characters(make: Any) -> Any:
+    """Keep the subsets that were made last: the drafts of a Worker share most characters."""
+    kept = lru_cache(32)(lambda characters, glyphs: make(list(characters)))
+    owner = make.__self__
+
+    def subset(characters: list[int]) -> bytes:
+        made: bytes = kept(tuple(characters), tuple(map(owner.charToGlyph.get, characters)))
+        return made
+
+    return subset
+
+
+def face(family: str, style: int = 0) -> Face:
+    """A font of a family, read once a process; style 1 is bold, 2 italic, 3 both."""
+    names = FILES[family]
+    if style >= len(names):
+        style = style & 1 if len(names) > 1 else 0
+    return _face(family, style)
+
+
+@cache
+def _face(family: str, style: int) -> Face:
+    name = FILES[family][style]
+    if family == "Signs":
+        data = files("ziafont").joinpath("fonts", f"{name}.ttf").read_bytes()
+    elif name in pymupdf_fonts.fontbuffers:
+        data = pymupdf_fonts.fontbuffers[name]()
+    else:
+        folder = files("weblate_fonts").joinpath("static", "weblate_fonts", "kurinto", "ttf")
+        data = folder.joinpath(f"{name}.ttf").read_bytes()
+    font = Face(family.replace(" ", "") + STYLES[style], data)
+    pdfmetrics.registerFont(font)
+    return font
+
+
+def loaded() -> Iterator[Face]:
+    """The faces that this process has read."""
+    for name in pdfmetrics.getRegisteredFontNames():
+        font = pdfmetrics.getFont(name)
+        if isinstance(font, Face):
+            yield font
+
+
+def families(text: str, code: bool = False) -> tuple[str, ...]:
+    """The families for a text, in the order in which they are tried."""
+    if text.isascii():
+        return ("Code", "Text") if code else ("Text",)
+    western = ("Code", "Text", "Signs", "World") if code else WESTERN
+    place = "SC"
+    if KANA.search(text):
+        place = "JP"
+    elif HANGUL.search(text):
+        place = "KR"
+    elif TRADITIONAL.search(text):
+        place = "TC"
+    return (*western, *dict.fromkeys(f"Han {p}" for p in (place, "SC", "JP", "KR", "TC")))
+
+
+@cache
+def _families_of(order: tuple[str, ...]) -> dict[str, str]:
+    """The family of each character that has been asked for."""
+    return {}
+
+
+def family_of(char: str, order: tuple[str, ...]) -> str:
+    """The first of the families that has a character, or nothing."""
+    known = _families_of(order)
+    if char not in known:
+        wide = "\u2e80" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7ff" or char >= "\uf900"
+        tried = order[-4:] + order if wide and len(order) > 4 else order
+        known[char] = next((family for family in tried if face(family).has(char)), "")
+    return known[char]
+
+
+def stretches(text: str, order: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The text in stretches of one family each."""
+    if text.isascii():
+        return [(order[0], text)]
+    found = {family_of(char, order) or order[0] for char in set(text)}
+    if len(found) == 1:
+        return [(found.pop(), text)]
+    out: list[tuple[str, str]] = []
+    known = _families_of(order)
+    for family, group in groupby(text, lambda char: known[char] or order[0]):
+        part = "".join(group)
+        while out and part and (unicodedata.combining(part[0]) or part[0] in "\u200c\u200d"):
+            if not face(out[-1][0]).has(part[0]):
+                break
+            out[-1] = out[-1][0], out[-1][1] + part[0]
+            part = part[1:]
+        if part:
+            out.append((family, part))
+    return out
+
+
+@lru_cache(20_000)
+def _printed(char: str) -> str | None:
+    """What stands for a character in print; None for a letter that no font has."""
+    kind = unicodedata.category(char)
+    if char in "\n\u200c\u200d":
+        return char
+    known = kind not in ("Cc", "Cf", "Co", "Zl")
+    if known and family_of(char, families(char)):
+        return char
+    if kind in ("Cc", "Cf", "Zs", "Zl", "Zp"):
+        return {"Zs": " ", "Zl": "\n", "Zp": "\n"}.get(kind, "")
+    if kind[0] in "LM" and char < "\U00020000":
+        return None
+    name = unicodedata.name(char, f"U+{ord(char):04X}")
+    if "\U0001f000" <= char <= "\U0001faff":  # in code, as it is typed on GitHub
+        return f":{name.lower().replace(' ', '_')}:"
+    return f"[{name}]"
+
+
+def printable(text: str) -> str:
+    """The text without invisible characters, and with a note for what no font of ours has."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = INVISIBLE.sub("", unicodedata.normalize("NFC", text.replace("\t", " ")))
+    out: list[str] = []
+    for missing, group in groupby(text, lambda char: _printed(char) is None):
+        if not missing:
+            out += [_printed(char) or "" for char in group]
+            continue
+        for script, letters in groupby(group, lambda c: unicodedata.name(c, "unknown").split()[0]):
+            number = sum(1 for _ in letters)
+            plural = "s" * (number > 1)
+            out.append(f"[{number} character{plural} of {script.capitalize()} script]")
+    return "".join(out)
+
+
+def language(text: str) -> str:
+    """The language that most letters are in, as a tag; "" where the script does not tell."""
+    counts: dict[str, int] = {}
+    letters = re.sub(r"[\W\d_a-zA-Z]", "", text)
+    counts[""] = len(re.findall("[a-zA-Z]", text))
+    for char in set(letters):
+        script = re.split("[ -]", unicodedata.name(char, ""))[0]
+        tag = LANGUAGES.get(script, "" if script == "LATIN" else script)
+        counts[tag] = counts.get(tag, 0) + letters.count(char)
+    if counts.get("ja", 0) * 10 > counts.get(
+        "zh", 0
+    ):  # most of Japanese is Han; Chinese has no kana
+        counts["ja"] = counts.get("ja", 0) + counts.pop("zh", 0)
+    found = max(counts, key=lambda tag: counts[tag])
+    if found == "zh":
+        return "zh-Hant" if TRADITIONAL.search(text) else "zh-Hans"
+    return found if found in LANGUAGES.values() else ""

@@ -1,0 +1,154 @@
+"""LaTeX to vector paths, with ziamath."""
+
+import logging
+import re
+import xml.etree.ElementTree as ET
+from functools import lru_cache
+from typing import Any
+
+from pdf.words import INK
+
+LENGTH_LIMIT = 3_000  # characters: a page of formula, or no formula
+SIZE_SCALE = 1.08  # STIX looks smaller than FiraGO
+# What ziamath does not know, and what says the same.
+REWRITTEN = (
+    (re.compile(r"\\(?:label|nonumber|notag)\b\s*(?:\{[^}]*\})?"), ""),
+    (re.compile(r"\\(?:begin|end)\{(?:equation|multline|gather)\*?\}"), ""),
+    (re.compile(r"\\(begin|end)\{(?:split|aligned|eqnarray\*?|flalign\*?)\}"), r"\\\1{align*}"),
+    (re.compile(r"\\(begin|end)\{align\}"), r"\\\1{align*}"),
+    (re.compile(r"\\(?:d|t)frac\b"), r"\\frac"),
+    (re.compile(r"\\operatorname\*?\{([^}]*)\}"), r"\\mathrm{\1}"),
+    (re.compile(r"\\(?:left|right)\\(?=[|])"), r"\\"),
+    (re.compile(r"\\(?:textbf|textit|textrm|texttt|mbox|textsf)\{"), r"\\text{"),
+    (re.compile(r"\\coloneqq\b"), ":="),
+    (re.compile(r"\\(?:bm|boldsymbol)\b"), r"\\mathbf"),
+    (
+        re.compile(
+            r"\\(?:middle|bigl|bigr|Bigl|Bigr|biggl|biggr|big|Big|bigg|Bigg)(?=[|()\[\]\\./])"
+        ),
+        "",
+    ),
+)
+DELIMITERS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
+TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
+
+log = logging.getLogger(__name__)
+
+
+class Formula:
+    """A formula whose base line begins at a point; all lengths are in points."""
+
+    def __init__(self, shapes: list[Any], box: tuple[float, float, float], source: str) -> None:
+        self.shapes, self.source = shapes, source
+        self.width, self.ascent, self.descent = box
+
+    def scaled(self, room: float) -> "Formula":
+        """The formula, smaller if it is wider than a room in points."""
+        factor = room / self.width
+        if factor >= 1:
+            return self
+        shapes = [
+            [(op, [n * factor for n in numbers]) for op, numbers in path] for path in self.shapes
+        ]
+        box = self.width * factor, self.ascent * factor, self.descent * factor
+        return Formula(shapes, box, self.source)
+
+    def draw(self, canvas: Any, x: float, y: float) -> None:
+        """Paint the formula with its base line beginning at a point."""
+        path = canvas.beginPath()
+        for shape in self.shapes:
+            for op, n in shape:
+                points = [(y - v if i % 2 else x + v) for i, v in enumerate(n)]
+                getattr(path, op)(*points)
+        canvas.setFillColor(INK)
+        canvas.drawPath(path, stroke=0, fill=1, fillMode=1)
+
+
+@lru_cache(500)
+def formula(source: str, size: float, displayed: bool) -> Formula | None:
+    """Set a formula with its delimiters; None if it cannot be set."""
+    tex = DELIMITERS.sub("", source.strip()).strip()
+    if not tex or len(tex) > LENGTH_LIMIT:
+        return None
+    import ziamath  # noqa: F401  # here, because it takes long; its absence is no formula's fault
+
+    for pattern, replacement in REWRITTEN:
+        tex = pattern.sub(replacement, tex)
+    try:
+        return _set(TAG.sub("", tex), size * SIZE_SCALE, displayed, source)
+    except Exception as error:  # of any kind: ziamath does not say what it raises
+        log.info("A formula is left as LaTeX (%s: %s)", type(error).__name__, error)
+        return None
+
+
+def tag(source: str) -> str:
+    """The number of a displayed formula, in parentheses, or nothing."""
+    found = TAG.search(source)
+    return f"({found[1]})" if found else ""
+
+
+def _set(tex: str, size: float, displayed: bool, source: str) -> Formula | None:
+    import ziamath.zmath
+    from ziafont.config import config
+
+    config.svg2 = False  # paths where they stand, rather than symbols and their uses
+    math = ziamath.zmath.Latex(tex, size=size, inline=not displayed)
+    letters = "".join(math.mathml.itertext())
+    if "\\" in letters:  # a command that it does not know
+        return None
+    missing = [c for c in set(letters) if c.isalpha() and not math.font.glyphindex(c)]
+    if missing:
+        return None
+    box = math.node.bbox
+    if box.xmax <= box.xmin:  # nothing but spaces
+        return None
+    canvas = ET.Element("svg")
+    math.node.draw(-box.xmin, 0, canvas)
+    shapes: list[list[tuple[str, list[float]]]] = []
+    for element in canvas.iter():
+        if element.tag == "path":
+            shapes.append(_path(element.attrib["d"]))
+        elif element.tag == "rect" and element.get("fill") != "none":
+            shapes.append(
+                _rectangle(*(float(element.attrib[k]) for k in ("x", "y", "width", "height")))
+            )
+        elif element.tag == "rect":
+            width = float(element.get("stroke-width", "0.5"))
+            x, y, w, h = (float(element.attrib[k]) for k in ("x", "y", "width", "height"))
+            shapes += [_rectangle(x, y, w, width), _rectangle(x, y + h - width, w, width)]
+            shapes += [_rectangle(x, y, width, h), _rectangle(x + w - width, y, width, h)]
+        elif element.tag not in ("svg", "g"):
+            return None
+    return Formula(shapes, (box.xmax - box.xmin, box.ymax, -box.ymin), source)
+
+
+def _rectangle(x: float, y: float, width: float, height: float) -> list[tuple[str, list[float]]]:
+    corners = [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
+    return [("moveTo", corners[0]), *(("lineTo", corner) for corner in corners[1:]), ("close", [])]
+
+
+def _path(description: str) -> list[tuple[str, list[float]]]:
+    """An SVG path of absolute M, L, Q, C and Z; a PDF has no quadratic curves."""
+    out: list[tuple[str, list[float]]] = []
+    at = [0.0, 0.0]
+    for op, arguments in re.findall(r"([A-Za-z])([^A-Za-z]*)", description):
+        n = [float(number) for number in re.findall(r"-?[\d.]+(?:e-?\d+)?", arguments)]
+        if op == "M":
+            out.append(("moveTo", n))
+        elif op == "L":
+            out.append(("lineTo", n))
+        elif op == "Q":
+            (x0, y0), (x1, y1, x2, y2) = at, n
+            curve = [x0 + (x1 - x0) * 2 / 3, y0 + (y1 - y0) * 2 / 3]
+            out.append(
+                ("curveTo", [*curve, x2 + (x1 - x2) * 2 / 3, y2 + (y1 - y2) * 2 / 3, x2, y2])
+            )
+        elif op == "C":
+            out.append(("curveTo", n))
+        elif op == "Z":
+            out.append(("close", []))
+            continue
+        else:
+            raise ValueError(f"unknown path operator {op}")
+        at = n[-2:]
+    return out

@@ -1,0 +1,170 @@
+"""Tables: columns as wide as their text needs, rows that stay whole, a header on each page."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from reportlab.platypus import Flowable  # type: ignore[import-untyped]
+
+from pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
+
+SPACE = 10.0  # points above and below a table
+LINE = 0.6  # points
+NARROW = 8.0  # points: no column of text is narrower
+LONG = 120.0  # points: what is longer is an address or a name in a program, not a word
+WEIGHT = 0.8  # of what a column lacks: it counts less the longer it is, as that wraps anyway
+TALL = 0.5  # of a page's height: a row that is taller may be split
+
+
+class Table(Flowable):  # type: ignore[misc]
+    """A table whose first row is its header."""
+
+    def __init__(self, rows: list[list[Text]], widths: list[float], left: float, rtl: bool) -> None:
+        super().__init__()
+        self.rows, self.widths, self.left, self.rtl = rows, widths, left, rtl
+        self.spaceBefore = self.spaceAfter = SPACE
+        self.heights: list[float] = []
+        self.bars: list[float] = []  # of the quotes around it
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """The size of the table in points."""
+        if not self.heights:
+            self.heights = [self.height_of(row) for row in self.rows]
+        self.width, self.height = width, sum(self.heights)
+        return width, self.height
+
+    def height_of(self, row: Sequence[Text]) -> float:
+        """The height of a row in points."""
+        return 2 * PADDING + max(
+            cell.wrap(width - 2 * PADDING, 0)[1]
+            for cell, width in zip(row, self.widths, strict=True)
+        )
+
+    def least_height(self) -> float:
+        """The height in points of what of the table may stand at the foot of a page."""
+        self.wrap(0, 0)
+        return self.height if self.height <= WHOLE else sum(self.heights[:3])
+
+    def part(self, rows: list[list[Text]], heights: list[float]) -> "Table":
+        table = Table(rows, self.widths, self.left, self.rtl)
+        table.heights, table.bars = heights, self.bars
+        return table
+
+    def split(self, width: float, height: float) -> list["Table"]:
+        """The table in two at a height in points: between two rows, or within a very tall one."""
+        self.wrap(width, height)
+        if self.height <= WHOLE:
+            return []
+        number, used = 0, 0.0
+        while number < len(self.rows) and used + self.heights[number] <= height:
+            used += self.heights[number]
+            number += 1
+        header = self.rows[:1], self.heights[:1]
+        tall = number < len(self.rows) and self.heights[number] > TALL * PAGE
+        if tall and (pieces := self._cut(number, height - used)):
+            (top, top_height), (rest, rest_height) = pieces
+            first = self.part([*self.rows[:number], top], [*self.heights[:number], top_height])
+            repeated = header if number else ([], [])
+            rows = [*repeated[0], rest, *self.rows[number + 1 :]]
+            heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
+            return [first, self.part(rows, heights)]
+        if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
+            number -= 1  # no row stands alone on the next page
+        if number == 2 and len(self.rows) > 4 and self.heights[1] < WHOLE / 2:
+            return []  # nor at the foot of this one
+        if number < 2:
+            return []
+        return [
+            self.part(self.rows[:number], self.heights[:number]),
+            self.part([*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]]),
+        ]
+
+    def _cut(self, number: int, height: float) -> tuple[Any, Any] | None:
+        tops, rests = [], []
+        for cell, width in zip(self.rows[number], self.widths, strict=True):
+            room = height - 2 * PADDING
+            inner = width - 2 * PADDING
+            cell.wrap(inner, room)
+            pieces = (
+                [cell, Text([], cell.style)] if cell.height <= room else cell.split(inner, room)
+            )
+            if not pieces:
+                return None
+            tops.append(pieces[0])
+            rests.append(pieces[1])
+        return (tops, self.height_of(tops)), (rests, self.height_of(rests))
+
+    def draw(self) -> None:
+        """Paint the rows."""
+        canvas = self.canv
+        widths = self.widths[::-1] if self.rtl else self.widths
+        total = sum(widths)
+        x0 = self.width - total - self.left if self.rtl else self.left
+        starts = list(accumulate(widths, initial=x0))
+        y = self.height
+        canvas.setFillColor(RULE)
+        for bar in self.bars:
+            canvas.rect(bar, 0, BAR, y + SPACE, stroke=0, fill=1)
+        canvas.setFillColor(SHADE)
+        canvas.rect(x0, y - self.heights[0], total, self.heights[0], stroke=0, fill=1)
+        canvas.setStrokeColor(RULE)
+        canvas.setLineWidth(LINE)
+        for row, height in zip(self.rows, self.heights, strict=True):
+            for cell, x in zip(row[::-1] if self.rtl else row, starts, strict=False):
+                cell.canv = canvas
+                cell.paint(canvas, x + PADDING, y - PADDING)
+            y -= height
+            canvas.setStrokeColor(RULE)
+            canvas.setLineWidth(LINE)
+            canvas.line(x0, y, x0 + total, y)
+
+
+PAGE = 648.0  # points between the margins of letter paper
+
+
+def fits(rows: Sequence[Sequence[Text]], room: float) -> bool:
+    """Whether a table fits into a width in points without breaking a word."""
+    columns = zip(*rows, strict=True)
+    least = [max(min(cell.least_width(), LONG) for cell in column) for column in columns]
+    needed: float = sum(least) + len(least) * (2 * PADDING + 0.1)
+    return needed <= room
+
+
+def shared(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
+    """The widths of columns in points: each its longest word, and of the rest what it needs.
+
+    Raises ValueError for more columns than a page has room for.
+    """
+    space = 2 * PADDING + 0.1  # as sums of widths are not exact
+    columns = list(zip(*rows, strict=True))
+    if len(columns) * (2 * PADDING + NARROW) > room:
+        raise ValueError(f"a table of {len(columns)} columns is too wide for a page")
+    wanted = [max(cell.natural_width() for cell in column) + space for column in columns]
+    if sum(wanted) <= room:
+        return wanted
+    least = [max(cell.least_width() for cell in column) + space for column in columns]
+    if sum(least) > room:
+        # Words must break somewhere: in the widest columns, down to a width that they share.
+        narrow = sorted(least)
+        left = room
+        for number, width in enumerate(narrow):
+            equal = left / (len(narrow) - number)
+            if width > equal:
+                break
+            left -= width
+        return [min(width, equal) for width in least]
+    widths = list(least)
+    for number in sorted(range(len(widths)), key=wanted.__getitem__):
+        if (
+            wanted[number] > room / len(widths)
+            or sum(widths) + wanted[number] - widths[number] > room
+        ):
+            break
+        widths[number] = wanted[number]  # short columns need not wrap
+    weights = [(most - width) ** WEIGHT for most, width in zip(wanted, widths, strict=True)]
+    while (spare := room - sum(widths)) > 0.1 and (total := sum(weights)):
+        for number, most in enumerate(wanted):
+            widths[number] += spare * weights[number] / total
+            if widths[number] >= most:
+                widths[number], weights[number] = most, 0.0
+    return widths

@@ -1,0 +1,299 @@
+"""Paragraphs and code on the page: their lines, what stands beside them, and where they break."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+
+from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
+from reportlab.platypus import Flowable  # type: ignore[import-untyped]
+
+from pdf.fonts import face, families, family_of, printable
+from pdf.order import in_visual_order
+from pdf.words import BODY, INK, PLAIN, Box, Look, Part, Word, split
+
+PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
+WHOLE = 165.0  # a block of code or a table that is no higher is never split
+BAR, JOINT = 2.5, 10.0  # the width of a quote's bar, and how far it reaches up
+FAINT, LINK, RULE, SHADE = map(HexColor, ("#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"))
+color = lru_cache(100)(HexColor)
+
+
+@dataclass(slots=True)
+class Line:
+    parts: list[tuple[float, Part]]  # with their distances from the left
+    width: float
+    ascent: float
+    descent: float
+
+
+@dataclass
+class Style:
+    """How a text stands on the page. It is handed to all pieces into which a page break cuts it."""
+
+    leading: float = BODY * 1.42
+    before: float = 0.0
+    after: float = 0.0
+    left: float = 0.0
+    align: str = ""  # left, center or right; by default where the text begins
+    bars: list[float] = field(default_factory=list)  # of the quotes around it, from the left
+    joined: int = 0  # bars that reach up to the text above
+    mark: str = ""  # a bullet or a number beside the first line
+    outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
+    shaded: bool = False  # a block of code
+    rtl: bool = False
+
+
+class Text(Flowable):  # type: ignore[misc]
+    """A paragraph, a heading, a cell or a block of code."""
+
+    def __init__(self, words: list[Word], style: Style) -> None:
+        super().__init__()
+        self.words, self.style = words, style
+        # All pieces of a text share its lines, of which each has those from `start` to `end`.
+        self.lines: list[Line] = []
+        self.tops: list[float] = [0.0]  # the height of all lines before each line, and of all
+        self.start = self.end = 0
+        self.wrapped = -1.0
+        self.spaceBefore, self.spaceAfter = style.before, style.after
+
+    @property
+    def first(self) -> bool:
+        """Whether the piece has the beginning of the text."""
+        return self.start == 0
+
+    @property
+    def last(self) -> bool:
+        """Whether the piece has the end of the text."""
+        return self.end == len(self.lines)
+
+    def natural_width(self) -> float:
+        """The width in points at which no line would have to be broken."""
+        widest = width = 0.0
+        for word in self.words:
+            width += word.width
+            widest = max(widest, width)
+            width = 0.0 if word.newline else width + (word.gap.width if word.gap else 0)
+        return widest
+
+    def least_width(self) -> float:
+        """The width of the longest word in points."""
+        return max((word.width for word in self.words), default=0.0)
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """The size in points that the text takes up in a width."""
+        if width != self.wrapped:
+            pad = 2 * PADDING if self.style.shaded else 0
+            self.lines = list(self.broken(width - self.style.left - pad))
+            heights = (line.ascent + line.descent for line in self.lines)
+            self.tops = list(accumulate(heights, initial=0.0))
+            self.start, self.end, self.wrapped = 0, len(self.lines), width
+        self.width, self.height = width, self.height_to(self.end)
+        return width, self.height
+
+    def height_to(self, end: int) -> float:
+        """The height in points of the piece, or of its lines before one of them."""
+        pad = PADDING * (self.first + (end == len(self.lines))) if self.style.shaded else 0
+        return self.tops[min(end, self.end)] - self.tops[self.start] + pad
+
+    def broken(self, room: float) -> Iterator[Line]:
+        """The lines in a width."""
+        line: list[Word] = []
+        width = 0.0
+        words = list(reversed(self.words))
+        while words:
+            word = words.pop()
+            if line and width + word.width > room + 0.01:
+                fits = room - width
+                # Rather a long word after a short line than a line of its own for each.
+                if word.width > room and fits > room / 3 and (cut := split(word, fits, line == [])):
+                    line.append(cut[0])
+                    words.append(cut[1])
+                else:
+                    words.append(word)
+                yield self.line(line, room)
+                line, width = [], 0.0
+                continue
+            if word.width > room + 0.01 and (cut := split(word, room, True)):
+                words.append(cut[1])
+                yield self.line([cut[0]], room)
+                continue
+            line.append(word)
+            width += word.width + (word.gap.width if word.gap else 0)
+            if word.newline:
+                yield self.line(line, room)
+                line, width = [], 0.0
+        if line or not self.words:
+            yield self.line(line, room)
+
+    def line(self, words: list[Word], room: float) -> Line:
+        """Place words in a line."""
+        parts: list[Part] = []
+        for number, word in enumerate(words):
+            parts += word.parts
+            if not word.gap or number == len(words) - 1:
+                continue
+            gap, following = word.gap, words[number + 1].parts
+            if gap.look[5:11] != PLAIN and not (following and following[0].look == gap.look):
+                gap = gap._replace(look=Look(gap.look.size, gap.look.color))
+            parts.append(gap)
+        if any(part.direction == "R" for part in parts):
+            parts = in_visual_order(parts, self.style.rtl)
+        width = sum(part.width for part in parts)
+        leading = self.style.leading
+        ascent, descent = leading * 0.76, leading * 0.24
+        for part in parts:
+            if part.font is None:
+                ascent = max(ascent, part.shown.ascent + 1.5)
+                descent = max(descent, part.shown.descent + 1.5)
+        start = {"center": (room - width) / 2, "right": room - width}
+        x = start.get(self.style.align or ("right" if self.style.rtl else "left"), 0.0)
+        placed: list[tuple[float, Part]] = []
+        for part in parts:
+            before = placed[-1][1] if placed else None
+            if (
+                before
+                and type(before.shown) is type(part.shown) is str
+                and (
+                    part.font is before.font
+                    and (part.look is before.look or part.look == before.look)
+                )
+            ):
+                merged = before._replace(
+                    shown=before.shown + part.shown,
+                    width=before.width + part.width,
+                    source=before.source + part.source,
+                )
+                placed[-1] = placed[-1][0], merged
+            else:
+                placed.append((x, part))
+            x += part.width
+        return Line(placed, width, ascent, descent)
+
+    def split(self, width: float, height: float) -> list["Text"]:
+        """The text in two at a height in points: no line stands alone on either side."""
+        self.wrap(width, height)
+        style = self.style
+        pad = PADDING * self.first if style.shaded else 0
+        end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
+        end = min(end, self.end - 1)  # if only the padding at the end does not fit
+        if self.end - end == 1:
+            end -= 1
+        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE and self.first):
+            return []
+        following = end
+        while style.shaded and following < self.end - 1 and not self.lines[following].width:
+            following += 1
+        pieces = []
+        for start, stop in ((self.start, end), (following, self.end)):
+            piece = Text(self.words, style)
+            piece.lines, piece.tops, piece.wrapped = self.lines, self.tops, self.wrapped
+            piece.start, piece.end = start, stop
+            piece.spaceBefore = self.spaceBefore if piece.first else 0
+            piece.spaceAfter = self.spaceAfter if piece.last else 0
+            pieces.append(piece)
+        return pieces
+
+    def draw(self) -> None:
+        """Paint the text and what is beside it."""
+        canvas, style = self.canv, self.style
+        x = 0.0 if style.rtl else style.left
+        y = self.height
+        for number, bar in enumerate(style.bars):
+            canvas.setFillColor(RULE)
+            # Bars go on from the text before, across any space there is between the two.
+            top = y + (JOINT if number < style.joined and self.first else 0)
+            at = self.width - bar - BAR if style.rtl else bar
+            canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
+        if style.shaded:
+            canvas.setFillColor(SHADE)
+            canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
+            x += PADDING
+            y -= PADDING * self.first
+        if self.first and style.outline:
+            level, title, key = style.outline
+            canvas.anchors = {*getattr(canvas, "anchors", ()), key}
+            canvas.bookmarkHorizontal(key, 0, y + BODY)
+            canvas.addOutlineEntry(title, key, level)
+        if self.first and style.mark and self.lines:
+            canvas.setFillColor(INK)
+            order = families(style.mark)
+            canvas.setFont(face(family_of(style.mark[-1], order) or "Text").fontName, BODY)
+            base = y - self.lines[0].ascent
+            if style.rtl:
+                canvas.drawString(self.width - style.left + 7, base, style.mark)
+            else:
+                canvas.drawRightString(style.left - 7, base, style.mark)
+        self.paint(canvas, x, y)
+
+    def paint(self, canvas: Any, x: float, y: float) -> None:
+        """Paint the lines from a top left corner on."""
+        text = canvas.beginText()
+        font: Any = None
+        fill: Any = None
+        rise = 0.0
+        for line in self.lines[self.start : self.end]:
+            y -= line.ascent
+            text.setTextOrigin(x + (line.parts[0][0] if line.parts else 0), y)
+            moved = False
+            for at, part in line.parts:
+                look = part.look
+                if part.font is None:
+                    part.shown.draw(canvas, x + at, y)
+                    self.hide(text, x + at, y, part.shown)
+                    font, moved = None, True
+                    continue
+                if moved or self.style.shaded:  # in code, each part stands in its column
+                    text.setTextOrigin(x + at, y)
+                    moved = False
+                if (part.font, look.size) != font:
+                    font = part.font, look.size
+                    text.setFont(part.font.fontName, look.size)
+                if look.color is not fill:
+                    fill = look.color
+                    text.setFillColor(fill)
+                if look.rise != rise:
+                    rise = look.rise
+                    text.setRise(rise)
+                if look[6:11] != PLAIN[1:]:
+                    self.decorate(canvas, x + at, y, part)
+                text.textOut(part.shown)
+            y -= line.descent
+        if rise:
+            text.setRise(0)
+        canvas.drawText(text)
+
+    def hide(self, text: Any, x: float, y: float, box: Box) -> None:
+        """Put what a box says into the page, unseen, so that readers can find and copy it."""
+        source = printable(" ".join(box.source.split()))
+        font = face("Text")
+        text.setTextOrigin(x, y)
+        text.setTextRenderMode(3)
+        text.setFont(font.fontName, box.width / max(0.1, font.width(source, 1)))
+        text.textOut(source)
+        text.setTextRenderMode(0)
+
+    def decorate(self, canvas: Any, x: float, y: float, part: Part) -> None:
+        """Paint what lines a part has, and make it a link or the place to which one leads."""
+        look, end = part.look, x + part.width
+        if look.framed and part.shown.strip():
+            canvas.setStrokeColor(RULE)
+            canvas.setLineWidth(0.6)
+            canvas.roundRect(x + 0.8, y - look.size * 0.28, part.width - 1.6, look.size * 1.2, 2)
+        for wanted, height in ((look.strike, 0.28), (look.underline, -0.14)):
+            if wanted:
+                canvas.setStrokeColor(look.color)
+                canvas.setLineWidth(look.size * 0.06)
+                canvas.line(x, y + look.size * height, end, y + look.size * height)
+        if look.anchor:
+            canvas.anchors = {*getattr(canvas, "anchors", ()), look.anchor}
+            canvas.bookmarkHorizontal(look.anchor, 0, y + look.size * 1.4)
+        if look.link:
+            area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
+            if look.link.startswith("#"):
+                canvas.wanted = {*getattr(canvas, "wanted", ()), look.link[1:]}
+                canvas.linkRect("", look.link[1:], area, relative=1)
+            else:
+                canvas.linkURL(look.link, area, relative=1)

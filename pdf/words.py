@@ -1,0 +1,321 @@
+"""The words of a text, measured: what no line may break, in parts of one look, font and direction.
+
+ReportLab's own Paragraph breaks lines at spaces, knows one direction, and breaks what is left of a
+paragraph again on each page: a long one takes it time that grows with the square of the length.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from reportlab.lib.colors import Color, HexColor  # type: ignore[import-untyped]
+
+from pdf.fonts import RIGHT_TO_LEFT, SHAPED, Face, face, families, printable, stretches
+
+BODY = 10.5  # points, as all lengths here
+CODE_SCALE = 0.92  # Cascadia Mono looks larger than FiraGO
+RAISED = 0.68  # the size of a superscript, of its text's
+PORTION = 1_000  # characters of a word: each break within it measures the rest of it again
+INK = HexColor("#212126")
+
+# Unicode ranges. Chinese and Japanese break between any two characters, but not before a closing
+# mark or after an opening one; Thai, Lao, Khmer and Burmese, without a dictionary, break between
+# letters and never between a letter and its vowel signs.
+WIDE = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+OPENING = "〈《「『【〔〖（［｛“‘"  # noqa: RUF001
+CLOSING = "、。〉》」』】〕〗！），．：；？］｝”’ー…ぁぃぅぇぉっゃゅょァィゥェォッャュョ々"  # noqa: RUF001
+THAI = "เ-ไ"
+PIECE = re.compile(
+    rf"[{OPENING}]*[{WIDE}][{CLOSING}]*|[{THAI}]?[ก-ฮ][ะ-ฺๅ-๎]*|[ກ-ຮ][ະ-ຽ່-໎]*"
+    rf"|[^{WIDE}{OPENING}ก-ฮ{THAI}ກ-ຮ]+|."
+)
+UNSPACED = re.compile(f"[{WIDE}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
+WORD = re.compile(r"\n|[^ \n]+| +")
+HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)  # noqa: RUF001
+JOINTS = re.compile(r"[ /_.\-?&=,:;)\]}|]|(?<=[a-z])(?=[A-Z])")  # where a long word breaks best
+R = RIGHT_TO_LEFT.pattern[1:-1]
+NUMBER, ARABIC_NUMBER = re.compile(r"\d"), re.compile("[\u0660-\u0669]")
+RUNS = re.compile(  # of one direction: right to left, numbers, left to right, or a single sign
+    rf"[{R}\u064b-\u065f]+|[$€£₪]?\d+(?:[.,:/\u066b\u066c-]\d+)*[%‰°€₪]?"
+    rf"|[^\W\d{R}][^\W{R}]*(?:[.'’@:/_&+-]+[^\W{R}]+)*|."  # noqa: RUF001
+)
+
+
+class Look(NamedTuple):
+    """How a stretch of text looks."""
+
+    size: float = BODY
+    color: Color = INK
+    bold: bool = False
+    italic: bool = False
+    code: bool = False
+    rise: float = 0.0
+    strike: bool = False
+    underline: bool = False
+    framed: bool = False  # as a key of a keyboard
+    link: str = ""  # an address, or "#" and the name of a place in the document
+    anchor: str = ""  # the name of this place
+    figures: bool = False  # of equal width
+
+
+PLAIN = Look()[5:11]
+
+
+class Box(Protocol):
+    """What stands in a line without being text: a formula."""
+
+    width: float
+    ascent: float
+    descent: float  # below the base line, positive
+    source: str
+
+    def draw(self, canvas: Any, x: float, y: float) -> None:
+        """Paint it with its base line beginning at a point."""
+
+
+class Part(NamedTuple):
+    """A stretch of one look and one font.
+
+    `direction` is L, R, N for none, D for digits that go with what is before them, or A for Arabic
+    digits, which do not.
+    """
+
+    look: Look
+    font: Face | None
+    shown: Any  # a str, glyphs, or a Box
+    width: float
+    direction: str = "L"
+    source: str = ""
+
+
+@dataclass(slots=True)
+class Word:
+    """What no line may break, and the space after it."""
+
+    parts: list[Part]
+    width: float = 0.0
+    gap: Part | None = None
+    newline: bool = False
+
+
+def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
+    """The words of a text, measured. A text's line breaks are those in its runs."""
+    words: list[Word] = []
+    source = "".join(run[0] for run in runs if isinstance(run, tuple))
+    order, bidi = families(source), RIGHT_TO_LEFT.search(source) is not None
+    glued = False  # whether what comes next belongs to the last word
+    for run in runs:
+        if not isinstance(run, tuple):
+            part = Part(Look(), None, run, run.width)
+            if glued:
+                words[-1].parts.append(part)
+                words[-1].width += part.width
+            else:
+                words.append(Word([part], part.width))
+            glued = True
+            continue
+        text, look = run
+        fonts = families(text, code=True) if look.code else order
+        if look.anchor and not text:
+            words.append(Word([Part(look, face("Text"), "", 0.0)]))
+            glued = True
+        for token in WORD.findall(text):
+            if token == "\n":
+                if not glued:
+                    words.append(Word([]))
+                words[-1].newline = True
+                glued = False
+                continue
+            if token[0] == " ":
+                if words and not words[-1].newline:
+                    words[-1].gap = _gap(words[-1], look)
+                glued = False
+                continue
+            for piece in _pieces(token):
+                parts = _parts(piece, look, fonts, bidi)
+                width = sum(part.width for part in parts)
+                loose = UNSPACED.match(piece) or (
+                    words and words[-1].parts and UNSPACED.match(words[-1].parts[-1].source[-1:])
+                )
+                if glued and not (loose and piece[0] not in CLOSING) and len(piece) < PORTION:
+                    words[-1].parts += parts
+                    words[-1].width += width
+                else:
+                    words.append(Word(parts, width))
+                glued = not piece.endswith(("-", "–", "—")) or len(piece) == 1  # noqa: RUF001
+    return words
+
+
+def _gap(word: Word, look: Look) -> Part:
+    """The space after a word: in its look, unless that is smaller or raised."""
+    last = word.parts[-1] if word.parts else None
+    font = face("Text", look.bold + 2 * look.italic)
+    if last and last.font and not (last.look.code or last.look.rise):
+        look = last.look
+        font = face("Text", look.bold + 2 * look.italic)
+    elif look.code or look.rise:
+        look = Look(look.size / (CODE_SCALE if look.code else RAISED), look.color)
+        font = face("Text")
+    return Part(look, font, " ", font.width(" ", look.size), "N", " ")
+
+
+def _pieces(token: str) -> list[str]:
+    """The parts of what stands between two spaces, between which a line may break."""
+    if len(token) > PORTION:
+        return [piece for portion in _portions(token) for piece in _pieces(portion)]
+    if token.isascii():
+        return HYPHENS.findall(token) if "-" in token[1:-1] else [token]
+    if UNSPACED.search(token):
+        return PIECE.findall(token)
+    return HYPHENS.findall(token)
+
+
+def _parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -> list[Part]:
+    """A piece in parts of one font and one direction each."""
+    style = look.bold + 2 * look.italic
+    out: list[Part] = []
+
+    def add(font: Face, text: str, kind: str) -> None:
+        shown = text.translate(font.figures()) if look.figures else text
+        out.append(Part(look, font, shown, font.width(shown, look.size), kind, text))
+
+    if piece.isascii() and not bidi:
+        add(face(order[0], style), piece, "L")
+        return out
+    for run in RUNS.findall(piece) if bidi else [piece]:
+        kind = "L"
+        if bidi and RIGHT_TO_LEFT.match(run):
+            kind = "R"
+        elif bidi and not run[0].isalpha():
+            kind = "A" if ARABIC_NUMBER.match(run) else "D" if NUMBER.search(run) else "N"
+        for family, part in stretches(run, order):
+            font = face(family, style)
+            position = 0
+            for match in [*SHAPED.finditer(part), None] if kind in "LR" else [None]:
+                plain = part[position : match.start()] if match else part[position:]
+                if plain:
+                    add(font, plain, kind)
+                if match:
+                    width, glyphs = font.shape(match[0], kind == "R")
+                    out.append(Part(look, font, glyphs, width * look.size, kind, match[0]))
+                    position = match.end()
+    return out
+
+
+def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
+    """A word in two, of which the first fits into a width; None where nothing of it fits."""
+    left = room
+    for number, part in enumerate(word.parts):
+        if part.width <= left:
+            left -= part.width
+            continue
+        if part.font is None or not part.source:
+            break
+        low = _fitting(part, left)
+        hyphen = ""
+        joints = [m.end() for m in JOINTS.finditer(part.source, 0, low) if m.end() > low / 3]
+        letters = part.source[max(0, low - 3) : low + 2]
+        if joints:
+            low = joints[-1]
+        elif letters.isalpha() and len(letters) > 4 and not part.look.code and low > 2:
+            low, hyphen = low - 1, "-"
+        while low > 0 and low < len(part.source) and unicodedata.combining(part.source[low]):
+            low -= 1
+        if low == 0 and number == 0:
+            if not alone:
+                return None
+            low = 1
+        head = _parts(part.source[:low] + hyphen, part.look, _order(part)) if low else []
+        tail = _parts(part.source[low:], part.look, _order(part)) if part.source[low:] else []
+        first, rest = [*word.parts[:number], *head], [*tail, *word.parts[number + 1 :]]
+        if not rest:
+            return None
+        return (
+            Word(first, sum(p.width for p in first)),
+            Word(rest, sum(p.width for p in rest), word.gap, word.newline),
+        )
+    else:
+        return None
+    if number == 0:
+        return None
+    first, rest = word.parts[:number], word.parts[number:]
+    return (
+        Word(first, sum(p.width for p in first)),
+        Word(rest, sum(p.width for p in rest), word.gap, word.newline),
+    )
+
+
+def _fitting(part: Part, room: float) -> int:
+    """How many characters of a part fit into a width."""
+
+    def fits(number: int) -> bool:
+        if not number:
+            return True
+        parts = _parts(part.source[:number], part.look, _order(part))
+        return sum(made.width for made in parts) <= room
+
+    if room <= 0:
+        return 0
+    most = len(part.source) - 1
+    low = min(most, int(room / part.width * len(part.source)))  # if all were equally wide
+    step = 1
+    if fits(low):
+        while low < most and fits(min(most, low + step)):
+            low, step = min(most, low + step), step * 2
+        high = min(most, low + step)
+    else:
+        high = low
+        while low > 0 and not fits(low):
+            high, low, step = low, max(0, low - step), step * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _order(part: Part) -> tuple[str, ...]:
+    return families(part.source, code=part.look.code)
+
+
+def code_lines(text: str, size: float) -> list[Word]:
+    """The lines of a block of code, in which every character has its column."""
+    look = Look(size, code=True)
+    font = face("Code")
+    cell = font.width("0", size)
+    words: list[Word] = []
+    for line in printable(text.expandtabs(4)).split("\n"):
+        for portion in _portions(line) or [""]:
+            parts: list[Part] = []
+            for family, part in stretches(portion, families(portion, code=True)):
+                if family == "Code":
+                    parts.append(Part(look, font, part, len(part) * cell, "L", part))
+                else:
+                    parts += _in_columns(part, look, family, cell)
+            words.append(Word(parts, sum(part.width for part in parts)))
+        words[-1].newline = True
+    return words
+
+
+def _in_columns(text: str, look: Look, family: str, cell: float) -> Iterator[Part]:
+    """What the code's font does not have, scaled to whole columns."""
+    for stretch in re.findall(r"[^\W\d_]+|.", text):
+        for part in _parts(stretch, look, (family,)):
+            wide = any(unicodedata.east_asian_width(char) in "WF" for char in part.source)
+            if stretch.isalpha() and not wide:
+                columns = max(1, round(part.width / cell + 0.3))
+            else:
+                columns = sum(
+                    (2 if unicodedata.east_asian_width(char) in "WF" else 1)
+                    for char in part.source
+                    if not unicodedata.combining(char)
+                )
+            scale = min(1.0, columns * cell / part.width) if part.width else 1.0
+            smaller = look._replace(size=look.size * scale)
+            yield part._replace(look=smaller, width=columns * cell)
+
+
+def _portions(text: str) -> list[str]:
+    """A text in portions that are measured at once; only data has longer words."""
+    return [text[start : start + PORTION] for start in range(0, len(text), PORTION)]

@@ -1,0 +1,371 @@
+"""What a draft says once it is read, and that the terminal and the PDF say the same."""
+
+import io
+import re
+import unicodedata
+from itertools import pairwise
+from textwrap import indent
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from markdown_it.token import Token
+from pypdf import PdfReader
+from rich.console import Console
+
+import drafts
+import pdf
+from screen import Screen
+
+GREEN, RED, AMBER = "#1a7f37", "#c62828", "#b7791f"
+
+
+def lines(markdown: str) -> list[str]:
+    """What a draft says, line by line."""
+    found: list[str] = []
+    for token in drafts.read(markdown).tokens:
+        if token.type in ("fence", "code_block"):
+            found += token.content.splitlines()
+        elif token.type == "inline":
+            text = "".join(
+                {"hardbreak": "\n", "softbreak": " "}.get(child.type, child.content)
+                for child in token.children or []
+            )
+            found += text.split("\n")
+    return found
+
+
+def kinds(markdown: str) -> list[str]:
+    return [token.type for token in drafts.read(markdown).tokens]
+
+
+def children(markdown: str) -> list[Token]:
+    return [
+        child for token in drafts.read(markdown).tokens for child in token.children or [] if token
+    ]
+
+
+def formulas(markdown: str) -> list[str]:
+    return [child.content for child in children(markdown) if child.meta.get("formula")]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("## 🚀 Growth Drivers", ["Growth Drivers"]),
+        ("Up 4x 📈 since 2019 🎉", ["Up 4x since 2019"]),
+        ("Great 👍🏽, thanks 👩‍🚀!", ["Great, thanks!"]),
+        ("**🎯 Goal:** 1️⃣ first, 🔟 tenth, #️⃣", ["Goal: 1. first, 10. tenth, #"]),
+        ("🇩🇪 24%, 🇯🇵, 🏴󠁧󠁢󠁳󠁣󠁴󠁿", ["DE 24%, JP, GB-SCT"]),
+        ("⭐⭐⭐ 👉 ⏳ ❓ ™️ ©", ["★★★ → ⌛ ? ™ ©"]),
+        ("❤️ Python ☀ ✈", ["♥ Python ☀ ✈"]),
+        ("|a|b|\n|-|-|\n|🔥🔥|📈|", ["a", "b", "fire fire", "↗"]),
+        ("- 🐝\n- 🐝 bees", ["honeybee", "bees"]),
+        ("👩🏽‍💻", ["woman, personal computer"]),
+        ("[🔗](https://x.org) more", ["link symbol more"]),
+        ('`"🚀"` stays', ['"🚀" stays']),
+        ("```\nprint('✅ 🚀')\n```", ["print('✅ 🚀')"]),
+    ],
+)
+def test_an_emoji_is_a_sign_or_nothing_or_words(markdown: str, expected: list[str]) -> None:
+    assert lines(markdown) == expected
+
+
+@pytest.mark.parametrize(
+    ("emoji", "sign", "color"),
+    [
+        ("✅", "✔", GREEN),
+        ("✔️", "✔", GREEN),
+        ("✔", "✔", GREEN),
+        ("❌", "✘", RED),
+        ("⚠️", "⚠", AMBER),
+        ("🟢", "●", GREEN),
+        ("🔴", "●", RED),
+        ("⭐", "★", AMBER),
+    ],
+)
+def test_a_sign_has_its_color(emoji: str, sign: str, color: str) -> None:
+    for markdown in (f"{emoji} done", f"|{emoji}|\n|-|"):
+        [found] = [child for child in children(markdown) if child.content == sign]
+        assert found.meta["color"] == color
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("H<sub>2</sub>O, x<sup>2</sup>, <kbd>Ctrl</kbd>", ["H2O, x2, Ctrl"]),
+        ("a <b>bold</b> <i>i</i> <u>u</u> <span style='x'>s</span>", ["a bold i u s"]),
+        ("one<br>two<BR/>three", ["one", "two", "three"]),
+        ("Vec<String>, Map<K, V> and <your-key>", ["Vec<String>, Map<K, V> and <your-key>"]),
+        ("if a<b then c>d", ["if a<b then c>d"]),
+        ("`<b>` and `H<sub>2</sub>O`", ["<b> and H<sub>2</sub>O"]),
+        ("<code>x &lt; y</code> &amp; z", ["x < y & z"]),
+        ("a <!-- hidden --> b", ["a  b"]),
+        ("<!-- hidden -->\n\nb", ["b"]),
+        ("<div>\n<p>One <b>two</b></p>\n<p>Three</p>\n</div>", ["One two", "Three"]),
+        ("<h2>Title</h2>\n\ntext", ["Title", "text"]),
+        ("<ul>\n<li>One</li>\n<li>Two</li>\n</ul>", ["One", "Two"]),
+        ("|a|\n|-|\n|<ul><li>x</li><li>y</li></ul>|", ["a", "• x", "• y"]),
+        ("<pre><code>if (a &lt; b) {\n  *x*\n}</code></pre>", ["if (a < b) {", "  *x*", "}"]),
+        (
+            "<table>\n<tr><th>A</th><th>B</th></tr>\n<tr><td>1</td><td>2</td></tr>\n</table>",
+            ["A", "B", "1", "2"],
+        ),
+        (
+            "<details>\n<summary>Plan</summary>\n\n1. one\n\n</details>\n\nend",
+            ["Plan", "one", "end"],
+        ),
+        ("<details><summary>P</summary>\nright **here**\n</details>", ["P", "right here"]),
+    ],
+)
+def test_html_is_what_it_means(markdown: str, expected: list[str]) -> None:
+    assert lines(markdown) == expected
+    assert not {"html_block", "html_inline"} & set(kinds(markdown))
+
+
+def test_a_summary_is_bold_and_a_list_is_one() -> None:
+    found = kinds("<details>\n<summary>Plan</summary>\n\n- one\n\n</details>")
+    assert found[:4] == ["paragraph_open", "inline", "paragraph_close", "bullet_list_open"]
+    opening, _, closing = children("<details>\n<summary>Plan</summary>\n\n</details>")
+    assert (opening.type, closing.type) == ("strong_open", "strong_close")
+
+
+def test_footnotes_become_a_section_linked_both_ways() -> None:
+    draft = "RAG[^meta], again[^meta] and[^b].\n\n[^b]: Second.\n[^meta]: *First*.\n[^c]: Unused."
+    assert lines(draft) == [
+        *("RAG[1], again[1] and[2].", "Notes", "First.\xa0↩", "Second.\xa0↩", "Unused."),
+    ]
+    metas = [child.meta for child in children(draft)]
+    goals = {meta["goto"] for meta in metas if "goto" in meta}
+    assert goals == {"note 1", "note 2", "reference 1", "reference 2"}
+    assert goals <= {meta["anchor"] for meta in metas if "anchor" in meta}
+
+
+def test_footnotes_stay_under_the_heading_that_a_draft_has_for_them() -> None:
+    assert lines("a[^1]\n\n## Sources\n\n[^1]: b") == ["a[1]", "Sources", "b\xa0↩"]
+
+
+def test_a_task_has_a_box_and_an_alert_a_title() -> None:
+    assert lines("- [ ] one\n- [x] two\n- [X] three") == ["☐ one", "☑ two", "☑ three"]
+    assert lines("[ ] no task") == ["[ ] no task"]
+    assert lines("> [!NOTE]\n> Mind *this*.") == ["Note", "Mind this."]
+    assert lines("> [!warning] Own title\n> Text") == ["Own title", "Text"]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("hard\nwrapped prose", ["hard wrapped prose"]),
+        ("[1] One\n[2] Two", ["[1] One", "[2] Two"]),
+        ("Points:\n• one\n• two", ["Points:", "• one", "• two"]),
+        ("**Author:** A\n**Date:** B", ["Author: A", "Date: B"]),
+        ("**Author**: A\n**Date**: B", ["Author: A", "Date: B"]),
+        ("Name: Jane\nPhone: 555", ["Name: Jane", "Phone: 555"]),
+        ("✅ one\n✅ two", ["✔ one", "✔ two"]),
+        ("x = 1\n(2) y = 2", ["x = 1", "(2) y = 2"]),
+        ("see\n$$x$$\nwhere", ["see", "$$x$$", "where"]),
+        ("Term\n: its definition", ["Term", ": its definition"]),
+        ("It is **bold**\nand goes on", ["It is bold and goes on"]),
+        ("**Title** 🏭\nText", ["Title", "Text"]),
+        ("one\n────────\ntwo", ["one", "────────", "two"]),
+        ("+---+\n| a |\n+---+", ["+---+", "| a |", "+---+"]),
+        (
+            "see[1][2]\n\n[1]: https://x.org\n[2]: https://y.org",
+            [
+                "see[1][2]",
+                "[1]: https://x.org",
+                "[2]: https://y.org",
+            ],
+        ),
+        ("[a][1]x\n\n[1]:\nhttps://x.org", ["ax"]),
+    ],
+)
+def test_a_line_that_is_one_stays_one(markdown: str, expected: list[str]) -> None:
+    assert lines(markdown) == expected
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        (r"Let \( x_0 \sim q(x_0) \) and \(a*b*c\).", [r"\( x_0 \sim q(x_0) \)", r"\(a*b*c\)"]),
+        ("\\[\nx = y\n- z\n= w\n\\]", ["\\[\nx = y\n- z\n= w\n\\]"]),
+        (r"$E=mc^2$, $\frac{a}{b}$ and $$x_1$$", ["$E=mc^2$", r"$\frac{a}{b}$", "$$x_1$$"]),
+        ("$$\na \\\\\n\\_b\n$$", ["$$\na \\\\\n\\_b\n$$"]),
+        ("> $$\n> a\n> + b\n> $$", ["$$\na\n+ b\n$$"]),
+        ("1. x\n\n   $$\n   a\n   $$\n\n2. y", ["$$\n   a\n   $$"]),
+        ("|a|\n|-|\n|$P(A|B)$|", ["$P(A|B)$"]),
+        (
+            "\\begin{align}\na &= b \\\\\n&= c\n\\end{align}",
+            ["\\begin{align}\na &= b \\\\\n&= c\n\\end{align}"],
+        ),
+        ("**$a_1$** and _$b_1$_", ["$a_1$", "$b_1$"]),
+        ("the $i$th of $n$", ["$i$", "$n$"]),
+        ("Prices such as $5 and $10, US$20, $5-$10/day or $1.2B ($3.4B).", []),
+        ("From $50k to $60k; 5$ and 6$; $20 or 30$.", []),
+        (r"\$5 and \$6; \[1\], \[x\] and \[see\]", []),
+        ("`$x$` and ``$y$``\n\n```sh\necho $A $B \\(x\\)\n```", []),
+        ("    $indented$ code", ["$indented$"]),
+        ("$HOME/$PATH", []),
+    ],
+)
+def test_a_formula_is_kept_from_markdown_and_prices_are_none(
+    markdown: str, expected: list[str]
+) -> None:
+    assert formulas(markdown) == expected
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("`$x$` and \\(y\\)", ["$x$ and \\(y\\)"]),
+        ("```sh\necho $A$ \\(x\\)\n```", ["echo $A$ \\(x\\)"]),
+        ("    x = $a$", ["x = $a$"]),
+        ("\\[1\\] and 5\\$", ["[1] and 5$"]),
+        ("[a $x$](https://x.org/$y$)", ["a $x$"]),
+        ("\U000f0000 $x$", ["\ufffd $x$"]),
+    ],
+)
+def test_what_looks_like_a_formula_is_shown_as_it_stands(
+    markdown: str, expected: list[str]
+) -> None:
+    assert lines(markdown) == expected
+
+
+WRAPPED = "# Title\n\nText with `code`.\n\n```sql\nSELECT 1;\n```\n\n- end"
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        pytest.param(f"```markdown\n{WRAPPED}\n```", id="fence"),
+        pytest.param(f"```md\n{WRAPPED}\n```\n", id="short name"),
+        pytest.param(f"\n```\n{WRAPPED}\n```", id="no name"),
+        pytest.param(f"````markdown\n{WRAPPED}\n````", id="long fence"),
+        pytest.param(f"~~~markdown\n{WRAPPED}\n~~~", id="tildes"),
+        pytest.param(f"    {WRAPPED}".replace("\n", "\n    "), id="spaces"),
+        pytest.param(f"\t{WRAPPED}".replace("\n", "\n\t"), id="tabs"),
+        pytest.param(WRAPPED.replace("\n", "\n    "), id="all but the first line"),
+        pytest.param("```markdown\n" + indent(WRAPPED, "    ") + "\n```", id="both"),
+        pytest.param(WRAPPED.replace("\n", "\r\n"), id="Windows"),
+    ],
+)
+def test_a_draft_is_unwrapped(draft: str) -> None:
+    assert lines(draft) == ["Title", "Text with code.", "SELECT 1;", "end"]
+    assert drafts.read(draft).title == "Title"
+
+
+def test_a_fence_around_the_draft_goes_even_with_a_sentence_before_it() -> None:
+    draft = f"Here is the report:\n\n```markdown\n{WRAPPED}\n```\n\nLet me know!"
+    assert lines(draft) == [
+        *("Here is the report:", "Title", "Text with code.", "SELECT 1;", "end", "Let me know!"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        pytest.param("```python\nx = 1\n```", id="code"),
+        pytest.param("```\nx = 1\n```", id="no name"),
+        pytest.param("text\n\n    code\n\ntext", id="indented code"),
+        pytest.param("# T\n\n```\na\n```\n\nb\n\n```\nc\n```", id="two fences"),
+    ],
+)
+def test_code_is_not_unwrapped(draft: str) -> None:
+    assert {"fence", "code_block"} & set(kinds(draft))
+
+
+def test_markdown_that_is_shown_keeps_the_fences_in_it() -> None:
+    draft = "# T\n\n```markdown\n# Inner\n\n```sh\nls\n```\n\nrest\n```\n\nafter"
+    assert lines(draft) == ["T", "# Inner", "", "```sh", "ls", "```", "", "rest", "after"]
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        pytest.param("|a|b|\n|-|-|\n" + "|c|d|\n" * 15_000, id="cells"),
+        pytest.param("word\n\n" * 15_001, id="lines"),
+        pytest.param("[" * 10_001, id="brackets"),
+        pytest.param("*a " * 40_001, id="marks"),
+    ],
+)
+def test_a_draft_beyond_the_limits_is_code(draft: str) -> None:
+    assert kinds(draft) == ["fence"]
+    assert drafts.read(draft).tokens[0].content == draft.rstrip("\n") + "\n"
+
+
+def test_a_paragraph_beyond_the_limit_and_deep_nesting_are_code() -> None:
+    assert kinds("before\n\n" + "word " * 8_001)[3:] == ["fence"]
+    assert "code_block" in kinds("> " * 60 + "deep")
+    assert "deep" in lines("> " * 60 + "deep")[-1]
+
+
+def test_a_bare_address_is_a_link_and_a_file_is_none() -> None:
+    draft = "see https://x.org/a_b?c=(d). or www.y.org, not report.md or a.py"
+    hrefs = [child.attrs["href"] for child in children(draft) if child.type == "link_open"]
+    assert hrefs == ["https://x.org/a_b?c=(d)", "http://www.y.org"]
+
+
+BOTH = """\
+# 🚀 Title with `code`
+
+Water is H<sub>2</sub>O ✅, 🎉 and Vec<T>. See[^1] $x$5 or [text](https://x.org), https://y.org.
+**Author:** Jane
+**Date:** today
+
+- [x] done
+- [ ] open
+  1. nested **bold**
+
+> [!TIP]
+> quoted
+
+| Left | Right |
+|:-----|------:|
+| ⏳ | 🇩🇪 1 |
+
+<details>
+<summary>More</summary>
+
+hidden ~~text~~
+
+</details>
+
+```python
+print("✅")
+```
+
+[^1]: The note.
+"""
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, whatever stands between them."""
+    return re.findall(r"[^\W_]+|[✔☑☐⌛★]", unicodedata.normalize("NFKC", text))
+
+
+async def test_the_terminal_and_the_pdf_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = io.StringIO()
+    monkeypatch.setattr("rich.console.Console", lambda: Console(file=printed, width=90, height=999))
+    screen = Screen()
+    monkeypatch.setattr(screen, "_terminal", True)
+    await screen.show("", BOTH)
+    pages = PdfReader(io.BytesIO(pdf.render(BOTH))).pages
+    text = " ".join(page.extract_text() for page in pages)
+    text = re.sub(r"^Research Report|\d+ of\s+\d+$", "", text.strip())
+    shown = re.sub(r"\(https://x.org\)", "", printed.getvalue())  # an address is seen, too
+    assert "".join(words(text)).replace("1.", "1") == "".join(words(shown)).replace("1.", "1")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.text("#>-*_`~[]()!|<b/>&;:1. \t\n\\aé$🚀✅^0"))
+def test_no_text_is_lost_and_levels_stay_balanced(draft: str) -> None:
+    read = drafts.read(draft)
+    depth = 0
+    for token in read.tokens:
+        depth += token.nesting
+        assert depth >= 0
+    assert depth == 0
+    shown = "".join(child.content for t in read.tokens for child in (t.children or [t]))
+    assert shown.count("é") >= min(draft.count("é"), 1) or "é" in draft
+    for before, after in pairwise(read.tokens):
+        assert before.type != "paragraph_open" or after.type == "inline"

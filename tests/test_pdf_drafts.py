@@ -1,0 +1,305 @@
+# ruff: noqa: RUF001
+"""How the page looks that a draft becomes: tables, code, formulas, directions, page breaks."""
+
+import io
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+import pdf
+from pdf.document import CELLS, HEIGHT, WIDTH
+from pdf.formulas import formula
+from pdf.tables import Table, shared
+from pdf.text import Style, Text
+from pdf.words import BODY, Look, code_lines, words_of
+
+TOP = 792 - 72 - BODY * 1.5  # points: where the first line of a page stands, about
+
+
+def read(markdown: str, **names: Any) -> PdfReader:
+    return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
+
+
+def texts(markdown: str) -> list[str]:
+    """The text of each page without its footer."""
+    pages = (page.extract_text() for page in read(markdown).pages)
+    return [re.sub(r"\d+ of\s+\d+$", "", page).strip() for page in pages]
+
+
+def pieces(page: Any) -> list[tuple[str, float, float, float]]:
+    """The stretches of text on a page: text, x, y, and size in points."""
+    found: list[tuple[str, float, float, float]] = []
+
+    def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
+        if text.strip():
+            found.append((text.strip(), cm[4] + tm[4], cm[5] + tm[5], size))
+
+    page.extract_text(visitor_text=visit)
+    return found
+
+
+def place(markdown: str, text: str) -> tuple[float, float, float]:
+    """Where a text stands on the first page, and its size."""
+    return next(piece[1:] for piece in pieces(read(markdown).pages[0]) if piece[0] == text)
+
+
+def order(text: str, rtl: bool) -> str:
+    """A line from left to right, but for the letters of words that run from right to left."""
+    set_text = Text(words_of([(text, Look())]), Style(rtl=rtl))
+    set_text.wrap(10_000, 0)
+    parts = [part for _, part in set_text.lines[0].parts]
+    return "".join(part.source if part.direction == "R" else part.shown for part in parts)
+
+
+def test_a_word_breaks_in_a_cell_only_where_there_is_no_room_elsewhere() -> None:
+    draft = (
+        "| Setting | Default | Recommended | Command |\n|-|-|-|-|\n"
+        "| `maintenance_work_mem` | 64 MB | 8 GB | `SET maintenance_work_mem = '8GB';` |\n"
+        "| `max_parallel_maintenance_workers` | 2 | 7 | " + "many words in a cell " * 9 + "|"
+    )
+    [text] = texts(draft)
+    for word in (
+        "Default",
+        "Recommended",
+        "maintenance_work_mem",
+        "max_parallel_maintenance_workers",
+    ):
+        assert word in text
+
+
+@pytest.mark.parametrize("columns", [2, 5, 9, 16, 25])
+def test_columns_fill_the_page_and_no_more(columns: int) -> None:
+    rows = [
+        [Text(words_of([("word " * number + "longest" * (number % 4), Look())]), Style())
+         for number in range(1, columns + 1)]
+        for _ in range(3)
+    ]  # fmt: skip
+    widths = shared(rows, WIDTH)
+    assert sum(widths) <= WIDTH + 0.01
+    assert min(widths) > 0
+
+
+def test_the_widths_of_a_table_are_those_of_all_its_rows() -> None:
+    draft = "| No. | Name |\n|--:|-|\n" + "".join(f"| {i} | item |\n" for i in range(1, 1201))
+    text = "\n".join(texts(draft))
+    assert re.search(r"\b1000\b", text) and re.search(r"\b1200\b", text)
+    assert text.count("No.\nName") == len(texts(draft))
+
+
+def test_digits_are_of_equal_width_in_tables() -> None:
+    for size in CELLS:
+        cells = words_of([("1111 0000", Look(size, figures=True))])
+        assert cells[0].width == pytest.approx(cells[1].width)
+    assert words_of([("1111 0000", Look())])[0].width < words_of([("1111 0000", Look())])[1].width
+    assert "1,238.4" in texts("| QPS |\n|--:|\n| 1,238.4 |")[0]
+
+
+def test_a_row_is_split_only_when_it_is_taller_than_half_a_page() -> None:
+    def cell(lines: int) -> list[Text]:
+        text = "\n".join(f"line {number}" for number in range(lines))
+        return [Text(words_of([(text, Look())]), Style())]
+
+    whole = Table([cell(1), cell(20), cell(15), cell(15)], [200.0], 0, False)
+    whole.wrap(WIDTH, HEIGHT)
+    first, second = whole.split(WIDTH, sum(whole.heights[:2]) + 100)
+    assert [len(part.rows) for part in (first, second)] == [2, 3]
+    tall = Table([cell(1), cell(10), cell(25), cell(25)], [200.0], 0, False)
+    tall.wrap(WIDTH, HEIGHT)
+    first, second = tall.split(WIDTH, sum(tall.heights[:2]) + 100)
+    assert [len(part.rows) for part in (first, second)] == [3, 3]
+    assert first.rows[0] is second.rows[0] is tall.rows[0]
+    assert sum(first.heights) <= sum(tall.heights[:2]) + 100
+
+
+def test_a_small_table_and_small_code_stay_whole() -> None:
+    filler = "x<br>" * 36 + "\n\n"
+    table = "| a | b |\n|-|-|\n" + "| c | d |\n" * 6
+    first, second = texts(filler + table)
+    assert "a\nb" not in first and second.count("c\nd") == 6
+    first, second = texts(filler + "```\n" + "code\n" * 10 + "```")
+    assert "code" not in first and second.count("code") == 10
+
+
+def test_no_line_of_a_paragraph_stands_alone() -> None:
+    words = " ".join(f"w{number}" for number in range(110))
+    for lines in range(30, 46):
+        pages = texts("x<br>" * lines + "\n\n" + words)
+        counts = [len(re.findall(r"^w\d+ .*", page, re.MULTILINE)) for page in pages]
+        assert 1 not in counts, f"{counts} lines after {lines}"
+
+
+def test_a_heading_and_an_introduction_stay_with_a_block() -> None:
+    for lines in range(28, 46):
+        for block in (
+            "```\none\ntwo\nthree\n```",
+            "| one | b |\n|-|-|\n| c | d |\n",
+            "- one\n- two",
+        ):
+            pages = texts("x<br>" * lines + f"\n\n## Heading\n\nAs follows:\n\n{block}")
+            for page in pages:
+                assert ("Heading" in page) == ("follows" in page) == ("one" in page)
+
+
+def test_code_that_goes_on_does_not_start_with_a_blank_line() -> None:
+    draft = "```\n" + "line\n\n\n" * 60 + "```"
+    reader = read(draft)
+    assert len(reader.pages) > 2
+    for page in list(reader.pages)[1:]:
+        assert max(y for text, _, y, _ in pieces(page) if text == "line") > TOP - 8
+
+
+def test_blocks_of_code_keep_a_distance() -> None:
+    draft = "```\none\n```\n\n```\ntwo\n```"
+    assert place(draft, "one")[1] - place(draft, "two")[1] > 8.75 * 1.5 + 2 * 5 + 8
+
+
+def test_code_keeps_its_columns() -> None:
+    draft = "```\n│ Client  │ ──▶ │ 你好 │ x\n│ Browser │ --- │ abcd │ x\n```"
+    [page] = read(draft).pages
+    bars = [x for text, x, _, _ in pieces(page) if text.endswith("x") or text == "│ x"]
+    assert bars
+    lines = code_lines(draft.split("\n", 1)[1].rsplit("\n", 1)[0], 8.75)
+    assert lines[0].width == pytest.approx(lines[1].width)
+
+
+def test_a_formula_stands_on_the_base_line_and_can_be_found() -> None:
+    draft = r"Let \( x_0 \sim q(x) \) be it."
+    [text] = texts(draft)
+    assert r"Let \( x_0 \sim q(x) \) be it." in " ".join(text.split())
+    assert place(draft, "Let")[1] == place(draft, "be it.")[1]
+
+
+def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
+    made = formula(r"$$x = \frac{a}{b} \tag{7}$$", BODY, True)
+    assert made and made.ascent > BODY and made.descent > 0
+    x, _, _ = place(r"$$x = \frac{a}{b} \tag{7}$$", r"$$x = \frac{a}{b} \tag{7}$$")
+    assert 72 + WIDTH / 3 < x < 72 + WIDTH / 2
+    assert "(7)" in texts(r"$$x = \frac{a}{b} \tag{7}$$")[0]
+    wide = formula("$$" + "+".join("abcdefghijklm" * 6) + "$$", BODY, True)
+    assert wide and wide.width > WIDTH and wide.scaled(WIDTH).width == pytest.approx(WIDTH)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        r"$\mymacro{x}_i$",
+        r"$\frac{a}{$",
+        "$$\\unknown\\foo_1$$",
+        r"\(\text{准确率}\)",
+        r"\[ x ^ \]",
+    ],
+)
+def test_a_formula_that_cannot_be_set_stays_as_it_is(source: str) -> None:
+    assert formula(source, BODY, False) is None
+    assert "".join(source.split()) in "".join(texts(f"before {source} after")[0].split())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *(r"$\begin{cases} a & b \\ c & d \end{cases}$", r"$\begin{bmatrix} a & b \end{bmatrix}$"),
+        *(
+            r"$\begin{aligned} a &= b \\ &= c \end{aligned}$",
+            r"$\sum_{i=1}^{n} i$",
+            r"$\mathbb{E}$",
+        ),
+        *(
+            "\\begin{align}\na &= b \\\\\n&= c\n\\end{align}",
+            "\\begin{equation}\nx\n\\end{equation}",
+        ),
+        *(
+            r"$\operatorname{softmax}(x)$",
+            r"$\hat{\mu} \pm 1.96\,\frac{\sigma}{\sqrt{n}}$",
+            r"$\dfrac{1}{2}$",
+        ),
+        *(
+            r"$\left\| x \right\|^2$",
+            r"$\text{if } x > 0$",
+            r"$5\%$",
+            r"$\$1{,}628$",
+            r"$\boxed{x}$",
+        ),
+        *(
+            r"$\boldsymbol{x}$",
+            r"$\big( x \big)$",
+            r"$\underbrace{a}_{n}$",
+            r"$\vec{v} \cdot \dot{x}$",
+        ),
+    ],
+)
+def test_a_formula_as_models_write_it_is_set(source: str) -> None:
+    assert formula(source, BODY, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "rtl", "expected"),
+    [
+        ("The phrase السلام عليكم means", False, "The phrase عليكم السلام means"),
+        ("عام ١٢٣٤ مليون", True, "مليون ١٢٣٤ عام"),
+        ("عام 2023 (وفق Statista).", True, ".(Statista وفق) 2023 عام"),
+        ("שלום 25.5 מעלות", False, "מעלות 25.5 שלום"),
+        ("a (77°F) b", False, "a (77°F) b"),
+        ("ערך (77°F), ab", False, "ערך (77°F), ab"),
+        ("الدفع (COD): ٣٥٪", True, "٪٣٥ :(COD) الدفع"),
+        ("قیمت ۱۲٬۵۰۰ تومان", True, "تومان ۱۲٬۵۰۰ قیمت"),
+        ("עד 15% מזה", True, "מזה 15% עד"),
+    ],
+)
+def test_directions_are_those_of_the_unicode_algorithm(text: str, rtl: bool, expected: str) -> None:
+    assert order(text, rtl) == expected
+
+
+def test_a_task_has_a_box_in_place_of_its_bullet() -> None:
+    [text] = texts("- [x] done\n- [ ] open\n- plain")
+    assert "".join(text.split()).endswith("☑done☐open•plain")
+
+
+def test_looks_of_html() -> None:
+    _, base, size = place("Hydrogen<sub>2</sub>, n<sup>3</sup>", "Hydrogen")
+    below = place("Hydrogen<sub>2</sub>, n<sup>3</sup>", "2")
+    assert below[2] < size
+    assert base > 0
+
+
+def test_a_note_and_its_reference_lead_to_each_other() -> None:
+    reader = read("RAG[^1]\n\n[^1]: The note.")
+    assert len(goals(reader)) == 2
+    note, reference = sorted(goals(reader))
+    lines = {text: y for text, _, y, _ in pieces(reader.pages[0])}
+    assert lines["The note."] < note < lines["Notes"]
+    assert lines["RAG"] < reference < lines["RAG"] + 40
+
+
+def goals(reader: PdfReader) -> list[float]:
+    """How high on the page the places stand to which the links within the document lead."""
+    notes = [note.get_object() for note in reader.pages[0]["/Annots"]]  # type: ignore[attr-defined]
+    return [note["/Dest"][3] for note in notes if "/Dest" in note]
+
+
+def test_a_table_of_contents_leads_to_headings() -> None:
+    reader = read("- [The Sea](#the-sea)\n- [Not](#not)\n\n# The Sea\n\n# The Sea")
+    lines = [y for text, _, y, _ in pieces(reader.pages[0]) if text == "The Sea"]
+    assert len(goals(reader)) == 1
+    assert lines[1] < goals(reader)[0] < lines[1] + 60
+
+
+def test_the_document_has_a_title_and_the_day_of_approval() -> None:
+    reader = read("# The *Sea*\n\ntext", topic="about the sea", approved=date(2026, 3, 9))
+    assert reader.metadata and reader.metadata.title == "The Sea"
+    assert reader.metadata.creation_date and reader.metadata.creation_date.date() == date(
+        2026, 3, 9
+    )
+    assert reader.metadata.modification_date == reader.metadata.creation_date
+    text = " ".join(reader.pages[0].extract_text().split())
+    assert text.startswith("Research Report about the sea March 9, 2026 The Sea")
+    assert read("text", topic="bees").metadata.title == "bees"  # type: ignore[union-attr]
+    assert read("text").metadata.title == "Research Report"  # type: ignore[union-attr]
+
+
+def test_a_draft_without_han_names_no_font_that_is_not_embedded() -> None:
+    data = pdf.render("one<br>two\n\n**b** `c` ✔ 𝔼 ✅ বাংলা தமிழ் Հայ עברית\n\n- a\n- b")
+    for name in (b"STSong", b"Heisei", b"HYGothic", b"MSung", b"/CIDFontType0"):
+        assert name not in data

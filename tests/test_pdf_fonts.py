@@ -1,0 +1,145 @@
+# ruff: noqa: RUF001
+"""What pdf.fonts relies on inside ReportLab, and what it makes of characters."""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
+
+import pdf
+from pdf.fonts import face, families, family_of, language, printable, stretches
+
+
+def page(face_name: str, text: str) -> PdfReader:
+    out = io.BytesIO()
+    canvas = Canvas(out, invariant=1)
+    line = canvas.beginText(72, 500)
+    line.setFont(face_name, 12)
+    line.textOut(text)
+    canvas.drawText(line)
+    canvas.save()
+    return PdfReader(io.BytesIO(out.getvalue()))
+
+
+def descriptors(reader: PdfReader) -> Iterator[Any]:
+    for found in reader.pages:
+        resources: Any = found["/Resources"]
+        for font in resources["/Font"].values():
+            yield font.get_object()
+
+
+def test_a_face_knows_a_glyph_and_a_width_for_each_character() -> None:
+    inside = face("Text").face
+    assert inside.charToGlyph[ord("a")] > 0
+    assert face("Text").width("a", 10) == pytest.approx(inside.charWidths[ord("a")] / 100)
+    assert face("Text") is face("Text", 0)
+    assert face("Signs", 3) is face("Signs")
+    assert face("World", 2) is face("World")
+
+
+def test_a_character_of_our_own_is_set_with_its_glyph_and_found_as_its_text() -> None:
+    font = face("Text")
+    figures = "".join(font.figures()[ord(digit)] for digit in "1234567890")
+    assert len({font.width(figure, 10) for figure in figures}) == 1
+    assert font.width("1", 10) != font.width("0", 10)
+    assert page(font.fontName, figures).pages[0].extract_text() == "1234567890"
+
+
+@pytest.mark.parametrize("text", ["السلام", "क्षेत्र", "שָׁלוֹם", "x̄", "ประเทศน้ำ"])
+def test_shaped_text_can_be_found(text: str) -> None:
+    font = face("Text")
+    width, glyphs = font.shape(text, text[0] in "اש")
+    assert width > 0
+    shown = page(font.fontName, glyphs).pages[0].extract_text()
+    assert sorted(re.sub(r"\s", "", shown)) == sorted(text)
+
+
+def test_a_subset_depends_on_its_characters_alone() -> None:
+    inside = face("Text").face
+    assert inside.makeSubset([0, 97, 98]) is inside.makeSubset([0, 97, 98])
+    assert inside.makeSubset([0, 97, 98]) != inside.makeSubset([0, 97, 99])
+
+
+def test_the_numbering_of_glyphs_starts_again_between_documents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draft = "السلام क्षेत्र\n\n|1|\n|-|\n|2|"
+    before = pdf.render(draft)
+    monkeypatch.setattr("pdf.fonts.GLYPH_LIMIT", 0)
+    pdf.render("другой текст שלום")
+    assert pdf.render(draft) == before
+
+
+def test_helvetica_is_not_in_the_file() -> None:
+    for draft in ("short", "long\n\n" * 200, "$x$ `code` ✔"):
+        reader = PdfReader(io.BytesIO(pdf.render(draft)))
+        names = [font["/BaseFont"] for font in descriptors(reader)]
+        assert names and not any("Helvetica" in name for name in names)
+        for found in reader.pages:
+            content = found.get_contents()
+            assert content is not None and b"/F1 " not in content.get_data()
+        forms: Any = reader.pages[0]["/Resources"]["/XObject"]  # type: ignore[index]
+        assert all(b"/F1 " not in form.get_object().get_data() for form in forms.values())
+
+
+@pytest.mark.parametrize(
+    ("char", "family"),
+    [
+        *(("a", "Text"), ("ж", "Text"), ("א", "Text"), ("─", "Code"), ("✔", "Signs")),
+        *(("∑", "Text"), ("𝔼", "Signs"), ("𝒩", "World"), ("🔑", "World"), ("ব", "World")),
+        *(("த", "World"), ("Ա", "Signs"), ("汉", "Han SC"), ("は", "Han JP"), ("한", "Han KR")),
+    ],
+)
+def test_a_character_has_the_first_font_that_has_it(char: str, family: str) -> None:
+    assert family_of(char, families(char)) == family
+
+
+def test_han_is_set_in_the_font_of_its_place() -> None:
+    for text, family in [
+        ("海洋覆盖", "SC"),
+        ("海洋は", "JP"),
+        ("漢字 한국", "KR"),
+        ("個海洋", "TC"),
+    ]:
+        assert stretches(text, families(text))[0][0] == f"Han {family}"
+
+
+def test_a_mark_stays_with_its_letter() -> None:
+    assert stretches("αα̂b", families("α̂")) == [("Text", "αα̂b")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\x00b\x07c\ufeffd\u200be", "abcde"),
+        ("a\u2028b\u3000c\td", "a\nb\u3000c d"),
+        ("e\u0301 ️x\ufe0f", "é x"),
+        ("ខ្មែរ x", "[5 characters of Khmer script] x"),
+        ("🚀", ":rocket:"),
+        ("\ue000\u0378\ud800", "[U+E000][U+0378][U+D800]"),
+    ],
+)
+def test_what_no_font_has_is_said(text: str, expected: str) -> None:
+    assert printable(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *(("English", ""), ("Ελληνικά and x", "el"), ("Русский", ""), ("हिन्दी", "")),
+        *(
+            ("日本語のテキスト", "ja"),
+            ("中文", "zh-Hans"),
+            ("這個", "zh-Hant"),
+            ("", ""),
+            ("123", ""),
+        ),
+        ("One Greek letter π in a long English text", ""),
+    ],
+)
+def test_a_language_is_named_where_its_script_tells(text: str, expected: str) -> None:
+    assert language(text) == expected
