@@ -108,19 +108,20 @@ log = logging.getLogger(__name__)
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
 
-def render(markdown: str, *, topic: str = "", workflow_id: str = "") -> bytes:
+def render(markdown: str, *, topic: str = "", workflow_id: str = "", plain: bool = False) -> bytes:
     """Set a Markdown draft as a PDF report on letter paper.
 
     Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
     bytes. Nothing is fetched or read. `topic` is printed under the title and is the document's
-    subject; `workflow_id` is its only keyword. What cannot be set as Markdown is set as plain text.
+    subject; `workflow_id` is its only keyword. What cannot be set as Markdown is set as plain text,
+    as `plain` asks for from the start.
     """
     topic = " ".join(topic.split())
     topic = printable(topic if len(topic) <= TOPIC_LIMIT else topic[: TOPIC_LIMIT - 1] + "…")
     language = guess_language(markdown + topic)
     about = {"subject": topic, "keywords": printable(workflow_id), "lang": language}
     with one_at_a_time:
-        for compose in (Composer.story, Composer.code):
+        for compose in (Composer.story, Composer.code)[plain:]:
             composer, out = Composer(language), io.BytesIO()
             try:
                 front = [
