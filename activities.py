@@ -55,7 +55,6 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     if not activity.in_activity():
         return await _answer(input)
     async with _heartbeats():
-        await llm.loaded()
         again = activity.info().attempt < LAST_UNUSABLE_ANSWER
         return await calls.shared(lambda: _answer(input, again))
 

@@ -6,7 +6,6 @@ call itself goes on here, and its answer is kept until the next attempt comes fo
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import activity
@@ -16,12 +15,12 @@ from temporalio.service import RPCError, RPCStatusCode
 T = TypeVar("T")
 
 # An outage that ends within this time after the answer costs no second call.
-KEPT_FOR = timedelta(minutes=5)
+KEPT_FOR = 300  # seconds
 # While Temporal is away, no call begins, so the newest answers are those that may be lost.
 MOST_KEPT = 500
 # Between the heartbeat that starts a later attempt and its call: a report that was cancelled while
 # its Worker was dead says so in this time, and nothing is paid.
-CANCELLATION_DELAY = timedelta(seconds=2)
+CANCELLATION_DELAY = 2  # seconds
 OWNER_CHECK_INTERVAL = 3  # seconds between the questions whether a lost attempt is still wanted
 
 _calls: dict[tuple[str | None, ...], asyncio.Task[Any]] = {}
@@ -37,7 +36,7 @@ async def shared(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     task = _calls.get(key)
     if task is None or info.attempt == 1:
         if info.attempt > 1:
-            await asyncio.sleep(CANCELLATION_DELAY.total_seconds())
+            await asyncio.sleep(CANCELLATION_DELAY)
         task = asyncio.create_task(call())
         _keep(key, task)
     lost = False  # this attempt has ended, but its answer is still wanted
@@ -51,7 +50,8 @@ async def shared(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
             if not lost:
                 task.cancel()
                 raise
-    return task.result()
+    result: T = task.result()
+    return result
 
 
 def _keep(key: tuple[str | None, ...], task: asyncio.Task[Any]) -> None:
@@ -61,7 +61,7 @@ def _keep(key: tuple[str | None, ...], task: asyncio.Task[Any]) -> None:
         if task.cancelled() or task.exception():
             forget()
         else:
-            asyncio.get_running_loop().call_later(KEPT_FOR.total_seconds(), forget)
+            asyncio.get_running_loop().call_later(KEPT_FOR, forget)
 
     def forget() -> None:
         if _calls.get(key) is task:

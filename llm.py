@@ -39,6 +39,7 @@ CURES = {
 # How LiteLLM words an answer of status 200 that it cannot read. It gives it the status 500.
 UNREADABLE = re.compile(
     r"Empty or invalid response|Invalid response object|provider returned 'choices'|json response"
+    r"|validation errors? for"
 )
 # "litellm.BadRequestError: ContentPolicyViolationError: OpenAIException - " and the like
 CLASS_NAMES = re.compile(r"^(?:(?:litellm\.)?(?:\w+(?:Error|Exception)|Timeout)(?::| -)\s+)+")
@@ -122,8 +123,9 @@ def _import_litellm() -> ModuleType:
     from litellm.llms.openai.common_utils import BaseOpenAILLM
 
     litellm.suppress_debug_info = True  # its errors print advertisements otherwise
-    litellm.aclient_session = BaseOpenAILLM.get_async_http_client()
-    litellm.aclient_session.max_redirects = MOST_REDIRECTS
+    if session := BaseOpenAILLM.get_async_http_client():
+        session.max_redirects = MOST_REDIRECTS
+        litellm.aclient_session = session
 
     class OfflineDemo(litellm.CustomLLM):  # type: ignore[name-defined,misc]
         async def acompletion(self, *, model: str, messages: list[dict[str, str]], **_: Any) -> Any:
@@ -220,7 +222,7 @@ def _is_text(content: object) -> bool:
 def _for_temporal(error: Exception, again: bool) -> ApplicationError:
     """Sorts an error by its HTTP status: LiteLLM's classes do not tell 403 and 413 apart."""
     status = getattr(error, "status_code", None) or 0
-    if 200 <= status < 300 or UNREADABLE.search(str(error)):
+    if 200 <= status < 300 or (status == 500 and UNREADABLE.search(str(error))):
         return ApplicationError(
             f"{_model()}: what came is no answer of a model; "
             "check that neither a proxy nor a sign-in page stands between",

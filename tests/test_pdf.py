@@ -20,7 +20,7 @@ BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are
 CID_FONTS = {"STSong-Light", "MSung-Light", "HeiseiKakuGo-W5", "HYGothic-Medium"}
 
 
-def read(markdown: str, **names: str) -> PdfReader:
+def read(markdown: str, **names: Any) -> PdfReader:
     return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
 
 
