@@ -39,7 +39,6 @@ CURES = {
 # How LiteLLM words an answer of status 200 that it cannot read. It gives it the status 500.
 UNREADABLE = re.compile(
     r"Empty or invalid response|Invalid response object|provider returned 'choices'|json response"
-    r"|validation errors? for"
 )
 # "litellm.BadRequestError: ContentPolicyViolationError: OpenAIException - " and the like
 CLASS_NAMES = re.compile(r"^(?:(?:litellm\.)?(?:\w+(?:Error|Exception)|Timeout)(?::| -)\s+)+")

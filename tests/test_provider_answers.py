@@ -70,6 +70,7 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer")  # they are errors in pytest only
 @pytest.mark.parametrize("body", UNUSABLE.values(), ids=UNUSABLE)
 @pytest.mark.parametrize("attempt", [1, 2, 3, 4])
 async def test_what_is_no_completion_is_asked_for_three_times(
