@@ -97,10 +97,14 @@ async def _serve(client: Client, stop: asyncio.Event) -> None:
 
 async def _watch(client: Client) -> None:
     """Logs when the server goes and when it is back."""
-    service, request = client.workflow_service, GetSystemInfoRequest()
+    pause = timedelta(seconds=SERVER_CHECK_INTERVAL)
+
+    async def ask() -> None:
+        await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=pause)
+
     with suppress(RPCError):  # an error that the server answers with is the Worker's to report
         while True:
-            await until_answered(client, lambda: service.get_system_info(request), log.warning)
+            await until_answered(client, ask, log.warning)
             await asyncio.sleep(SERVER_CHECK_INTERVAL)
 
 
