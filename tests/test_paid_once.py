@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import (
+from loopback_llm import LoopbackLLM, Reply
+from support import (
     PATIENCE,
-    Report,
     WorkerProcess,
     draft_of,
     eventually,
@@ -22,7 +22,6 @@ from conftest import (
     start_report,
     waiting,
 )
-from loopback_llm import LoopbackLLM, Reply
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
@@ -33,6 +32,7 @@ import calls
 import local
 from activities import llm_call
 from models import LLMCallInput
+from reports import ReportHandle
 
 LOST = ActivityCancellationDetails(not_found=True)
 AWAY = ActivityCancellationDetails(not_found=True, timed_out=True)
@@ -271,6 +271,6 @@ async def test_a_report_that_is_cancelled_while_its_worker_is_dead_is_not_called
     assert len(llm.calls) == 1
 
 
-async def second_attempt_is_due(report: Report) -> bool:
+async def second_attempt_is_due(report: ReportHandle) -> bool:
     [pending] = (await report.describe()).raw_description.pending_activities
-    return pending.attempt == 2
+    return bool(pending.attempt == 2)

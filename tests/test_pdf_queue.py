@@ -11,9 +11,11 @@ from threading import Event
 from typing import Any
 
 import pytest
-from conftest import (
+from loopback_llm import LoopbackLLM
+from pypdf import PdfReader
+from stand_ins import StandIns
+from support import (
     RESULT,
-    StandIns,
     draft_of,
     eventually,
     keep,
@@ -22,8 +24,6 @@ from conftest import (
     waiting,
     worker_here,
 )
-from loopback_llm import LoopbackLLM
-from pypdf import PdfReader
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -94,7 +94,11 @@ async def test_a_cancelled_pdf_leaves_the_line(one_thread: Event, tmp_path: Path
         await pdf
     one_thread.set()
     assert await attempt(1).run(create_pdf_in_turn, REPORT) == "research_pdf.pdf"
-    assert [path.name for path in tmp_path.iterdir()] == ["research_pdf.pdf"]
+    assert names_in(tmp_path) == {"research_pdf.pdf"}
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 async def test_drafts_do_not_wait_for_pdfs_and_no_pdf_is_made_twice(

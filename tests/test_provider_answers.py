@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import KEY, edit, start_report, status_when, waiting
 from loopback_llm import LoopbackLLM, Reply
+from support import KEY, edit, start_report, status_when, waiting
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
