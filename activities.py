@@ -1,19 +1,21 @@
 """The Activities: everything that touches the world outside the Workflow."""
 
 import asyncio
-import hashlib
-import os
-import uuid
+import contextvars
+import functools
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
-from itertools import count
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from temporalio import activity
+from temporalio.converter import default
 from temporalio.exceptions import ApplicationError
 
+import calls
+import folder
 import llm
 from models import LLMCallInput, PDFGenerationInput
 
@@ -25,9 +27,22 @@ LLM_START_TO_CLOSE_TIMEOUT = timedelta(minutes=10)
 HEARTBEAT_INTERVAL = timedelta(seconds=3)
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)  # survives two lost heartbeats
 
-# A page takes well under a second; the rest of the time is for waiting behind other reports
-# in the Worker's thread pool.
-PDF_START_TO_CLOSE_TIMEOUT = timedelta(seconds=30)
+# A PDF waits for its turn in the Worker, behind any number of others. Heartbeats say that it does;
+# they are rarer than those of a call, because a thousand may wait.
+PDF_START_TO_CLOSE_TIMEOUT = timedelta(days=1)
+PDF_HEARTBEAT_INTERVAL = timedelta(seconds=10)
+PDF_HEARTBEAT_TIMEOUT = timedelta(seconds=30)
+# One renders, because it keeps a core busy; the others write to the disk.
+PDF_THREADS = 4
+
+ANSWER_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the next step with this draft
+LAST_UNUSABLE_ANSWER = 3  # attempts that may end in one before the person decides
+# Attempts that may die while they work on a PDF, as they do where a draft uses up the memory,
+# before it is set as plain text, and before it goes back to the person.
+DEATHS_AS_MARKDOWN = 3
+DEATHS_AS_TEXT = 6
+
+_pdf_threads = ThreadPoolExecutor(PDF_THREADS, thread_name_prefix="pdf")
 
 
 @activity.defn
@@ -37,8 +52,24 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     Returns the provider's answer in the OpenAI shape. Raises ApplicationError: retryable where
     asking again can help, non-retryable otherwise, with a sentence for a person as the message.
     """
+    if not activity.in_activity():
+        return await _answer(input)
     async with _heartbeats():
-        return await llm.complete(input, LLM_HTTP_TIMEOUT)
+        again = activity.info().attempt < LAST_UNUSABLE_ANSWER
+        return await calls.shared(lambda: _answer(input, again))
+
+
+async def _answer(input: LLMCallInput, again: bool = True) -> dict[str, Any]:
+    answer = await llm.complete(input, LLM_HTTP_TIMEOUT, again=again)
+    size = default().payload_converter.to_payload(answer).ByteSize()
+    if size > ANSWER_LIMIT:
+        raise ApplicationError(
+            f"the answer has {size / 1e6:.1f} MB, and a report holds at most {ANSWER_LIMIT / 1e6}; "
+            "ask for a shorter one",
+            type="AnswerTooLarge",
+            non_retryable=True,
+        )
+    return answer
 
 
 @activity.defn
@@ -49,38 +80,74 @@ def create_pdf(input: PDFGenerationInput) -> str:
     the file that an earlier attempt finished. Raises ApplicationError: non-retryable for a name
     that cannot be a file, retryable (with the reason) where the disk refuses.
     """
-    import pdf  # here, because ReportLab takes long to import, and only this Activity needs it
-
     workflow_id = activity.info().workflow_id or "" if activity.in_activity() else ""
-    name = Path(input.filename)
-    target = reports_dir() / name
-    if not name.name or "\0" in input.filename or target.is_dir():
-        raise ApplicationError(
-            f"{input.filename!r} cannot be the name of a report", type="BadName", non_retryable=True
-        )
     try:
         approved = date.fromisoformat(input.approved) if input.approved else None
     except ValueError:
         raise ApplicationError(
             f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
         ) from None
-    content = pdf.render(
-        input.content, topic=input.topic, workflow_id=workflow_id, approved=approved
+    content = _pdf_module().render(
+        input.content,
+        topic=input.topic,
+        workflow_id=workflow_id,
+        approved=approved,
+        plain=_deaths() >= DEATHS_AS_MARKDOWN,
     )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        written = _place(content, target, reuse=bool(workflow_id))
-    except OSError as error:
+    return folder.place(content, input.filename, reuse=bool(workflow_id))
+
+
+@activity.defn(name="create_pdf")
+async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
+    """What the Worker runs as `create_pdf`: its heartbeats go on while it waits for a thread.
+
+    They carry how many attempts have died at work. Raises ApplicationError, non-retryable where
+    neither Markdown nor plain text was survived.
+    """
+    deaths = _deaths()
+    if deaths >= DEATHS_AS_TEXT:
         raise ApplicationError(
-            f"the report cannot be written to {target.parent.resolve()}: {error.strerror or error}",
-            type=type(error).__name__,
-        ) from None
-    return str(name.with_name(written.name))
+            "this draft ends every Worker that sets it; ask for another one",
+            type="Unprintable",
+            non_retryable=True,
+        )
+    loop = asyncio.get_running_loop()
+
+    def work() -> str:
+        if activity.info().attempt > 1:  # a first one that dies at once need not be counted
+            loop.call_soon_threadsafe(activity.heartbeat, deaths + 1)
+        return create_pdf(input)
+
+    job = _pdf_threads.submit(contextvars.copy_context().run, work)
+    future = asyncio.wrap_future(job)
+    try:
+        while not future.done():
+            await asyncio.wait({future}, timeout=PDF_HEARTBEAT_INTERVAL.total_seconds())
+            if not future.done():
+                activity.heartbeat(deaths + job.running())
+        return future.result()
+    except ApplicationError:
+        activity.heartbeat(deaths)
+        raise
+    except asyncio.CancelledError:
+        if calls.attempt_is_lost():  # the next one says how it ended
+            activity.raise_complete_async()
+        raise
+    finally:
+        job.cancel()  # leaves the line; what has begun goes on, and the next attempt finds its file
 
 
-def reports_dir() -> Path:
-    """The folder that `REPORTS_DIR` names, or the working directory."""
-    return Path(os.environ.get("REPORTS_DIR") or ".").expanduser()
+@functools.cache
+def _pdf_module() -> ModuleType:
+    import pdf  # here, because ReportLab takes long to import, and only create_pdf needs it
+
+    return pdf
+
+
+def _deaths() -> int:
+    """How many attempts have died while they worked on this PDF, as their heartbeats tell."""
+    details = activity.info().heartbeat_details if activity.in_activity() else ()
+    return int(details[0]) if details else 0
 
 
 @asynccontextmanager
@@ -92,44 +159,8 @@ async def _heartbeats() -> AsyncIterator[None]:
             activity.heartbeat()
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
 
-    beating = asyncio.create_task(beat()) if activity.in_activity() else None
+    beating = asyncio.create_task(beat())
     try:
         yield
     finally:
-        if beating:
-            beating.cancel()
-
-
-def _place(content: bytes, target: Path, *, reuse: bool) -> Path:
-    """Puts a finished file at the first free name, so that no reader ever sees half of it.
-
-    With `reuse`, a file of the same bytes counts as an earlier attempt's. Raises OSError.
-    """
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    if reuse:
-        for stale in target.parent.glob(f".{digest}-*.tmp"):  # of an attempt that was killed
-            stale.unlink(missing_ok=True)
-    temporary = target.parent / f".{digest}-{uuid.uuid4()}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        for number in count():
-            candidate = target.with_stem(f"{target.stem}-{number}") if number else target
-            try:
-                os.link(temporary, candidate)  # unlike a rename, never overwrites
-                return candidate
-            except FileExistsError:
-                if reuse and _holds(candidate, content):
-                    return candidate
-    finally:
-        temporary.unlink(missing_ok=True)
-    raise AssertionError("count() does not end")
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
-    except OSError:
-        return False
+        beating.cancel()

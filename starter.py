@@ -26,8 +26,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
-from activities import reports_dir
 from connection import Refused, connect, run_process, until_answered
+from folder import reports_dir
 from local import local
 from models import (
     NO_DRAFT,

@@ -9,24 +9,36 @@ import logging
 import os
 import signal
 import threading
-import warnings
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
 from typing import NoReturn
 
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from activities import HEARTBEAT_INTERVAL, LLM_START_TO_CLOSE_TIMEOUT, create_pdf, llm_call
-from connection import Refused, connect, exit_process, run_process
-from llm import load_litellm
+from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
+from connection import Refused, connect, exit_process, run_process, until_answered
+from llm import load_litellm, obvious_settings_problem
 from models import TASK_QUEUE
 from workflow import GenerateReportWorkflow
 
-# An LLM call is a socket that waits, so one Worker carries hundreds (the SDK's default is 100).
-ACTIVITY_SLOTS = 500
-# One renders, because ReportLab's fonts are the process's; the others write to the disk.
-PDF_THREADS = 4
+log = logging.getLogger(__name__)
+
+# An LLM call is a socket that waits, and a PDF waits for its turn, so one Worker carries many (the
+# SDK's default is 100). No call waits behind PDFs while there are fewer of these.
+ACTIVITY_SLOTS = 2000
+OPEN_FILES = 4096  # a call has a socket; systems allow a process 256 or 1024 unless it asks
+# The SDK would hold heartbeats back for 8 of the 10 seconds they are allowed.
+HEARTBEAT_THROTTLE = timedelta(seconds=1)
+SERVER_CHECK_INTERVAL = 5  # seconds
+# The SDK reports an outage with a dozen lines a second. `_watch` says it in one.
+SDK_LOG = LoggingConfig(
+    filter="warn,temporalio_client=off,temporalio_sdk_core::worker::activities=error"
+)
 
 
 def main() -> NoReturn:
@@ -38,7 +50,7 @@ def main() -> NoReturn:
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "LiteLLM"):
+    for chatty in ("httpx", "LiteLLM", "temporalio.worker"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     run_process(lambda: run(arguments.stop_with_stdin))
 
@@ -49,15 +61,20 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     Raises Refused where there is no server, no namespace, or no model that can be called.
     """
     stop = _stop_event(stop_with_stdin)
-    client = await connect()
+    _allow_open_files()
+    client = await connect(runtime=Runtime(telemetry=TelemetryConfig(logging=SDK_LOG)))
+    if problem := obvious_settings_problem():
+        raise Refused(problem)
+    watch = asyncio.create_task(_watch(client))
     try:
-        with ThreadPoolExecutor(PDF_THREADS, thread_name_prefix="pdf") as threads:
-            async with _worker(client, threads):
-                await _serve(client, stop)
+        async with _worker(client):
+            await _serve(client, stop)
     except ApplicationError as error:  # the model or its key is not usable
         raise Refused(error.message) from None
     except RuntimeError as error:  # of the SDK: the namespace does not exist, or is not ours
         raise Refused(str(error).partition(": Status {")[0]) from None
+    finally:
+        watch.cancel()
     exit_process(0)  # from here, because asyncio.run would wait for an import of LiteLLM to end
 
 
@@ -78,22 +95,40 @@ async def _serve(client: Client, stop: asyncio.Event) -> None:
     print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.", flush=True)
 
 
-def _worker(client: Client, threads: ThreadPoolExecutor) -> Worker:
-    with warnings.catch_warnings():
-        # Fewer threads than slots is the point: most slots are for llm_call, which needs none.
-        warnings.filterwarnings("ignore", "Worker max_concurrent_activities")
-        return Worker(
-            client,
-            task_queue=TASK_QUEUE,
-            workflows=[GenerateReportWorkflow],
-            activities=[llm_call, create_pdf],
-            activity_executor=threads,
-            max_concurrent_activities=ACTIVITY_SLOTS,
-            # The SDK would hold heartbeats back for 8 of the 10 seconds they are allowed.
-            max_heartbeat_throttle_interval=HEARTBEAT_INTERVAL,
-            # A call that is cut off is paid for twice.
-            graceful_shutdown_timeout=LLM_START_TO_CLOSE_TIMEOUT,
-        )
+async def _watch(client: Client) -> None:
+    """Logs when the server goes and when it is back."""
+    pause = timedelta(seconds=SERVER_CHECK_INTERVAL)
+
+    async def ask() -> None:
+        await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=pause)
+
+    with suppress(RPCError):  # an error that the server answers with is the Worker's to report
+        while True:
+            await until_answered(client, ask, log.warning)
+            await asyncio.sleep(SERVER_CHECK_INTERVAL)
+
+
+def _worker(client: Client) -> Worker:
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[GenerateReportWorkflow],
+        activities=[llm_call, create_pdf_in_turn],
+        max_concurrent_activities=ACTIVITY_SLOTS,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        # A call that is cut off is paid for twice.
+        graceful_shutdown_timeout=LLM_START_TO_CLOSE_TIMEOUT,
+    )
+
+
+def _allow_open_files() -> None:
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        if soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _stop_event(stop_with_stdin: bool) -> asyncio.Event:

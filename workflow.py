@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from activities import (
         HEARTBEAT_TIMEOUT,
         LLM_START_TO_CLOSE_TIMEOUT,
+        PDF_HEARTBEAT_TIMEOUT,
         PDF_START_TO_CLOSE_TIMEOUT,
         create_pdf,
         llm_call,
@@ -231,6 +232,7 @@ class GenerateReportWorkflow:
                     ),
                     result_type=RawValue,
                     start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
+                    heartbeat_timeout=PDF_HEARTBEAT_TIMEOUT,
                     retry_policy=retry_policy,
                     summary=f"PDF of draft {report.number}",
                 )

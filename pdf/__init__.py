@@ -14,26 +14,34 @@ one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
 
 def render(
-    markdown: str, *, topic: str = "", workflow_id: str = "", approved: date | None = None
+    markdown: str,
+    *,
+    topic: str = "",
+    workflow_id: str = "",
+    approved: date | None = None,
+    plain: bool = False,
 ) -> bytes:
     """Set a Markdown draft as a PDF report on letter paper.
 
     Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
     bytes. Nothing is fetched, and nothing is read but the fonts. `topic` is printed under the title
     and is the document's subject; `workflow_id` is its only keyword; `approved`, the day of the
-    person's decision, is printed under the topic and is the document's date.
+    person's decision, is printed under the topic and is the document's date. `plain` sets the draft
+    as source.
     """
     topic = " ".join(topic.split())
     topic = printable(topic if len(topic) <= TOPIC_LIMIT else topic[: TOPIC_LIMIT - 1] + "…")
     with one_at_a_time:
         for font in loaded():
             font.forget()
-        try:
-            return _rendered(drafts.read(markdown), markdown, topic, workflow_id, approved)
-        except Exception:  # a draft must not be lost to what nobody has tried
-            log.warning("The draft is set as plain text", exc_info=True)
-            plain = drafts.as_source(markdown)
-            return _rendered(plain, markdown, topic, workflow_id, approved)
+        for read in (drafts.as_source,) if plain else (drafts.read, drafts.as_source):
+            try:
+                return _rendered(read(markdown), markdown, topic, workflow_id, approved)
+            except Exception:  # a draft must not be lost to what nobody has tried
+                if read is drafts.as_source:
+                    raise
+                log.warning("The draft is set as plain text", exc_info=True)
+        raise AssertionError("the loop returns or raises")
 
 
 def _rendered(

@@ -93,8 +93,8 @@ def test_the_numbers_are_the_codes() -> None:
     assert "10 minutes, with heartbeats every 3 s" in README
     assert f"terminationGracePeriodSeconds: {10 * 60}" in README
     assert "ten seconds of waiting and one retry" in README
-    assert f"{worker.ACTIVITY_SLOTS} Activity slots" in README
-    assert worker.PDF_THREADS == 4
+    assert f"{worker.ACTIVITY_SLOTS:,} Activity slots" in README
+    assert activities.PDF_THREADS == 4
     assert "four threads" in README
 
 

@@ -141,15 +141,18 @@ async def test_a_report_waits_for_a_worker_with_better_settings(
     client: Client,
     llm: LoopbackLLM,
     start_worker: Callable[[], WorkerProcess],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """What is wrong with the key is said alone, and before the Worker takes any work."""
     with monkeypatch.context() as patch:
         patch.delenv("LLM_API_KEY")
         report = await start_report(client, "bees")
-        worker = start_worker()
+        worker = WorkerProcess(tmp_path)
         assert await ended(worker) == 1
-    assert worker.log.strip().endswith(CURE)
-    assert "Traceback" not in worker.log.splitlines()[-1]
+    [line] = worker.log.splitlines()
+    assert line.startswith("LLM_API_KEY (or OPENAI_API_KEY) is not set")
+    assert line.endswith(CURE)
     assert not llm.calls
     start_worker()
     assert (await waiting(report, draft=1)).error == ""

@@ -1,0 +1,102 @@
+"""The LLM calls of this Worker, so that an attempt joins the call that an earlier one has begun.
+
+While Temporal is away, no heartbeat arrives, and the attempt that makes a call is given up. The
+call itself goes on here, and its answer is kept until the next attempt comes for it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from temporalio import activity
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.service import RPCError, RPCStatusCode
+
+T = TypeVar("T")
+
+# An outage that ends within this time after the answer costs no second call.
+KEPT_FOR = 300  # seconds
+# While Temporal is away, no call begins, so the newest answers are those that may be lost.
+MOST_KEPT = 500
+# Between the heartbeat that starts a later attempt and its call: a report that was cancelled while
+# its Worker was dead says so in this time, and nothing is paid.
+CANCELLATION_DELAY = 2  # seconds
+OWNER_CHECK_INTERVAL = 3  # seconds between the questions whether a lost attempt is still wanted
+
+_calls: dict[tuple[str | None, ...], asyncio.Task[Any]] = {}
+
+
+async def shared(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Returns what `call` returns, or what the call of an earlier attempt here returns.
+
+    To be awaited in an Activity that heartbeats. A cancellation of the report stops the call.
+    """
+    info = activity.info()
+    key = (info.namespace, info.workflow_id, info.workflow_run_id, info.activity_id)
+    task = _calls.get(key)
+    if task is None or info.attempt == 1:
+        if info.attempt > 1:
+            await asyncio.sleep(CANCELLATION_DELAY)
+        task = asyncio.create_task(call())
+        _keep(key, task)
+    lost = False  # this attempt has ended, but its answer is still wanted
+    while not task.done():
+        try:
+            await asyncio.wait({task}, timeout=OWNER_CHECK_INTERVAL if lost else None)
+            if lost and not task.done() and not await _is_ours():
+                task.cancel()
+        except asyncio.CancelledError:
+            lost = attempt_is_lost()
+            if not lost:
+                task.cancel()
+                raise
+    result: T = task.result()
+    return result
+
+
+def _keep(key: tuple[str | None, ...], task: asyncio.Task[Any]) -> None:
+    """Keeps the call while it runs, and its answer for a while. A failed call may be repeated."""
+
+    def on_done(_: object) -> None:
+        if task.cancelled() or task.exception():
+            forget()
+        else:
+            asyncio.get_running_loop().call_later(KEPT_FOR, forget)
+
+    def forget() -> None:
+        if _calls.get(key) is task:
+            del _calls[key]
+
+    _calls.pop(key, None)
+    _calls[key] = task
+    answered = [key for key, kept in _calls.items() if kept.done()]
+    for oldest in answered[: max(0, len(answered) - MOST_KEPT)]:
+        del _calls[oldest]
+    task.add_done_callback(on_done)
+
+
+def attempt_is_lost() -> bool:
+    """Whether Temporal has given up the attempt, not the Activity."""
+    why = activity.cancellation_details()
+    if not why or why.cancel_requested or why.worker_shutdown or why.reset:
+        return False
+    return why.not_found or why.timed_out or why.paused
+
+
+async def _is_ours() -> bool:
+    """Whether the Activity is open and no other Worker has it. True while Temporal is away."""
+    info, client = activity.info(), activity.client()
+    report = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+    try:
+        description = await report.describe()
+    except RPCError as error:
+        return error.status != RPCStatusCode.NOT_FOUND
+    return any(
+        pending.activity_id == info.activity_id
+        and pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+        and (
+            pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+            or pending.last_worker_identity == client.identity
+        )
+        for pending in description.raw_description.pending_activities
+    )

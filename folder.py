@@ -1,0 +1,107 @@
+"""The folder of the PDFs: where it is, and how a file gets into it."""
+
+import errno
+import hashlib
+import os
+import uuid
+from itertools import count
+from pathlib import Path
+
+from temporalio.exceptions import ApplicationError
+
+# What the disk answers, where the system's own words do not say what to do.
+CURES = {
+    errno.ENAMETOOLONG: "the path is too long; set a shorter REPORTS_DIR and restart the Worker",
+    errno.ELOOP: "its symbolic links lead in a circle; set another REPORTS_DIR",
+    errno.ENOENT: "the working directory is gone; restart the Worker in one that exists",
+}
+PATH_LIMIT = 200  # characters of a path that a message shows
+NAME_LIMIT = 240  # bytes; file systems take 255, and a number may come behind the name
+
+
+def reports_dir() -> Path:
+    """The folder that `REPORTS_DIR` names, or the working directory.
+
+    Raises ApplicationError where it begins with the home directory of nobody.
+    """
+    setting = os.environ.get("REPORTS_DIR") or "."
+    try:
+        return Path(setting).expanduser()
+    except RuntimeError:
+        raise ApplicationError(
+            f"REPORTS_DIR={setting} names a home directory that does not exist; "
+            "set the whole path and restart the Worker",
+            type="Settings",
+        ) from None
+
+
+def place(content: bytes, filename: str, *, reuse: bool) -> str:
+    """Puts a finished file into the folder, and returns its name: `filename`, or one with a number.
+
+    With `reuse`, a file of the same bytes counts as an earlier attempt's. Raises ApplicationError:
+    non-retryable for a name that cannot be a file, retryable (with the reason) where the disk
+    refuses.
+    """
+    name = Path(filename)
+    target = reports_dir() / name
+    try:
+        bad = "\0" in filename or not name.name or len(os.fsencode(name.name)) > NAME_LIMIT
+        if bad or target.is_dir():
+            raise ApplicationError(
+                f"{filename[:PATH_LIMIT]!r} cannot be the name of a report",
+                type="BadName",
+                non_retryable=True,
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written = _place(content, target, reuse=reuse)
+    except OSError as error:
+        reason = CURES.get(error.errno or 0) or error.strerror or str(error)
+        raise ApplicationError(
+            f"the report cannot be written to {_shown(target.parent)}: {reason}",
+            type=type(error).__name__,
+        ) from None
+    return str(name.with_name(written.name))
+
+
+def _place(content: bytes, target: Path, *, reuse: bool) -> Path:
+    """Puts a finished file at the first free name, so that no reader ever sees half of it.
+
+    With `reuse`, a file of the same bytes counts as an earlier attempt's. Raises OSError.
+    """
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    if reuse:
+        for stale in target.parent.glob(f".{digest}-*.tmp"):  # of an attempt that was killed
+            stale.unlink(missing_ok=True)
+    temporary = target.parent / f".{digest}-{uuid.uuid4()}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        for number in count():
+            candidate = target.with_stem(f"{target.stem}-{number}") if number else target
+            try:
+                os.link(temporary, candidate)  # unlike a rename, never overwrites
+                return candidate
+            except FileExistsError:
+                if reuse and _holds(candidate, content):
+                    return candidate
+    finally:
+        temporary.unlink(missing_ok=True)
+    raise AssertionError("count() does not end")
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _shown(folder: Path) -> str:
+    """The folder as a person would name it, at a length that fits into a sentence."""
+    try:
+        path = str(folder.absolute())
+    except OSError:  # the working directory is gone
+        path = str(folder)
+    return path if len(path) <= PATH_LIMIT else f"{path[:PATH_LIMIT]}…"

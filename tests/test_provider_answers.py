@@ -1,0 +1,275 @@
+"""What a provider, or something that stands in its place, may answer, and what becomes of it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from loopback_llm import LoopbackLLM, Reply
+from support import KEY, edit, start_report, status_when, waiting
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+import llm as model
+from activities import llm_call
+from models import LLMCallInput, Phase
+
+NO_ANSWER = (
+    "openai/gpt-4o: what came is no answer of a model; "
+    "check that neither a proxy nor a sign-in page stands between"
+)
+
+
+async def refused(llm: LoopbackLLM, reply: Reply, attempt: int = 1) -> ApplicationError:
+    """The error of an attempt that gets this reply."""
+    llm.replies.append(reply)
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, attempt=attempt)
+    with pytest.raises(ApplicationError) as error:
+        await environment.run(llm_call, LLMCallInput("bees"))
+    return error.value
+
+
+def error_body(message: str, **more: str) -> str:
+    return json.dumps({"error": {"message": message, **more}})
+
+
+def answer(message: Any) -> str:
+    return json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+
+
+# Answers that are none.
+
+
+@pytest.mark.parametrize("text", [" \n\t ", "\u200b", "\u3000\ufeff", "\u2060 \u00ad"], ids=ascii)
+async def test_nothing_to_read_is_an_empty_answer(llm: LoopbackLLM, text: str) -> None:
+    error = await refused(llm, Reply(text))
+    assert (error.type, error.non_retryable) == ("EmptyAnswer", True)
+
+
+async def test_one_character_is_a_draft(llm: LoopbackLLM) -> None:
+    llm.replies.append(Reply("\u200b7\n"))
+    result = await llm_call(LLMCallInput("seven"))
+    assert result["choices"][0]["message"]["content"] == "\u200b7\n"
+
+
+UNUSABLE = {
+    "no choices": "{}",
+    "choices null": '{"choices": null}',
+    "choices a word": '{"choices": "none"}',
+    "no message": '{"choices": [{"index": 0}]}',
+    "cut off": '{"choices": [{"ind',
+    "empty": "",
+    "null": "null",
+    "a list": "[]",
+    "content a number": answer({"role": "assistant", "content": 5}),
+    "captive portal": "<!DOCTYPE html><html><title>Sign in to the hotel</title></html>",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer")  # they are errors in pytest only
+@pytest.mark.parametrize("body", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("attempt", [1, 2, 3, 4])
+async def test_what_is_no_completion_is_asked_for_three_times(
+    llm: LoopbackLLM, body: str, attempt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time may be paid for: then a person decides."""
+    monkeypatch.setattr("calls.CANCELLATION_DELAY", 0)
+    error = await refused(llm, Reply(body=body), attempt)
+    assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
+    assert error.non_retryable == (attempt >= 3)
+    assert len(llm.calls) == 1
+
+
+async def test_a_captive_portal_ends_in_a_question_for_the_person(
+    client: Client, llm: LoopbackLLM, task_queue: str
+) -> None:
+    llm.replies.extend([Reply(body=UNUSABLE["captive portal"])] * 3)
+    report = await start_report(client, "bees", task_queue)
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert status.error == f"Draft 1 failed: UnusableAnswer: {NO_ANSWER}."
+    assert len(llm.calls) == 3
+    await edit(report)
+    await waiting(report, draft=1)
+
+
+# The size of an answer.
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("x" * 3_000_000, "3.0"), ("x" * 5_000_000, "5.0"), ("蜂" * 400_000, "2.4")]
+)
+async def test_an_answer_too_large_for_temporal_is_paid_once_and_told(
+    client: Client, llm: LoopbackLLM, task_queue: str, text: str, size: str
+) -> None:
+    """JSON carries each Chinese character in six bytes."""
+    llm.replies.append(Reply(text))
+    report = await start_report(client, "bees", task_queue)
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert status.error == (
+        f"Draft 1 failed: AnswerTooLarge: the answer has {size} MB, and a report holds at most 1.9;"
+        " ask for a shorter one."
+    )
+    assert len(llm.calls) == 1
+    await edit(report, "shorter")
+    await waiting(report, draft=1)
+
+
+async def test_an_answer_just_small_enough_is_a_draft(llm: LoopbackLLM) -> None:
+    llm.replies.append(Reply("x" * 1_890_000))
+    await llm_call(LLMCallInput("bees"))
+
+
+# Errors.
+
+
+async def test_a_used_up_quota_is_permanent_with_the_cure(llm: LoopbackLLM) -> None:
+    """The status is that of a rate limit, which passes; this does not."""
+    body = error_body(
+        "You exceeded your current quota.", type="insufficient_quota", code="insufficient_quota"
+    )
+    error = await refused(llm, Reply(status=429, body=body, headers={"Retry-After": "17"}))
+    assert (error.non_retryable, error.next_retry_delay) == (True, None)
+    assert error.message == (
+        "openai/gpt-4o: You exceeded your current quota; "
+        "top up the account, or set another key and restart the Worker"
+    )
+
+
+async def test_a_provider_that_redirects_to_itself_gets_few_requests(llm: LoopbackLLM) -> None:
+    """It used to get 21 an attempt."""
+    llm.default = Reply(
+        status=307, body="", headers={"Location": f"{llm.base_url}/chat/completions"}
+    )
+    with pytest.raises(ApplicationError):
+        await llm_call(LLMCallInput("bees"))
+    assert len(llm.calls) <= 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (
+            Reply(status=400, body=error_body("Rejected.", code="content_policy_violation")),
+            "Rejected",
+        ),
+        (
+            Reply(status=400, body=error_body("Too long.", code="context_length_exceeded")),
+            "Too long",
+        ),
+        (
+            Reply(status=502, body="<html><head><title>502 Bad\nGateway</title></head></html>"),
+            "a web page came in place of an answer: 502 Bad Gateway",
+        ),
+        (
+            Reply(status=503, body="<HTML><body>down</body></HTML>"),
+            "a web page came in place of an answer",
+        ),
+        (Reply(status=400, body="x" * 10_000), "x" * 400),
+    ],
+    ids=["policy", "context", "web page", "web page without title", "long"],
+)
+async def test_an_error_is_told_once_without_class_names_or_markup(
+    llm: LoopbackLLM, reply: Reply, sentence: str
+) -> None:
+    assert (await refused(llm, reply)).message == f"openai/gpt-4o: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (
+            'litellm.AuthenticationError: AnthropicException - {"type":"error","error":'
+            '{"type":"authentication_error","message":"invalid \\"x-api-key\\""}}',
+            'invalid "x-api-key"',
+        ),
+        (
+            "litellm.BadRequestError: litellm.ContentPolicyViolationError: "
+            "ContentPolicyViolationError: OpenAIException - No. Ask otherwise.",
+            "No. Ask otherwise",
+        ),
+        ("litellm.Timeout: APITimeoutError - Request timed out.", "Request timed out"),
+        ("Error: 12 monkeys", "Error: 12 monkeys"),
+    ],
+)
+def test_the_providers_own_words_are_found_in_litellms(raw: str, told: str) -> None:
+    assert model._sentence(Exception(raw)) == told
+
+
+def test_an_error_without_a_status_is_permanent() -> None:
+    """It is a defect of the program, and the same defect would be met every minute."""
+    assert model._for_temporal(ValueError("a defect"), again=True).non_retryable
+
+
+# Keys.
+
+
+@pytest.mark.parametrize("name", ["LLM_API_KEY", "MY_TOKEN", "AWS_SECRET", "OTHER_KEY"])
+async def test_no_secret_of_the_environment_is_told(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "0123456789abcdef")
+    error = await refused(llm, Reply("got 0123456789abcdef,", status=400))
+    assert "0123" not in error.message
+    assert "got [key]," in error.message
+
+
+@pytest.mark.parametrize("key", ["tab\there-and-more", "two  blanks-and-more", 'quo"te-and-\\more'])
+async def test_a_key_is_found_before_white_space_is_folded(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OTHER_KEY", key)
+    for body in (error_body(f"got {key}"), f"not JSON: {key}"):
+        error = await refused(llm, Reply(status=400, body=body))
+        assert "[key]" in error.message
+        assert "more" not in error.message
+
+
+async def test_a_key_is_found_before_the_text_is_cut(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER_KEY", "0123456789" * 3)
+    error = await refused(llm, Reply(status=400, body=error_body("x" * 385 + "0123456789" * 3)))
+    assert "01" not in error.message
+
+
+@pytest.mark.parametrize("around", ["{} ", "\t{}\r\n", '"{}"', "'{}'", ' "{}" '])
+async def test_what_was_copied_along_with_the_key_is_not_sent(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, around: str
+) -> None:
+    monkeypatch.setenv("LLM_API_KEY", around.format(KEY))
+    await llm_call(LLMCallInput("bees"))
+    assert llm.calls[0].key == f"Bearer {KEY}"
+
+
+# LiteLLM.
+
+
+@pytest.fixture
+def not_imported() -> Iterator[None]:
+    """LiteLLM as it is before its first use."""
+    model._import_litellm.cache_clear()
+    yield
+    model._import_litellm.cache_clear()
+
+
+async def test_litellm_is_imported_in_a_thread_of_its_own(
+    llm: LoopbackLLM, not_imported: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its import takes seconds, in which no heartbeat would be sent and no other call go on."""
+    threads: list[threading.Thread] = []
+    settings_problem = model._settings_problem
+
+    def noted(litellm: Any) -> str:
+        threads.append(threading.current_thread())
+        return settings_problem(litellm)
+
+    monkeypatch.setattr(model, "_settings_problem", noted)
+    await llm_call(LLMCallInput("bees"))
+    await llm_call(LLMCallInput("bees"))
+    first, second = threads
+    assert first is not threading.main_thread()
+    assert second is threading.main_thread()  # by then it is there, and no thread is needed
