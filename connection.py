@@ -5,11 +5,15 @@ import os
 import re
 import signal
 import sys
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Set
 from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from dotenv import find_dotenv, load_dotenv
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError, RPCStatusCode
@@ -91,6 +95,24 @@ async def until_answered(
             return answer
 
 
+async def signal_once(
+    client: Client, workflow_id: str, signal: Callable[..., Any], payload: object
+) -> Callable[[], Awaitable[object]]:
+    """Returns a request that sends the Signal, and that counts once however often it is made.
+
+    WorkflowHandle.signal has no request ID: a Signal whose answer is lost would count twice.
+    """
+    request = SignalWorkflowExecutionRequest(
+        namespace=client.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+        signal_name=signal.__name__,
+        identity=client.identity,
+        request_id=str(uuid.uuid4()),
+    )
+    request.input.payloads.extend(await client.data_converter.encode([payload]))
+    return partial(client.workflow_service.signal_workflow_execution, request)
+
+
 def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     """Runs `main` with the settings of .env, and ends the process with the exit code it returns.
 
@@ -98,6 +120,7 @@ def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     """
     result: int | str
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         load_dotenv(find_dotenv(usecwd=True))
         result = asyncio.run(main())
     except (Refused, RPCError) as error:
@@ -113,6 +136,16 @@ def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     except OSError as error:  # such as a terminal that was closed, or a folder that is read-only
         result = str(error)
     exit_process(result)
+
+
+def cancel_on_signals() -> None:
+    """Makes SIGTERM, and the SIGHUP of a closed terminal, end the starter as Ctrl-C does."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task
+    for name in ("SIGTERM", "SIGHUP"):
+        if number := getattr(signal, name, None):  # Windows has no SIGHUP
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel))
 
 
 def exit_process(result: int | str) -> NoReturn:

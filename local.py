@@ -7,16 +7,18 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from connection import TemporalUnreachable, connect, connection_settings
-from llm import DEMO_MODEL
+from connection import Refused, TemporalUnreachable, connect, connection_settings
+from llm import DEMO_MODEL, obvious_settings_problem, provider_keys
 
 if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
 
-DATA_DIR = Path(".temporal")  # the dev server's database, and the logs
+APP = "durable-research-reports"  # the name of our folders among the user's
 LAST_PORT = 65535
 UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
 # The newest version that `go install` accepts: later ones carry replace directives.
@@ -25,14 +27,34 @@ CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
 WORKER_STOP_TIMEOUT = 15  # seconds
 
 
+@dataclass
+class Local:
+    """What `--local` runs. `server_stops` tells whether the server ends with this process."""
+
+    server_stops: bool
+    worker_log: Path
+    log_start: int  # bytes; what is before is of earlier Workers
+
+    async def worker_polls(self) -> None:
+        """Returns when the Worker polls. One that stops cancels the caller of `local`."""
+        while "Worker is polling" not in self.worker_words():  # noqa: ASYNC110 - of a process
+            await asyncio.sleep(0.05)
+
+    def worker_words(self) -> str:
+        return self.worker_log.read_bytes()[self.log_start :].decode(errors="replace")
+
+
 @asynccontextmanager
-async def local() -> AsyncIterator[None]:
+async def local() -> AsyncIterator[Local]:
     """Runs a server on this machine, unless one answers already, and a Worker of its own.
 
-    Both stop at the end. Raises TemporalUnreachable, also when the Worker stops before that.
+    Both stop at the end. Raises Refused where they cannot start, and when the Worker stops early.
     """
-    async with _local_server(), _local_worker():
-        yield
+    settings = _demo_settings()
+    if not settings and (problem := obvious_settings_problem()):
+        raise Refused(problem)
+    async with _local_server() as server_stops, _local_worker(settings, server_stops) as running:
+        yield running
 
 
 async def start_server(
@@ -49,7 +71,7 @@ async def start_server(
     from platformdirs import user_cache_path
     from temporalio.testing import WorkflowEnvironment
 
-    cache = user_cache_path("durable-research-reports", ensure_exists=True)
+    cache = user_cache_path(APP, ensure_exists=True)
 
     async def start(cli: str | None) -> WorkflowEnvironment:
         with _output_to(log):
@@ -70,17 +92,35 @@ async def start_server(
         return await start(None)
     except RuntimeError as error:
         no_download = error
-    if shutil.which("go"):
-        print(f"Building the Temporal CLI with Go: about 3 minutes, once, into {cache}", flush=True)
-        build = await asyncio.create_subprocess_exec(
-            "go", "install", "-v", CLI_SOURCE, env={**os.environ, "GOBIN": str(cache)}
-        )
-        if await build.wait() == 0:
-            return await start(shutil.which("temporal", path=cache))
+    if shutil.which("go") and await _built_with_go(cache):
+        return await start(shutil.which("temporal", path=cache))
     raise TemporalUnreachable(
         f"There is no Temporal CLI: none on PATH, none in {cache}, no download ({no_download}), "
         "no build with Go. Install it from https://docs.temporal.io/cli and try again."
     )
+
+
+async def _built_with_go(folder: Path) -> bool:
+    """Builds the Temporal CLI into the folder, and leaves nothing else of 3 GB behind."""
+    said = f"Building the Temporal CLI with Go, once, into {folder}: about 5 minutes on 2 cores"
+    print(said, end="", flush=True)
+    with TemporaryDirectory() as caches:
+        places = {"GOBIN": str(folder), "GOCACHE": f"{caches}/build", "GOMODCACHE": f"{caches}/mod"}
+        build = await asyncio.create_subprocess_exec(
+            *("go", "install", CLI_SOURCE),
+            env=os.environ | places | {"GOFLAGS": "-modcacherw"},  # writable, so that it can go
+            stderr=asyncio.subprocess.PIPE,
+        )
+        finished = asyncio.create_task(build.communicate())
+        minutes = 0
+        while not (await asyncio.wait({finished}, timeout=60))[0]:
+            minutes += 1
+            print(f"… {minutes}", end="", flush=True)
+        print(flush=True)
+        _, errors = finished.result()
+    if build.returncode:
+        print(errors.decode(errors="replace").strip().rpartition("\n")[2], file=sys.stderr)
+    return build.returncode == 0
 
 
 @contextmanager
@@ -104,7 +144,8 @@ def _output_to(log: Path | None) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _local_server() -> AsyncIterator[None]:
+async def _local_server() -> AsyncIterator[bool]:
+    """Yields whether the server is ours, so that it stops at the end."""
     address = connection_settings()["target_host"]
     host, _, port = address.rpartition(":")
     if host not in ("localhost", "127.0.0.1") or not port.isdecimal():
@@ -112,19 +153,40 @@ async def _local_server() -> AsyncIterator[None]:
             f"--local is for a server on this machine, but Temporal is set to {address}. "
             "Unset TEMPORAL_ADDRESS, or leave --local out."
         )
+    owner = _data_file(f"server-{port}.owner")
     try:
         await connect()
     except TemporalUnreachable:
         pass
     else:
-        yield
+        if owner.exists():
+            print(
+                f"This joins the server of the starter.py --local in {owner.read_text()}. When "
+                "that one ends, the server stops: your report then waits for the next --local.",
+                flush=True,
+            )
+        yield False
         return
-    if int(port) + UI_PORT_OFFSET > LAST_PORT:
+    _require_free_ports(int(port))
+    database, log = _data_file(f"temporal-{port}.db"), _data_file("server.log")
+    async with await start_server(int(port), database, log):
+        owner.write_text(str(Path.cwd()))
+        web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
+        print(f"Temporal's dev server runs. Web UI: {web_ui}", flush=True)
+        print(f"Its reports and logs are in {database.parent}", flush=True)
+        try:
+            yield True
+        finally:
+            owner.unlink(missing_ok=True)
+
+
+def _require_free_ports(port: int) -> None:
+    if port + UI_PORT_OFFSET > LAST_PORT:
         raise TemporalUnreachable(
             f"Port {port} leaves none for the Web UI, which is {UI_PORT_OFFSET} above it. "
             "Choose another one with TEMPORAL_ADDRESS=localhost:PORT."
         )
-    for taken in (int(port), int(port) + UI_PORT_OFFSET):
+    for taken in (port, port + UI_PORT_OFFSET):
         with socket.socket() as probe:
             probe.settimeout(1)
             if probe.connect_ex(("127.0.0.1", taken)) == 0:
@@ -132,22 +194,19 @@ async def _local_server() -> AsyncIterator[None]:
                     f"Port {taken} is taken by another program. Stop that program, or choose "
                     "another port with TEMPORAL_ADDRESS=localhost:PORT."
                 )
-    async with await start_server(int(port), _data_file("temporal.db"), _data_file("server.log")):
-        web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
-        print(f"Temporal's dev server runs. Web UI: {web_ui}", flush=True)
-        yield
 
 
 @asynccontextmanager
-async def _local_worker() -> AsyncIterator[None]:
+async def _local_worker(settings: dict[str, str], server_stops: bool) -> AsyncIterator[Local]:
     """Runs worker.py beside the caller. It stops with the caller, even with one that is killed."""
     log = _data_file("worker.log")
     with log.open("ab") as output:
+        running = Local(server_stops, log, output.tell())
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
             str(Path(__file__).with_name("worker.py")),
             "--stop-with-stdin",
-            env=os.environ | _demo_settings(),
+            env=os.environ | settings,
             stdin=asyncio.subprocess.PIPE,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
@@ -162,12 +221,12 @@ async def _local_worker() -> AsyncIterator[None]:
 
     exited.add_done_callback(wake_caller)
     try:
-        yield
+        yield running
     except asyncio.CancelledError:
         if not exited.done():
             raise
         caller.uncancel()
-        last_line = log.read_text(errors="replace").strip().rpartition("\n")[2]
+        last_line = running.worker_words().strip().rpartition("\n")[2]
         raise TemporalUnreachable(f"The Worker stopped: {last_line} (its log: {log})") from None
     finally:
         exited.remove_done_callback(wake_caller)
@@ -178,14 +237,26 @@ async def _local_worker() -> AsyncIterator[None]:
 
 
 def _data_file(name: str) -> Path:
-    DATA_DIR.mkdir(exist_ok=True)
-    return DATA_DIR / name
+    """A file in the one folder that every `--local` of this user has, wherever it is started."""
+    from platformdirs import user_data_path
+
+    folder = user_data_path(APP)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder / name
+        reason = "it is read-only"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise Refused(
+        f"--local keeps its reports and logs in {folder}, and cannot write there: {reason}. "
+        "Make it writable, or name another folder in XDG_DATA_HOME."
+    )
 
 
 def _demo_settings() -> dict[str, str]:
     """The offline demo model, where neither a model nor a key of any provider is configured."""
-    keys = {name for name, value in os.environ.items() if name.endswith("_API_KEY") and value}
-    if os.environ.get("LLM_MODEL") or keys - {"TEMPORAL_API_KEY"}:
+    if os.environ.get("LLM_MODEL") or provider_keys():
         return {}
     print(
         "OFFLINE DEMO: no model is configured, so drafts are canned text. "

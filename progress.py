@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState, TimeoutType
 from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
 from temporalio.client import WorkflowExecutionDescription
 
@@ -40,6 +40,10 @@ class Progress:
         )
         self._untaken_polls = self._untaken_polls + 1 if untaken else 0
 
+    def restart(self) -> None:
+        """Counts the seconds from now on: a person has decided."""
+        self._since = time.monotonic()
+
     @property
     def task_is_untaken(self) -> bool:
         return self._untaken_polls > 0
@@ -54,6 +58,8 @@ class Progress:
         if self._workflow_fails:
             return "the Workflow fails: see the Worker's log"
         failure = self._activity.last_failure
+        if failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT:
+            return "the Worker of the last attempt is gone"
         kind = failure.application_failure_info.type
         return f"{kind}: {failure.message}" if kind else failure.message
 

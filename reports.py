@@ -1,71 +1,145 @@
-"""The reports that the server knows: find one, list the open ones."""
+"""The reports that the server knows: find one, list the open ones, discard one."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from connection import Refused
-from models import Phase
+from models import WORKFLOW_ID_PREFIX, Phase, ReportStatus
 from progress import NO_WORKER
 from screen import Screen
 from workflow import GenerateReportWorkflow
 
 QUERY_TIMEOUT = timedelta(seconds=3)  # for which a Query waits for a Worker
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
+OPEN_ONES = f"WorkflowType = '{GenerateReportWorkflow.__name__}' AND ExecutionStatus = 'Running'"
+LIST_THEM = "List the open ones with: uv run starter.py --list"
 
 ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
 
 
-async def find_report(client: Client, workflow_id: str) -> ReportHandle:
-    """Raises Refused if there is no report with that Workflow ID."""
-    report = client.get_workflow_handle_for(GenerateReportWorkflow.run, workflow_id)
+@dataclass
+class OpenReport:
+    """A row of the list. `number` counts the open reports from the oldest, beginning with 1."""
+
+    number: int
+    workflow_id: str
+    started: datetime
+
+
+async def find_report(client: Client, wanted: str) -> ReportHandle:
+    """Finds a report by its Workflow ID, open or ended, or by what tells one open report.
+
+    That is its number in the list, or any part of its ID that no other has. Raises Refused.
+    """
+    if not wanted.strip():
+        raise Refused(f"Which report? Give its number or its Workflow ID. {LIST_THEM}")
+    report = client.get_workflow_handle_for(GenerateReportWorkflow.run, wanted)
     try:
         description = await report.describe()
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
-        raise Refused(
-            f"There is no report with the Workflow ID {workflow_id}. "
-            "List the open ones with: uv run starter.py --list"
-        ) from None
-    if description.workflow_type != GenerateReportWorkflow.__name__:
-        raise Refused(f"{workflow_id} is a {description.workflow_type}, not a report.")
-    return report
+    else:
+        if description.workflow_type != GenerateReportWorkflow.__name__:
+            raise Refused(f"{wanted} is a {description.workflow_type}, not a report.")
+        return report
+    reports = await _open_reports(client)
+    found = [one for one in reports if str(one.number) == wanted]
+    found = found or [one for one in reports if wanted in one.workflow_id]
+    if len(found) > 1:
+        ids = " and ".join(one.workflow_id for one in found[:2])
+        raise Refused(f"{wanted} is part of {len(found)} Workflow IDs, such as {ids}.")
+    if not found:
+        raise Refused(f"There is no report with the Workflow ID {wanted}. {LIST_THEM}")
+    return client.get_workflow_handle_for(GenerateReportWorkflow.run, found[0].workflow_id)
+
+
+async def latest_report(client: Client) -> ReportHandle:
+    """Finds the open report that was started last. Raises Refused if none is open."""
+    if not (reports := await _open_reports(client)):
+        raise Refused("No report is open. Start one with: uv run starter.py")
+    return client.get_workflow_handle_for(GenerateReportWorkflow.run, reports[-1].workflow_id)
+
+
+async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
+    """Cancels an open report when the person says yes. Raises Refused, and Leave."""
+    report = await find_report(client, wanted)
+    if (await report.describe()).status != WorkflowExecutionStatus.RUNNING:
+        raise Refused(f"{report.id} has ended already: there is nothing to discard.")
+    question = f"Discard {report.id} for good? Type 'yes': "
+    if (await screen.ask(question, ("yes",))).strip() != "yes":
+        screen.say("Nothing is discarded.")
+        return
+    await report.cancel()
+    try:
+        await report.result(rpc_timeout=QUERY_TIMEOUT)
+    except WorkflowFailureError:
+        screen.say("The report is discarded.")
+    except RPCError:
+        screen.say(f"The report ends as soon as a Worker runs. {NO_WORKER}")
+    else:
+        raise Refused(f"{report.id} has ended meanwhile: there is nothing to discard.")
 
 
 async def list_reports(client: Client, screen: Screen) -> None:
     """Shows the open reports, those that wait for a decision first."""
     worker_answers = True
-    rows = []
-    query = f"WorkflowType = '{GenerateReportWorkflow.__name__}' AND ExecutionStatus = 'Running'"
-    async for execution in client.list_workflows(query):
-        report = client.get_workflow_handle_for(GenerateReportWorkflow.run, execution.id)
-        status = None
+    rows: list[tuple[bool, int, tuple[str, ...]]] = []
+    for one in await _open_reports(client):
+        report = client.get_workflow_handle_for(GenerateReportWorkflow.run, one.workflow_id)
+        status: ReportStatus | None = None
         if worker_answers:
             ask = partial(report.query, GenerateReportWorkflow.get_report_status)
             try:
                 status = await ask(rpc_timeout=QUERY_TIMEOUT)
             except WorkflowQueryFailedError:  # which says nothing about the other reports
                 pass
-            except RPCError:
-                worker_answers = False
-                screen.say_error(f"{NO_WORKER} (until then, phases and drafts are unknown)")
+            except RPCError as error:
+                # A Workflow that fails has its Worker, too: only silence says that there is none.
+                if error.status != RPCStatusCode.FAILED_PRECONDITION:
+                    worker_answers = False
+                    screen.say_error(f"{NO_WORKER} (until then, phases and drafts are unknown)")
         if status:
             topic = status.prompt.partition("\n\nAdditional instructions: ")[0]
             phase, draft = status.phase.value, str(status.draft)
         else:
             topic = await (await report.describe()).static_summary() or ""
             phase, draft = "?", "?"
-        age = _age(datetime.now(UTC) - execution.start_time)
-        row = execution.id, " ".join(topic.split())[:SUMMARY_LIMIT], age, phase, draft
-        rows.append((phase != Phase.WAITING, execution.start_time, row))
+        age = _age(datetime.now(UTC) - one.started)
+        topic = " ".join(topic.split())[:SUMMARY_LIMIT]
+        row: tuple[str, ...] = (one.workflow_id, topic, age, phase, draft)
+        if screen.terminal:  # a script needs whole IDs, and a person a row a line
+            row = str(one.number), topic, age, phase, draft, _own_part(one.workflow_id)
+        rows.append((phase != Phase.WAITING, one.number, row))
     if rows:
         rows.sort()
-        screen.table(("Workflow ID", "Topic", "Age", "Phase", "Draft"), [row for *_, row in rows])
+        header = ["Workflow ID", "Topic", "Age", "Phase", "Draft"]
+        if screen.terminal:
+            header = ["#", "Topic", "Age", "Phase", "Draft", "ID"]
+        screen.table(header, [row for *_, row in rows], cut=("Topic", "ID"))
     else:
         screen.say("No report is open. Start one with: uv run starter.py")
+
+
+async def _open_reports(client: Client) -> list[OpenReport]:
+    """The oldest first, so that a new one changes no number."""
+    found = [(one.start_time, one.id) async for one in client.list_workflows(OPEN_ONES)]
+    return [OpenReport(number, id, time) for number, (time, id) in enumerate(sorted(found), 1)]
+
+
+def _own_part(workflow_id: str) -> str:
+    """What tells one report from the others, short enough to type."""
+    return workflow_id.removeprefix(WORKFLOW_ID_PREFIX).partition("-")[0] or workflow_id
 
 
 def _age(age: timedelta) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ RAISED = {
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
 
+OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
+
 
 class Leave(Exception):
     """Ends the starter, and nothing but the starter."""
@@ -42,7 +45,7 @@ class Screen:
     """A terminal with a prompt, a live line and Markdown; or plain text, where it is none."""
 
     def __init__(self) -> None:
-        self._terminal = os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
+        self.terminal = os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
         self._sessions: dict[str, PromptSession[str]] = {}  # each question has its own history
         self._asking = False
         self._input = b""  # read, but not yet asked for
@@ -54,7 +57,7 @@ class Screen:
 
     def stop_echo(self) -> Callable[[], None]:
         """Hides what is typed before the first prompt shows it. Returns what undoes that."""
-        if not self._terminal or not termios:
+        if not self.terminal or not termios:
             return lambda: None
         before = termios.tcgetattr(0)
         quiet = termios.tcgetattr(0)
@@ -76,17 +79,17 @@ class Screen:
         print(printable(text), file=sys.stderr, flush=True)
 
     def ring(self) -> None:
-        if self._terminal:
+        if self.terminal:
             print("\a", end="", flush=True)
 
     def say_without_live_line(self, text: str) -> None:
         """Says what a terminal shows in its live line."""
-        if not self._terminal:
+        if not self.terminal:
             self.say(text)
 
     async def show(self, heading: str, markdown: str) -> None:
         """Sets a draft under its heading. One that is taller than the window opens in a pager."""
-        if not self._terminal:
+        if not self.terminal:
             self.say(f"{heading}\n{markdown}")
             return
         import shutil
@@ -113,19 +116,33 @@ class Screen:
         else:
             await asyncio.to_thread(page)
 
-    def show_file(self, path: Path) -> None:
-        if not self._terminal:
+    def show_file(self, path: Path, open_it: bool) -> None:
+        """Shows a link to the file and the command that opens it, and runs that if `open_it`."""
+        if not self.terminal:
             self.say(f"File: {path}")
-            return
-        from rich.console import Console
-        from rich.text import Text
+        else:
+            from rich.console import Console
+            from rich.text import Text
 
-        Console().print(
-            "File:", Text(printable(str(path)), f"link {path.as_uri()}"), soft_wrap=True
-        )
+            link = Text(printable(str(path)), f"link {path.as_uri()}")
+            Console().print("File:", link, soft_wrap=True)
+        opener = OPENERS.get(sys.platform, "xdg-open")
+        if open_it:
+            import subprocess
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        if not self._terminal:
+            silent = subprocess.DEVNULL
+            try:
+                subprocess.run([*opener.split(), path], check=True, stdout=silent, stderr=silent)
+            except (OSError, subprocess.CalledProcessError):
+                self.say_error(f"{opener} cannot open it on this machine.")
+        elif self.terminal:
+            self.say(f"Open it with: {opener} {shlex.quote(str(path))}")
+
+    def table(
+        self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str]
+    ) -> None:
+        """Shows a row a line. The columns of `cut` are cut where the window is too narrow."""
+        if not self.terminal:
             for row in (header, *rows):
                 self.say("\t".join(row))
             return
@@ -133,9 +150,11 @@ class Screen:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*header)
+        table = Table(box=None, pad_edge=False)
+        for title in header:
+            table.add_column(title, no_wrap=True, overflow="ellipsis" if title in cut else "ignore")
         for row in rows:
-            table.add_row(*(Text(printable(cell), overflow="fold") for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         Console().print(table)
 
     async def ask(self, question: str, words: Sequence[str] = ()) -> str:
@@ -143,7 +162,7 @@ class Screen:
 
         Raises Leave: 130 at Ctrl-C, 0 at Ctrl-D and at the end of a pipe.
         """
-        if not self._terminal:
+        if not self.terminal:
             # A person whose stdout is a file still sees what is asked.
             print(question, file=sys.stderr if os.isatty(0) else sys.stdout, flush=True)
             return await self._read_line()
@@ -168,7 +187,7 @@ class Screen:
 
     async def confirm(self, question: str) -> bool:
         """Whether the person says yes. Ctrl-C is a no, and a pipe says yes."""
-        if not self._terminal:
+        if not self.terminal:
             return True
         try:
             return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
@@ -179,7 +198,7 @@ class Screen:
 
     async def wait(self, event: asyncio.Event, line: Callable[[], str]) -> None:
         """Shows a line that changes until the event comes. Raises Leave as `ask` does."""
-        if event.is_set() or not self._terminal:
+        if event.is_set() or not self.terminal:
             await event.wait()
             return
         from prompt_toolkit import Application

@@ -3,9 +3,13 @@
 Nothing of a report lives here. Close the terminal, and come back with --workflow-id.
 """
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports below ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
-import signal
 import time
 import uuid
 from collections.abc import Callable
@@ -13,8 +17,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple, NoReturn, TypeVar
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -26,7 +28,14 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
-from connection import Refused, connect, run_process, until_answered
+from connection import (
+    Refused,
+    cancel_on_signals,
+    connect,
+    run_process,
+    signal_once,
+    until_answered,
+)
 from folder import reports_dir
 from local import local
 from models import (
@@ -44,7 +53,15 @@ from models import (
     digest_of,
 )
 from progress import NO_WORKER, Progress
-from reports import QUERY_TIMEOUT, SUMMARY_LIMIT, ReportHandle, find_report, list_reports
+from reports import (
+    QUERY_TIMEOUT,
+    SUMMARY_LIMIT,
+    ReportHandle,
+    discard_report,
+    find_report,
+    latest_report,
+    list_reports,
+)
 from screen import Leave, Screen
 from workflow import GenerateReportWorkflow
 
@@ -91,25 +108,33 @@ def main() -> NoReturn:
 
 async def run(arguments: argparse.Namespace) -> int:
     """Returns the exit code. Raises Refused, and RPCError where Temporal refuses."""
-    _cancel_on_signals()
+    cancel_on_signals()
     screen = Screen()
     restore_terminal = screen.stop_echo()
     try:
-        async with local() if arguments.local else nullcontext():
+        async with local() if arguments.local else nullcontext() as running:
             client = await _connect()
+            if running and (arguments.list or arguments.discard is not None):
+                await running.worker_polls()
             if arguments.list:
                 await list_reports(client, screen)
                 return 0
-            if arguments.workflow_id is not None:
+            if arguments.discard is not None:
+                await discard_report(client, screen, arguments.discard)
+                return 0
+            if arguments.resume:
+                report = await latest_report(client)
+            elif arguments.workflow_id is not None:
                 report = await find_report(client, arguments.workflow_id)
             else:
-                report = await start_report(client, screen, arguments.prompt)
+                report = await start_report(client, screen, " ".join(arguments.prompt))
             try:
-                return await Dialogue(client, report, screen).follow()
+                return await Dialogue(client, report, screen, arguments.open).follow()
             except (Leave, asyncio.CancelledError):
                 option = "--local " if arguments.local else ""
+                stays = "waits for you" if running and running.server_stops else "is still running"
                 screen.say(
-                    "Your report is still running. Come back to it with: "
+                    f"Your report {stays}. Come back to it with: "
                     f"uv run starter.py {option}--workflow-id {report.id}"
                 )
                 raise
@@ -126,10 +151,10 @@ async def run(arguments: argparse.Namespace) -> int:
         restore_terminal()
 
 
-async def start_report(client: Client, screen: Screen, prompt: str | None) -> ReportHandle:
+async def start_report(client: Client, screen: Screen, prompt: str) -> ReportHandle:
     """Asks for the topic if there is none yet. Raises Refused if it is too long, and Leave."""
     screen.say("Welcome to the Research Report Generator!")
-    if prompt is None:
+    if not prompt:
         prompt = await screen.ask("Enter your research topic or question: ")
     prompt = prompt.strip()
     if not prompt:
@@ -156,10 +181,13 @@ async def start_report(client: Client, screen: Screen, prompt: str | None) -> Re
 class Dialogue:
     """One person and one report: ask, then query, keep or edit, and watch what becomes of it."""
 
-    def __init__(self, client: Client, report: ReportHandle, screen: Screen) -> None:
+    def __init__(
+        self, client: Client, report: ReportHandle, screen: Screen, open_pdf: bool
+    ) -> None:
         self._client = client
         self._report = report
         self._screen = screen
+        self._open_pdf = open_pdf
         self._status: ReportStatus | None = None  # as last queried
         self._shown = NOTHING_SHOWN
         self._menu_shown = False
@@ -258,17 +286,9 @@ class Dialogue:
     async def _decide(self, decision: UserDecision, instruction: str = "") -> bool:
         """Sends the decision on the draft that the screen shows. False if Temporal refuses it."""
         payload = UserDecisionSignal(decision, instruction, self._shown.number, self._shown.digest)
-        signal = SignalWorkflowExecutionRequest(
-            namespace=self._client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=self._report.id),
-            signal_name=GenerateReportWorkflow.user_decision_signal.__name__,
-            identity=self._client.identity,
-            # Temporal takes the same request once, however often it is sent. WorkflowHandle.signal
-            # has no such ID: a decision whose answer is lost would count twice.
-            request_id=str(uuid.uuid4()),
+        send = await signal_once(
+            self._client, self._report.id, GenerateReportWorkflow.user_decision_signal, payload
         )
-        signal.input.payloads.extend(await self._client.data_converter.encode([payload]))
-        send = partial(self._client.workflow_service.signal_workflow_execution, signal)
         async with self._one_request:
             try:
                 await until_answered(self._client, send, self._screen.say)
@@ -288,6 +308,7 @@ class Dialogue:
     def _decided(self) -> None:
         self._decision_wanted.clear()
         self._decided_at = time.monotonic()
+        self._progress.restart()
 
     async def _watch(self) -> WorkflowExecutionDescription:
         """Shows what happens to the report until it ends."""
@@ -311,6 +332,8 @@ class Dialogue:
         progress.update(description)
         if progress.worker_is_missing and not worker_was_missing:
             self._screen.say(NO_WORKER)
+        if worker_was_missing and not progress.worker_is_missing:
+            self._screen.say("A Worker has it again.")
         if progress.failure != failure:
             self._screen.say_without_live_line(progress.line())
 
@@ -371,7 +394,7 @@ class Dialogue:
         path = (reports_dir() / result.rpartition(": ")[2]).resolve()
         # The Worker may have written it on another machine; only its own file names this report.
         if path.is_file() and self._report.id.encode() in path.read_bytes():
-            self._screen.show_file(path)
+            self._screen.show_file(path, self._open_pdf)
         return 0
 
 
@@ -402,16 +425,6 @@ async def _connect() -> Client:
     )
 
 
-def _cancel_on_signals() -> None:
-    """Makes SIGTERM, and the SIGHUP of a closed terminal, end the starter as Ctrl-C does."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task
-    for name in ("SIGTERM", "SIGHUP"):
-        if number := getattr(signal, name, None):  # Windows has no SIGHUP
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel))
-
-
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Have a topic researched, revise the draft, and keep it as a PDF.",
@@ -421,13 +434,19 @@ examples:
   uv run starter.py "Why do cats purr?"      start a report on that topic
   uv run starter.py --local                  the same with a server and a Worker of its own
   uv run starter.py --list                   show the open reports
-  uv run starter.py --workflow-id ID         come back to a report, open or ended""",
+  uv run starter.py --resume                 come back to the latest open report
+  uv run starter.py --workflow-id ID         come back to a report, open or ended
+  uv run starter.py --discard ID             end an open report without a PDF
+ID is a Workflow ID, a part of one that no other has, or the number that --list shows.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("prompt", nargs="?", metavar="PROMPT", help="the topic or question")
+    what.add_argument("prompt", nargs="*", default=[], metavar="PROMPT", help="the topic")
     what.add_argument("--workflow-id", metavar="ID", help="come back to this report")
+    what.add_argument("--resume", action="store_true", help="come back to the latest open report")
     what.add_argument("--list", action="store_true", help="list the open reports")
+    what.add_argument("--discard", metavar="ID", help="end this report without a PDF")
+    parser.add_argument("--open", action="store_true", help="open the PDF when it is there")
     parser.add_argument(
         "--local",
         action="store_true",

@@ -3,11 +3,15 @@
 Run as many as you like, on as many machines as you like; Temporal shares the work among them.
 """
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports below ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
 import logging
 import os
-import signal
 import threading
 from contextlib import suppress
 from datetime import timedelta

@@ -14,12 +14,20 @@ from terminal import OpenStarter, piped
 def test_help_shows_an_example_of_each_use() -> None:
     done = piped("", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for example in ("", ' "Why do cats purr?"', " --local", " --list", " --workflow-id ID"):
+    for example in (
+        "",
+        ' "Why do cats purr?"',
+        " --local",
+        " --list",
+        " --workflow-id ID",
+        " --resume",
+        " --discard ID",
+    ):
         assert re.search(rf"^  uv run starter\.py{re.escape(example)} ", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--nonsense"], ["--list", "bees"], ["--workflow-id"], ["bees", "wasps"]]
+    "arguments", [["--nonsense"], ["--list", "bees"], ["--workflow-id"], ["--list", "--resume"]]
 )
 def test_a_wrong_use_is_told_with_exit_code_2(arguments: list[str]) -> None:
     done = piped("", *arguments)

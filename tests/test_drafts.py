@@ -347,7 +347,7 @@ async def test_the_terminal_and_the_pdf_say_the_same(monkeypatch: pytest.MonkeyP
     printed = io.StringIO()
     monkeypatch.setattr("rich.console.Console", lambda: Console(file=printed, width=90, height=999))
     screen = Screen()
-    monkeypatch.setattr(screen, "_terminal", True)
+    monkeypatch.setattr(screen, "terminal", True)
     await screen.show("", BOTH)
     pages = PdfReader(io.BytesIO(pdf.render(BOTH))).pages
     text = " ".join(page.extract_text() for page in pages)

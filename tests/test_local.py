@@ -1,5 +1,6 @@
 """`starter.py --local`: one command on a fresh machine, and nothing left behind."""
 
+import os
 import re
 import signal
 import socket
@@ -11,7 +12,7 @@ import psutil
 import pytest
 from loopback_llm import LoopbackLLM
 from pypdf import PdfReader
-from support import free_port
+from support import free_port, start_report
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from terminal import Starter
@@ -47,6 +48,10 @@ def workers(folder: Path) -> list[psutil.Process]:
     return [
         process for process in left_behind(folder) if "worker.py" in " ".join(process.cmdline())
     ]
+
+
+def data(folder: Path) -> Path:
+    return folder / "data" / local.APP
 
 
 @pytest.fixture
@@ -85,8 +90,8 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     workflow_id = starter.sees(COME_BACK)[1]
     assert starter.ends() == 130
     assert left_behind(tmp_path) == []
-    kept = {path.name for path in (tmp_path / ".temporal").iterdir()}
-    assert {"temporal.db", "server.log", "worker.log"} <= kept
+    kept = {path.name for path in data(tmp_path).iterdir()}
+    assert kept >= {f"temporal-{port}.db", "server.log", "worker.log"}
 
     again = open_local("--workflow-id", workflow_id)
     again.sees("Draft 2")
@@ -136,20 +141,91 @@ def test_an_error_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_
     assert left_behind(tmp_path) == []
 
 
-def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
+def test_a_key_that_cannot_be_one_is_told_before_the_first_question(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_API_KEY", "your-key-here")
     starter = open_local()
-    starter.asked("Enter your research topic or question:")
     assert starter.ends() == 1
+    assert starter.errors.startswith(
+        "LLM_API_KEY holds a placeholder, not a key for openai/gpt-4o. "
+    )
+    assert starter.text.strip() == ""
+    assert left_behind(tmp_path) == []
+
+
+def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
+    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", "no-such-provider/model")
+    starter = open_local("bees")
+    starter.sees(COME_BACK)  # the topic is not lost
+    assert starter.ends() == 1
+    log = re.escape(str(data(tmp_path) / "worker.log"))
     assert re.fullmatch(
-        r"The Worker stopped: LLM_API_KEY holds a placeholder, not a key for openai/gpt-4o\. .+ "
-        r"\(its log: \.temporal/worker\.log\)\n",
+        r"The Worker stopped: LLM_MODEL=no-such-provider/model names no provider .+ "
+        rf"\(its log: {log}\)\n",
         starter.errors,
     )
     assert DEMO not in starter.text
     assert left_behind(tmp_path) == []
+
+
+async def test_the_list_waits_for_the_worker_that_it_has_started(
+    client: Client, open_local: OpenLocal
+) -> None:
+    report = await start_report(client, "bees")
+    starter = open_local("--list")
+    starter.sees(re.compile(r"#.*Topic.*Age.*Phase.*Draft.*ID"))
+    assert starter.ends() == 0
+    assert starter.errors == ""
+    assert re.search(rf"1 +bees .* {report.id.split('-')[4]}", starter.text)
+
+
+def test_a_second_one_says_whose_server_it_joins(
+    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_local("bees")
+    first.asked_to_decide()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    second = open_local()
+    second.sees(f"This joins the server of the starter.py --local in {tmp_path}. When that")
+    second.asked("Enter your research topic or question:")
+    second.presses("\x03")
+    assert second.ends() == 130
+    first.presses("\x03")
+    first.sees("Your report waits for you. Come back to it with: uv run starter.py --local")
+    assert first.ends() == 130
+
+
+def test_a_report_is_found_from_any_folder(
+    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starter = open_local("bees")
+    starter.asked_to_decide()
+    starter.presses("\x03")
+    workflow_id = starter.sees(COME_BACK)[1]
+    assert starter.ends() == 130
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = open_local("--workflow-id", workflow_id)
+    again.sees("Draft 1")
+    again.asked_to_decide()
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_sentence(
+    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    starter = open_local()
+    assert starter.ends() == 1
+    assert re.fullmatch(
+        r"--local keeps its reports and logs in .+, and cannot write there: Not a directory\. "
+        r"Make it writable, or name another folder in XDG_DATA_HOME\.\n",
+        starter.errors,
+    )
 
 
 @pytest.mark.parametrize("offset", [0, local.UI_PORT_OFFSET], ids=["server", "Web UI"])
@@ -178,7 +254,7 @@ async def test_a_server_that_answers_is_used_and_not_stopped(
     assert starter.ends() == 0
     assert "dev server runs" not in starter.text
     assert left_behind(tmp_path) == []
-    assert not (tmp_path / ".temporal" / "temporal.db").exists()
+    assert list(data(tmp_path).glob("*.db")) == []
     assert (await client.get_workflow_handle(workflow_id).describe()).close_time
 
 
@@ -263,15 +339,20 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     started_with: list[str | None],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    build = 'echo "$@" > "$GOBIN/arguments"; echo progress >&2; '
+    build = 'echo "$@" > "$GOBIN/arguments"; echo progress >&2; mkdir -p "$GOCACHE" "$GOMODCACHE"; '
+    build += 'echo "$GOCACHE $GOMODCACHE" > "$GOBIN/caches"; '
     build += 'PATH=/bin:/usr/bin cp "$0" "$GOBIN/temporal"'
     install("go", tmp_path / "bin", build)
     await local.start_server()
     assert started_with == [None, str(cache / "temporal")]
-    assert (cache / "arguments").read_text() == f"install -v {local.CLI_SOURCE}\n"
+    assert (cache / "arguments").read_text() == f"install {local.CLI_SOURCE}\n"
     said = capfd.readouterr()
-    assert "Building the Temporal CLI with Go: about 3 minutes, once" in said.out
-    assert "progress" in said.err
+    assert said.out.count("\n") == 1
+    assert said.out.startswith("Building the Temporal CLI with Go, once, into ")
+    assert said.err == ""
+    caches = (cache / "caches").read_text().split()
+    assert len(caches) == 2
+    assert not any(map(os.path.exists, caches))
 
 
 async def test_without_any_temporal_cli_one_error_names_each_way(cache: Path) -> None:

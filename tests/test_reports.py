@@ -1,0 +1,186 @@
+"""Finding, listing and discarding reports from outside their dialogue."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pytest
+from loopback_llm import LoopbackLLM, Reply
+from support import PATIENCE, eventually, is_running, keep, start_report, waiting
+from temporalio.client import Client, WorkflowExecutionStatus
+from terminal import STARTER, OpenStarter, piped
+
+from progress import NO_WORKER
+from reports import find_report, latest_report
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+async def test_the_list_is_a_row_a_line(
+    columns: int, client: Client, open_starter: OpenStarter
+) -> None:
+    reports = [await start_report(client, f"a topic of many words {'on and ' * 20}")]
+    reports.append(await start_report(client, "bees"))
+    for report in reports:
+        await waiting(report, draft=1)
+    await listed(client, 2)
+    starter = open_starter("--list", columns=columns)
+    assert starter.ends() == 0
+    lines = starter.text.splitlines()
+    assert len(lines) == 3
+    assert re.match(r"#\s+Topic", lines[0])
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2"]
+    assert all(len(line) <= columns for line in lines)
+
+
+async def test_a_report_is_found_by_its_number_and_by_a_part_of_its_id(client: Client) -> None:
+    first, second = [await start_report(client, topic) for topic in ("bees", "wasps")]
+    await listed(client, 2)
+    assert (await find_report(client, "1")).id == first.id
+    assert (await find_report(client, "2")).id == second.id
+    assert (await find_report(client, first.id.split("-")[4])).id == first.id
+    assert (await latest_report(client)).id == second.id
+
+
+def test_what_finds_no_report_or_several_is_one_sentence(client: Client) -> None:
+    done = piped("", "--workflow-id", "")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Which report? Give its number or its Workflow ID. ")
+    done = piped("", "--workflow-id", "99")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("There is no report with the Workflow ID 99. ")
+
+
+async def test_an_ambiguous_part_is_one_sentence(client: Client) -> None:
+    for topic in ("bees", "wasps"):
+        await start_report(client, topic)
+    await listed(client, 2)
+    done = piped("", "--workflow-id", "generate-research")
+    assert done.returncode == 1
+    assert re.match(r"generate-research is part of 2 Workflow IDs, such as \S+ and", done.stderr)
+
+
+async def test_resume_takes_the_latest_open_report(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    for topic in ("bees", "wasps"):
+        await waiting(await start_report(client, topic), draft=1)
+    await listed(client, 2)
+    starter = open_starter("--resume")
+    starter.sees("wasps")
+    starter.asked_to_decide()
+
+
+def test_all_words_are_the_topic(llm: LoopbackLLM, client: Client) -> None:
+    done = piped("keep\n", "why", "do", "cats", "purr?")
+    assert done.returncode == 0
+    assert llm.calls[0].messages[-1]["content"] == "why do cats purr?"
+
+
+async def test_discarding_asks_once_and_cancels(client: Client) -> None:
+    report = await start_report(client, "bees")
+    await waiting(report, draft=1)
+    await listed(client, 1)
+    done = piped("no\n", "--discard", report.id)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Nothing is discarded." in done.stdout
+    assert await is_running(report)
+    done = piped("yes\n", "--discard", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("The report is discarded.\n")
+    assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
+    done = piped("yes\n", "--discard", report.id)
+    assert done.returncode == 1
+    assert done.stderr == f"{report.id} has ended already: there is nothing to discard.\n"
+
+
+async def test_a_completed_report_is_not_discarded(client: Client) -> None:
+    report = await start_report(client, "bees")
+    await waiting(report, draft=1)
+    await keep(report)
+    await report.result()
+    assert piped("yes\n", "--discard", report.id).returncode == 1
+
+
+async def test_without_a_worker_a_discarded_report_ends_later(
+    away_from_the_worker: Client,
+) -> None:
+    report = await start_report(away_from_the_worker, "bees")
+    done = piped("yes\n", "--discard", report.id)
+    assert done.returncode == 0
+    assert done.stdout.endswith(f"The report ends as soon as a Worker runs. {NO_WORKER}\n")
+
+
+async def test_after_a_decision_the_seconds_count_from_it(
+    away_from_the_worker: Client, client: Client, open_starter: OpenStarter
+) -> None:
+    """Its Worker is away, so the line shows what it counts."""
+    report = await start_report(away_from_the_worker, "bees")
+    starter = open_starter("--workflow-id", report.id)
+    line = starter.sees(re.compile(r"Waiting for the Worker… (\d+) s"))
+    assert int(line[1]) < 3
+
+
+async def test_the_pdf_is_opened_when_that_is_asked_for(
+    llm: LoopbackLLM, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    opener = folder / "xdg-open"
+    opener.write_text('#!/bin/sh\necho "$1" > opened.txt\n')
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    done = piped("keep\n", "bees", "--open")
+    assert (done.returncode, done.stderr) == (0, "")
+    opened = (tmp_path / "opened.txt").read_text().strip()
+    assert opened.endswith("/reports/research_pdf.pdf")
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = piped("keep\n", "bees", "--open")
+    assert done.returncode == 0
+    assert done.stderr == "xdg-open cannot open it on this machine.\n"
+
+
+def test_the_command_that_opens_the_pdf_is_shown(open_starter: OpenStarter) -> None:
+    starter = open_starter("bees")
+    starter.keep()
+    starter.sees(re.compile(r"^Open it with: \S+ \S+research_pdf\.pdf$", re.MULTILINE))
+
+
+@pytest.mark.parametrize("delay", [0.02, 0.1, 0.2, 0.4])
+def test_ctrl_c_during_the_imports_shows_no_traceback(delay: float) -> None:
+    child = pexpect.spawn(sys.executable, [STARTER], timeout=PATIENCE)
+    time.sleep(delay)
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    assert b"starter.py" not in (child.before or b"")
+
+
+async def test_an_undone_draft_comes_back_under_the_next_number(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.replies += [Reply(text="the first text"), Reply(text="the second text")]
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.types("undo")
+    starter.sees("There is no earlier draft to go back to.")
+    starter.edit("another")
+    starter.sees("Draft 2")
+    starter.sees("the second text")
+    starter.asked_to_decide()
+    starter.types("undo")
+    starter.sees("Signal sent to go back to the draft before")
+    starter.sees("Draft 3")
+    starter.sees("the first text")
+    starter.keep()
+    starter.sees_result()
+    assert len(llm.calls) == 2
+
+
+async def listed(client: Client, number: int) -> None:
+    async def all_listed() -> bool:
+        return (await client.count_workflows("ExecutionStatus = 'Running'")).count == number
+
+    await eventually(all_listed)
