@@ -113,7 +113,12 @@ async def run(arguments: argparse.Namespace) -> int:
     restore_terminal = screen.stop_echo()
     try:
         async with local() if arguments.local else nullcontext() as running:
-            client = await _connect()
+            client = await connect(
+                # The starter repeats its requests itself, and says so; the SDK would be silent.
+                retry_config=RetryConfig(max_retries=1),
+                # The SDK logs to the terminal, into what is being typed.
+                runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
+            )
             if running and (arguments.list or arguments.discard is not None):
                 await running.worker_polls()
             if arguments.list:
@@ -414,15 +419,6 @@ def _advice(status: ReportStatus) -> str:
     if status.draft:
         return f"Type 'edit' to ask again, or 'keep' to take draft {status.draft}."
     return TRY_AGAIN
-
-
-async def _connect() -> Client:
-    return await connect(
-        # The starter repeats its requests itself, and says so; the SDK would do it in silence.
-        retry_config=RetryConfig(max_retries=1),
-        # The SDK logs to the terminal, into what is being typed.
-        runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
-    )
 
 
 def _parse_arguments() -> argparse.Namespace:
