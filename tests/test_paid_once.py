@@ -249,7 +249,7 @@ async def test_a_server_that_is_away_for_30_seconds_costs_no_second_call(
         await eventually(lambda: "Temporal is reachable again" in worker.log)
         log = worker.log.splitlines()
         assert sum("Temporal is not reachable" in line for line in log) == 1
-        assert not [line for line in log if "temporalio_" in line or "Traceback" in line]
+        assert not [line for line in log if "temporalio_client" in line or "Traceback" in line]
     finally:
         worker.kill()
         worker.wait()

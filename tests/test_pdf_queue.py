@@ -120,13 +120,13 @@ async def test_drafts_do_not_wait_for_pdfs_and_no_pdf_is_made_twice(
         await status_when(reports[-1], lambda s: s.phase == Phase.CREATING_PDF)
         another = await start_report(client, "another topic", queue)
         await waiting(another, draft=1)
+        assert (await draft_of(another)).endswith("another topic")
         assert not (tmp_path / "reports").exists()
         one_thread.set()
         results = {await report.result() for report in reports}
     assert len(results) == len(list((tmp_path / "reports").iterdir())) == 120
     for report in reports:
         assert max(await attempts(report)) == 1
-    assert (await draft_of(another)).endswith("another topic")
 
 
 async def attempts(report: Any) -> list[int]:
