@@ -98,9 +98,6 @@ class Shown(NamedTuple):
     digest: str
 
 
-NOTHING_SHOWN = Shown(0, "")
-
-
 def main() -> NoReturn:
     arguments = _parse_arguments()
     run_process(lambda: run(arguments))
@@ -194,7 +191,7 @@ class Dialogue:
         self._screen = screen
         self._open_pdf = open_pdf
         self._status: ReportStatus | None = None  # as last queried
-        self._shown = NOTHING_SHOWN
+        self._shown = Shown(0, "")  # nothing yet
         self._menu_shown = False
         self._discarded = False
         self._decision_wanted = asyncio.Event()
@@ -240,8 +237,9 @@ class Dialogue:
                     say("Signal sent to keep research and create PDF")
             elif decision == "edit":
                 instruction = (await ask("Enter additional instructions (optional): ")).strip()
-                wanted = instruction or await self._may_write_afresh()
-                if wanted and await self._decide(UserDecision.EDIT, instruction):
+                certain = instruction or not self._shown.number
+                certain = certain or await self._screen.confirm("Write it afresh? [y/N] ")
+                if certain and await self._decide(UserDecision.EDIT, instruction):
                     say("Signal sent to regenerate research")
             elif decision == "undo":
                 if not (self._status and self._status.earlier_drafts):
@@ -271,12 +269,6 @@ class Dialogue:
             return
         self._menu_shown = True
         self._screen.say("\n".join(filter(None, [f"\n{LINE}", complete, CHOICES, LINE, MORE])))
-
-    async def _may_write_afresh(self) -> bool:
-        """Whether an edit without instructions is meant. For a script it is, as in the tutorial."""
-        if not self._shown.number:
-            return True
-        return await self._screen.confirm("Write it afresh? [y/N] ")
 
     async def _query(self) -> None:
         async with self._one_request:
