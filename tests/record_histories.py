@@ -21,10 +21,10 @@ from support import (
     waiting,
     worker_here,
 )
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 
 from activities import create_pdf, llm_call
-from models import Phase
+from models import WORKFLOW_ID_PREFIX, Phase
 from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
@@ -131,3 +131,38 @@ async def test_pdf_retry(
     monkeypatch.setenv("REPORTS_DIR", str(tmp_path))
     await report.result()
     await record(report, "pdf_retry")
+
+
+async def test_undo(client: Client, task_queue: str) -> None:
+    report = await start_report(client, "bees", task_queue)
+    await waiting(report, draft=1)
+    await edit(report, "shorter", draft=1)
+    await waiting(report, draft=2)
+    await report.signal("user_decision_signal", {"decision": "UNDO", "draft": 2})
+    await waiting(report, draft=3)
+    await edit(report, "in verse", draft=3)
+    await waiting(report, draft=4)
+    await keep(report, draft=4)
+    await report.result()
+    await record(report, "undo")
+
+
+async def test_replaced_topic(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
+    llm.replies.append(Reply("not that", status=400))
+    report = await start_report(client, "a forbidden thing", task_queue)
+    await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
+    await edit(report, "bees")
+    await waiting(report, draft=1)
+    await keep(report, draft=1)
+    await report.result()
+    await record(report, "replaced_topic")
+
+
+async def test_wrong_input(client: Client, task_queue: str) -> None:
+    handle = await client.start_workflow(
+        "GenerateReportWorkflow", "bees", id=f"{WORKFLOW_ID_PREFIX}wrong", task_queue=task_queue
+    )
+    report = client.get_workflow_handle_for(GenerateReportWorkflow.run, handle.id)
+    with pytest.raises(WorkflowFailureError):
+        await report.result()
+    await record(report, "wrong_input")

@@ -31,6 +31,9 @@ def test_every_shape_is_recorded() -> None:
         "continue_as_new",
         "continued",
         "pdf_retry",
+        "undo",
+        "replaced_topic",
+        "wrong_input",
     }
 
 
