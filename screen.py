@@ -319,6 +319,10 @@ def _set(markdown: str) -> "Markdown":
 def _in_plain_text(token: "Token") -> "Token":
     """A token whose raised, lowered and deleted text is plain, and whose addresses stand once."""
     children = token.children or []
+    for part in (token, *children):  # entities such as &#x202e; are characters only now
+        part.content = printable(part.content)
+        if "href" in part.attrs:
+            part.attrs["href"] = printable(str(part.attrs["href"]))
     for child in children:
         if child.type in ("s_open", "s_close"):  # not every terminal strikes out
             child.type, child.tag, child.content = "text", "", "~~"

@@ -2,8 +2,9 @@
 
 What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
 character in `charToGlyph` and `charWidths`; `addObjects` writes the table by which readers find
-the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `makeSubset` depends on
-nothing but its argument. tests/test_pdf_fonts.py holds each of these.
+the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `makeSubset`, a stream's
+filter and the format of an array of numbers depend on nothing but their arguments. A test in
+tests/test_pdf_fonts.py holds each of these.
 """
 
 import io
@@ -17,7 +18,7 @@ from typing import Any
 
 import pymupdf_fonts  # type: ignore[import-untyped]
 import uharfbuzz as hb  # type: ignore[import-untyped]
-from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
+from reportlab.pdfbase import pdfdoc, pdfmetrics  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import ShapeData, ShapedStr, TTFont  # type: ignore[import-untyped]
 
 # Unicode ranges
@@ -142,8 +143,34 @@ class Face(TTFont):  # type: ignore[misc]
             return self.labels.get(code, chr(code)).encode("utf-16-be").hex()
 
         for name, item in doc.idToObject.items():
-            if name.startswith("toUnicodeCMap:") and name.endswith("+" + self.face.name.decode()):
+            if not name.endswith((self.face.name.decode(), self.face.name.decode() + ")")):
+                continue
+            if name.startswith("toUnicodeCMap:"):
                 item.content = re.sub("(?<=> <)[0-9A-F]{5,6}", text, item.content)
+            if name.startswith(("toUnicodeCMap:", "fontFile:")):
+                item.filters = [_Compressed()]
+        for font in doc.idToObject["BasicFonts"].dict.values():
+            if isinstance(getattr(font, "Widths", None), pdfdoc.PDFArray):
+                font.Widths = _Widths(font.Widths.sequence)
+
+
+class _Compressed(pdfdoc.PDFStreamFilterZCompress):  # type: ignore[misc]
+    """ReportLab's filter, which keeps what it made last."""
+
+    encode = staticmethod(lru_cache(64)(pdfdoc.PDFZCompress.encode))
+
+
+class _Widths(pdfdoc.PDFArray):  # type: ignore[misc]
+    """ReportLab's array, which keeps what it made last of numbers."""
+
+    def format(self, document: Any, IND: bytes = b"\n ") -> bytes:
+        return self._format(tuple(self.sequence))
+
+    @staticmethod
+    @lru_cache(64)
+    def _format(widths: tuple[float, ...]) -> bytes:
+        made: bytes = pdfdoc.PDFArray(widths).format(None)
+        return made
 
 
 def _by_characters(make: Any) -> Any:

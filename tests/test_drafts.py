@@ -343,17 +343,29 @@ def words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+|[✔☑☐⌛★]", unicodedata.normalize("NFKC", text))
 
 
-async def test_the_terminal_and_the_pdf_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def on_screen(markdown: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a terminal shows of a draft."""
     printed = io.StringIO()
     monkeypatch.setattr("rich.console.Console", lambda: Console(file=printed, width=90, height=999))
     screen = Screen()
     monkeypatch.setattr(screen, "terminal", True)
-    await screen.show("", BOTH)
+    await screen.show("", markdown)
+    return printed.getvalue()
+
+
+async def test_the_terminal_and_the_pdf_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = PdfReader(io.BytesIO(pdf.render(BOTH))).pages
     text = " ".join(page.extract_text() for page in pages)
     text = re.sub(r"^Research Report|\d+ of\s+\d+$", "", text.strip())
-    shown = re.sub(r"\(https://x.org\)", "", printed.getvalue())  # an address is seen, too
+    shown = re.sub(r"\(https://x.org\)", "", await on_screen(BOTH, monkeypatch))  # for the eye
     assert "".join(words(text)).replace("1.", "1") == "".join(words(shown)).replace("1.", "1")
+
+
+async def test_no_entity_reorders_or_redraws_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = "a&#x202e;b <a href='x&#x202e;y'>c</a>\n\n<pre>d&#x202e;&#27;[2J</pre>\n\n`e`"
+    shown = await on_screen(draft, monkeypatch)
+    assert not re.search("[\x1b\u202e]", shown)
+    assert "".join(words(shown)) == "abcxyd2Je"
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

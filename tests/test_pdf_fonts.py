@@ -64,6 +64,17 @@ def test_a_subset_depends_on_its_characters_alone() -> None:
     assert inside.makeSubset([0, 97, 98]) != inside.makeSubset([0, 97, 99])
 
 
+def test_what_is_kept_is_what_reportlab_makes() -> None:
+    draft = "# Title\n\nText with `code`, السلام and |\n\n|1|\n|-|\n|2|"
+    first = pdf.render(draft)
+    assert pdf.render(draft) == first  # the second time from what is kept
+    assert [page.extract_text() for page in PdfReader(io.BytesIO(first)).pages]
+    for font in descriptors(PdfReader(io.BytesIO(first))):
+        widths = [float(width) for width in font["/Widths"]]
+        assert len(widths) == font["/LastChar"] + 1
+        assert font["/FontDescriptor"]["/FontFile2"].get_object().get_data()[:4] == b"\0\1\0\0"
+
+
 def test_the_numbering_of_glyphs_starts_again_between_documents(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -37,10 +37,12 @@ async def test_no_escape_of_the_models_reaches_a_terminal(
 async def test_a_terminal_shows_all_that_the_pdf_will_hold(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
-    llm.default = Reply(text="a<b>c\n\n| x |\n| - |\n| <i>2</i> |\n\n<div>block</div>\n\n~~old~~")
+    llm.default = Reply(
+        text="a<T>c H<sub>2</sub>O\n\n| x |\n| - |\n| <i>2nd</i> |\n\n<div>block</div>\n\n~~old~~"
+    )
     starter = open_starter("bees")
     starter.asked_to_decide()
-    for text in ("a<b>c", "<i>2</i>", "<div>block</div>", "old"):
+    for text in ("a<T>c", "H₂O", "2nd", "block", "old"):
         assert text in starter.text
     assert "|" not in starter.text.partition("====")[0].replace("│", "")
 
