@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from itertools import pairwise, takewhile
+from itertools import pairwise, takewhile, zip_longest
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,11 +31,11 @@ MARGIN = 72.0  # points, as all lengths here
 WIDTH, HEIGHT = letter[0] - 2 * MARGIN, letter[1] - 2 * MARGIN
 INDENT = 22.0  # of a list item or a quote
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
-SMALL, TINY = 9.5, 8.5
+SMALL, TINY = 9.5, 8.5  # the day of approval, the page number
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
-CODE = 8.75
-FORMULAS = 12_000  # characters of LaTeX, each of which takes up to a millisecond to set
-FORMULA_HEIGHT = HEIGHT / 2
+CODE = 8.75  # 88 characters in a line
+FORMULAS = 10_000  # characters of LaTeX, each of which takes up to a millisecond to set
+FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 BULLETS = "•\u2013"
 SIDES = {"left": "left", "center": "center", "right": "right"}
@@ -47,7 +47,11 @@ log = logging.getLogger(__name__)
 
 
 class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
-    """Letter paper with page numbers and metadata."""
+    """Letter paper with page numbers and metadata.
+
+    It relies on three internals of ReportLab, which a test in tests/test_pdf_fonts.py holds: a page
+    begins with `_preamble`, fonts are in "BasicFonts", and `_endBuild` ends the last page.
+    """
 
     def __init__(self, out: io.BytesIO, approved: date | None, **about: Any) -> None:
         self.approved = approved
@@ -205,38 +209,33 @@ class Composer:
             children[0] = replace(children[0], content=children[0].content[2:])
         out: list[Text] = []
         lines: list[Token] = []
-        for child in children:
-            if not (child.meta.get("formula") and child.content.startswith(DISPLAYED)):
-                lines.append(child)
-                continue
-            set_formula = self.formula(child.content, BODY, True)
+
+        def flush() -> None:
+            nonlocal before
             if trimmed := without_breaks(lines):
                 out.append(self.text(self.inline(trimmed), before=before))
                 before = 7
-            lines = []
-            if not set_formula:
+            lines.clear()
+
+        for child, following in zip_longest(children, children[1:]):
+            if not (child.meta.get("formula") and child.content.startswith(DISPLAYED)):
+                lines.append(child)
+                continue
+            flush()
+            made = self.formula(child.content, BODY, True)
+            if not made:
                 out.append(self.code(child.content))
                 continue
-            room = WIDTH - self.lefts[-1]
-            runs: list[Run] = [
-                set_formula.scaled(
-                    min(
-                        room,
-                        set_formula.width
-                        * FORMULA_HEIGHT
-                        / max(1, set_formula.ascent + set_formula.descent),
-                    )
-                )
-            ]
+            runs: list[Run] = [made.scaled(WIDTH - self.lefts[-1], FORMULA_HEIGHT)]
+            if following and (end := re.match(r"[.,;:]\s*", following.content)):
+                runs.append((end[0].strip(), Look()))  # of a sentence that ends in the formula
+                following.content = following.content[end.end() :]
             if number := tag(child.content):
-                runs.append((f"    {number}".replace(" ", "\xa0"), Look()))
+                runs.append((f"\xa0\xa0\xa0\xa0{number}", Look()))
             out.append(self.text(runs, before=before, align="center"))
-        trimmed = without_breaks(lines)
-        if out and len(trimmed) == 1 and re.fullmatch(r"[.,;:]", trimmed[0].content.strip()):
-            trimmed = []  # the end of a sentence that ends in a formula
-        if trimmed or not out:
-            out.append(self.text(self.inline(trimmed), before=before))
-        return out
+            before = 7
+        flush()
+        return out or [self.text([], before=before)]
 
     def formula(self, source: str, size: float, displayed: bool) -> Formula | None:
         """A formula, as long as there are not more of them than a draft has time for."""
@@ -284,7 +283,7 @@ class Composer:
                 case _:
                     depth[child.tag] += child.nesting
             if meta.get("formula") and (box := self.formula(text, look.size, False)):
-                out.append(box.scaled(WIDTH - self.lefts[-1] - INDENT))
+                out.append(box.scaled(WIDTH - self.lefts[-1] - INDENT, FORMULA_HEIGHT))
                 continue
             looks = {tag for tag in depth if depth[tag] > 0} | set(meta.get("looks", ()))
             now = look

@@ -42,9 +42,9 @@ class Formula:
         self.shapes, self.source = shapes, source
         self.width, self.ascent, self.descent = box
 
-    def scaled(self, room: float) -> "Formula":
-        """The formula, smaller if it is wider than a room in points."""
-        factor = room / self.width
+    def scaled(self, width: float, height: float) -> "Formula":
+        """The formula, smaller if it does not fit into a width and a height in points."""
+        factor = min(width / self.width, height / max(1.0, self.ascent + self.descent))
         if factor >= 1:
             return self
         shapes = [

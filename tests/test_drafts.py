@@ -370,14 +370,12 @@ async def test_no_entity_reorders_or_redraws_the_terminal(monkeypatch: pytest.Mo
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.text("#>-*_`~[]()!|<b/>&;:1. \t\n\\aé$🚀✅^0"))
-def test_no_text_is_lost_and_levels_stay_balanced(draft: str) -> None:
+def test_tokens_stay_balanced(draft: str) -> None:
     read = drafts.read(draft)
     depth = 0
     for token in read.tokens:
         depth += token.nesting
         assert depth >= 0
     assert depth == 0
-    shown = "".join(child.content for t in read.tokens for child in (t.children or [t]))
-    assert shown.count("é") >= min(draft.count("é"), 1) or "é" in draft
     for before, after in pairwise(read.tokens):
         assert before.type != "paragraph_open" or after.type == "inline"

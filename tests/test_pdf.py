@@ -297,9 +297,9 @@ def test_a_draft_that_defeats_the_parser_becomes_plain_text(
     ],
 )
 def test_a_hostile_draft_comes_out(draft: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert "end" in squeezed(text_of(draft))
-    assert time.monotonic() - start < BUDGET
+    assert time.process_time() - start < BUDGET
 
 
 @pytest.mark.parametrize("draft", ["", " ", "\n\n", "\x00", "\ud800", "\u200d", "[a]: /url"])
@@ -315,12 +315,22 @@ def test_an_empty_draft_is_a_report_of_one_page(draft: str) -> None:
         pytest.param("- item ab\n" * (MEGABYTE // 10), id="100,000 items"),
         pytest.param("|a|b|\n|-|-|\n" + "|c|d|\n" * 150_000, id="150,000 rows"),
         pytest.param("[" * MEGABYTE, id="brackets"),
+        pytest.param("[" * 30_000, id="30,000 brackets"),
+        pytest.param("*" * 40_000, id="40,000 asterisks"),
+        pytest.param("a*b " * 13_000, id="open emphasis"),
+        pytest.param("质量不错但是物流太慢了" * 3_545, id="39,000 Chinese characters"),
+        pytest.param("```\n" + "x = foo(bar)  # comment\n" * 42_000 + "```", id="code"),
+        pytest.param("```\n" + "ж = 质量(ю) # ▶─│\n" * 25_000 + "```", id="code in any script"),
+        pytest.param(" ".join(f"$x_{{{i}}}$" for i in range(5_000)), id="formulas"),
+        pytest.param("`a``b```c " * 4_000, id="ticks"),
+        pytest.param("[^1] " * 9_000 + "\n\n[^1]: x", id="references"),
+        pytest.param("🚀 " * (MEGABYTE // 4), id="emoji"),
     ],
 )
 def test_a_megabyte_is_set_in_time(draft: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     pdf.render(draft)
-    assert time.monotonic() - start < BUDGET
+    assert time.process_time() - start < BUDGET
 
 
 WORDS = st.text(st.characters(categories=["Ll", "Lu", "Lo", "Nd"], max_codepoint=0x24F), min_size=1)
@@ -345,9 +355,9 @@ def test_every_word_of_markdown_is_kept(parts: list[tuple[str, list[str]]]) -> N
 @PROPERTY
 @given(st.text(st.characters()), st.text(), st.text(st.characters()))
 def test_any_text_renders_in_bounded_time(draft: str, topic: str, workflow_id: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     read(draft, topic=topic, workflow_id=workflow_id)
-    assert time.monotonic() - start < BUDGET
+    assert time.process_time() - start < BUDGET
 
 
 @PROPERTY

@@ -179,7 +179,7 @@ def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
     assert 72 + WIDTH / 3 < x < 72 + WIDTH / 2
     assert "(7)" in texts(r"$$x = \frac{a}{b} \tag{7}$$")[0]
     wide = formula("$$" + "+".join("abcdefghijklm" * 6) + "$$", BODY, True)
-    assert wide and wide.width > WIDTH and wide.scaled(WIDTH).width == pytest.approx(WIDTH)
+    assert wide and wide.width > WIDTH and wide.scaled(WIDTH, HEIGHT).width == pytest.approx(WIDTH)
 
 
 @pytest.mark.parametrize(
