@@ -29,6 +29,9 @@ KANA, HANGUL, HAN = re.compile("[\u3041-\u30ff]"), re.compile("[\uac00-\ud7a3]")
 TRADITIONAL = re.compile(
     "[這們個時來對說為會後過還沒國與開關動長問間學實發經現書點樣種無電話訊際灣]"
 )
+WIDE = re.compile(  # Han, kana, Hangul and their punctuation
+    "[\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]"
+)
 MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
 SHAPED = re.compile(rf"[{RTL}]+(?:[{RTL}\u064b-\u065f])*|[{INDIC}]+|\w[{MARKS}]+")
 INVISIBLE = re.compile(  # joiners that join nothing, and variation selectors
@@ -48,6 +51,7 @@ FILES = {  # of each family: regular, bold, italic, bold italic, as far as there
         for place in ("SC", "TC", "JP", "KR")
     },
 }
+PLACES = 4  # families of Han
 STYLES = ("", "-Bold", "-Italic", "-BoldItalic")
 WESTERN = ("Text", "Code", "Signs", "World")
 LANGUAGES = {  # of scripts that one language is written in, by the first word of a character's name
@@ -241,8 +245,9 @@ def family_of(char: str, order: tuple[str, ...]) -> str:
     """The first of the families that has a character, or nothing."""
     known = _families_of(order)
     if char not in known:
-        wide = "\u2e80" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7ff" or char >= "\uf900"
-        tried = order[-4:] + order if wide and len(order) > 4 else order
+        tried = order
+        if len(order) > PLACES:  # fonts of Han are large: they are read for what only they have
+            tried = order[-PLACES:] + order if WIDE.match(char) else order[:-PLACES]
         known[char] = next((family for family in tried if face(family).has(char)), "")
     return known[char]
 

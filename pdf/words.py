@@ -34,6 +34,7 @@ PIECE = re.compile(
 UNSPACED = re.compile(f"[{WIDE}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
 WORD = re.compile(r"\n|[^ \n]+| +")
 HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)  # noqa: RUF001
+SPACES = re.compile(r"[ ,;({]+")  # where a line of code breaks best
 JOINTS = re.compile(r"[ /_.\-?&=,:;)\]}|]|(?<=[a-z])(?=[A-Z])")  # where a long word breaks best
 R = RIGHT_TO_LEFT.pattern[1:-1]
 NUMBER, ARABIC_NUMBER = re.compile(r"\d"), re.compile("[\u0660-\u0669]")
@@ -215,7 +216,8 @@ def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
             break
         low = _fitting(part, left)
         hyphen = ""
-        joints = [m.end() for m in JOINTS.finditer(part.source, 0, low) if m.end() > low / 3]
+        joints = _ends(SPACES, part.source, low, low / 2)
+        joints = joints or _ends(JOINTS, part.source, low, low / 3)
         letters = part.source[max(0, low - 3) : low + 2]
         if joints:
             low = joints[-1]
@@ -245,6 +247,11 @@ def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
         Word(first, sum(p.width for p in first)),
         Word(rest, sum(p.width for p in rest), word.gap, word.newline),
     )
+
+
+def _ends(pattern: re.Pattern[str], text: str, end: int, least: float) -> list[int]:
+    """Where a pattern's matches in the beginning of a text end, if that is far enough on."""
+    return [match.end() for match in pattern.finditer(text, 0, end) if match.end() > least]
 
 
 def _fitting(part: Part, room: float) -> int:

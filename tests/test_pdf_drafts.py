@@ -303,3 +303,14 @@ def test_a_draft_without_han_names_no_font_that_is_not_embedded() -> None:
     data = pdf.render("one<br>two\n\n**b** `c` ✔ 𝔼 ✅ বাংলা தமிழ் Հայ עברית\n\n- a\n- b")
     for name in (b"STSong", b"Heisei", b"HYGothic", b"MSung", b"/CIDFontType0"):
         assert name not in data
+
+
+def test_a_sentence_may_end_in_a_displayed_formula() -> None:
+    text = "".join(texts("So\n\\[ x = 1 \\].\nThen go on.")[0].split())
+    assert text.endswith(r"So\[x=1\].Thengoon.")
+
+
+def test_a_long_line_of_code_breaks_where_it_reads_best() -> None:
+    call = "result = await workflow.execute_activity(charge, order_id, start_to_close_timeout=T, "
+    [text] = texts(f"```\n{call}retry_policy=RetryPolicy(maximum_attempts=5))\n```")
+    assert text.splitlines()[-1].strip().startswith("retry_policy=")

@@ -1,9 +1,13 @@
 # ruff: noqa: RUF001
 """What pdf.fonts relies on inside ReportLab, and what it makes of characters."""
 
+import ast
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +111,23 @@ def test_helvetica_is_not_in_the_file() -> None:
 )
 def test_a_character_has_the_first_font_that_has_it(char: str, family: str) -> None:
     assert family_of(char, families(char)) == family
+
+
+def test_fonts_are_read_when_a_draft_asks_for_them() -> None:
+    script = """
+import pdf, pdf.fonts
+for draft in ("plain **bold** `code`", "✅ x", "🚀 `🚀` 𝒩 ខ្មែរ বাংলা", "汉字"):
+    pdf.render(draft)
+    print(sorted(font.fontName for font in pdf.fonts.loaded()))
+"""
+    root = Path(pdf.__file__).parents[1]
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    plain, signs, world, han = map(ast.literal_eval, done.stdout.splitlines())
+    assert {"Signs", "World", "HanSC"}.isdisjoint(plain)
+    assert set(signs) - set(plain) == {"Signs"}
+    assert set(world) - set(signs) == {"World"}
+    assert set(han) - set(world) == {"HanSC"}
 
 
 def test_han_is_set_in_the_font_of_its_place() -> None:
