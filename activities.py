@@ -36,7 +36,8 @@ PDF_HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 PDF_THREADS = 4
 
 ANSWER_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the next step with this draft
-LAST_UNUSABLE_ANSWER = 3  # attempts that may end in one before the person decides
+# An answer that is no completion is asked for again until this attempt; then the person decides.
+UNUSABLE_ANSWER_ATTEMPTS = 3
 # Attempts that may die while they work on a PDF, as they do where a draft uses up the memory,
 # before it is set as plain text, and before it goes back to the person.
 DEATHS_AS_MARKDOWN = 3
@@ -55,12 +56,12 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     if not activity.in_activity():
         return await _answer(input)
     async with _heartbeats():
-        again = activity.info().attempt < LAST_UNUSABLE_ANSWER
-        return await calls.shared(lambda: _answer(input, again))
+        retry_unusable = activity.info().attempt < UNUSABLE_ANSWER_ATTEMPTS
+        return await calls.shared(lambda: _answer(input, retry_unusable))
 
 
-async def _answer(input: LLMCallInput, again: bool = True) -> dict[str, Any]:
-    answer = await llm.complete(input, LLM_HTTP_TIMEOUT, again=again)
+async def _answer(input: LLMCallInput, retry_unusable: bool = True) -> dict[str, Any]:
+    answer = await llm.complete(input, LLM_HTTP_TIMEOUT, retry_unusable=retry_unusable)
     size = default().payload_converter.to_payload(answer).ByteSize()
     if size > ANSWER_LIMIT:
         raise ApplicationError(

@@ -50,12 +50,12 @@ PLACEHOLDER = re.compile(r"you|<|\.|x+$|sk-\.|change|replace|placeholder", re.IG
 
 
 async def complete(
-    input: LLMCallInput, time_limit: timedelta, *, again: bool = True
+    input: LLMCallInput, time_limit: timedelta, *, retry_unusable: bool = True
 ) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once, and returns its answer in the OpenAI shape.
 
     Raises ApplicationError with a sentence for a person: retryable if asking again can help. An
-    answer that is no completion is asked for again while `again` says so.
+    answer that is no completion is retryable if `retry_unusable`.
     """
     litellm = await loaded()
     try:
@@ -70,7 +70,7 @@ async def complete(
         )
     except Exception as error:
         # "from None": the chain would carry headers and request bodies into the Event History.
-        raise _for_temporal(error, again) from None
+        raise _for_temporal(error, retry_unusable) from None
     # Pydantic warns about fields that providers add; the answer is kept as it came.
     result: dict[str, Any] = answer.model_dump(exclude_none=True, warnings=False)
     if not any(_is_text(choice["message"].get("content")) for choice in result["choices"][:1]):
@@ -218,7 +218,7 @@ def _is_text(content: object) -> bool:
     return isinstance(content, str) and any(c.isprintable() and not c.isspace() for c in content)
 
 
-def _for_temporal(error: Exception, again: bool) -> ApplicationError:
+def _for_temporal(error: Exception, retry_unusable: bool) -> ApplicationError:
     """Sorts an error by its HTTP status: LiteLLM's classes do not tell 403 and 413 apart."""
     status = getattr(error, "status_code", None) or 0
     if 200 <= status < 300 or (status == 500 and UNREADABLE.search(str(error))):
@@ -226,7 +226,7 @@ def _for_temporal(error: Exception, again: bool) -> ApplicationError:
             f"{_model()}: what came is no answer of a model; "
             "check that neither a proxy nor a sign-in page stands between",
             type="UnusableAnswer",
-            non_retryable=not again,
+            non_retryable=not retry_unusable,
         )
     cure = CURES.get(status, "")
     transient = status in TRANSIENT_STATUSES or status >= 500

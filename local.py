@@ -35,12 +35,12 @@ class Local:
     worker_log: Path
     log_start: int  # bytes; what is before is of earlier Workers
 
-    async def worker_polls(self) -> None:
+    async def wait_for_worker(self) -> None:
         """Returns when the Worker polls. One that stops cancels the caller of `local`."""
-        while "Worker is polling" not in self.worker_words():  # noqa: ASYNC110 - of a process
+        while "Worker is polling" not in self.worker_output():  # noqa: ASYNC110 - of a process
             await asyncio.sleep(0.05)
 
-    def worker_words(self) -> str:
+    def worker_output(self) -> str:
         return self.worker_log.read_bytes()[self.log_start :].decode(errors="replace")
 
 
@@ -226,7 +226,7 @@ async def _local_worker(settings: dict[str, str], server_stops: bool) -> AsyncIt
         if not exited.done():
             raise
         caller.uncancel()
-        last_line = running.worker_words().strip().rpartition("\n")[2]
+        last_line = running.worker_output().strip().rpartition("\n")[2]
         raise TemporalUnreachable(f"The Worker stopped: {last_line} (its log: {log})") from None
     finally:
         exited.remove_done_callback(wake_caller)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Control characters other than tab and newline, and marks that reorder a line: in a draft, they
 # could redraw the terminal.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-RAISED = {
+SMALL_DIGITS = {
     "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
@@ -326,7 +326,7 @@ def _in_plain_text(token: "Token") -> "Token":
     for child in children:
         if child.type in ("s_open", "s_close"):  # not every terminal strikes out
             child.type, child.tag, child.content = "text", "", "~~"
-        for look, digits in RAISED.items():
+        for look, digits in SMALL_DIGITS.items():
             if look in child.meta.get("looks", ()) and "goto" not in child.meta:
                 child.content = child.content.translate(digits)
     for number, child in enumerate(children[:-2]):

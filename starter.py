@@ -73,7 +73,7 @@ CHOICES = """\
 LINE = "=" * 50
 MORE = "Type 'help' for more."
 WORDS = ("query", "keep", "edit", "undo", "discard", "help", "quit")
-NUMBERS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's, and a sign
+SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
 HELP = """
 query     show the current draft again
 keep      approve the draft on the screen and create the PDF
@@ -117,7 +117,7 @@ async def run(arguments: argparse.Namespace) -> int:
                 runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
             )
             if running and (arguments.list or arguments.discard is not None):
-                await running.worker_polls()
+                await running.wait_for_worker()
             if arguments.list:
                 await list_reports(client, screen)
                 return 0
@@ -226,7 +226,7 @@ class Dialogue:
             menu_wanted = True
 
             typed = (await ask("Your decision (query/keep/edit): ", WORDS)).strip().lower()
-            decision = _word_meant(typed)
+            decision, problem = _word_meant(typed)
 
             if decision == "query":
                 await self._query()
@@ -237,9 +237,10 @@ class Dialogue:
                     say("Signal sent to keep research and create PDF")
             elif decision == "edit":
                 instruction = (await ask("Enter additional instructions (optional): ")).strip()
-                certain = instruction or not self._shown.number
-                certain = certain or await self._screen.confirm("Write it afresh? [y/N] ")
-                if certain and await self._decide(UserDecision.EDIT, instruction):
+                afresh = not instruction and self._shown.number
+                if afresh and not await self._screen.confirm("Write it afresh? [y/N] "):
+                    menu_wanted = False
+                elif await self._decide(UserDecision.EDIT, instruction):
                     say("Signal sent to regenerate research")
             elif decision == "undo":
                 if not (self._status and self._status.earlier_drafts):
@@ -256,7 +257,7 @@ class Dialogue:
             elif decision == "quit":
                 raise Leave(0)
             else:
-                say(decision)
+                say(problem)
                 menu_wanted = False
 
     def _show_menu(self) -> None:
@@ -395,14 +396,14 @@ class Dialogue:
         return 0
 
 
-def _word_meant(typed: str) -> str:
-    """The word that the person chose, or a sentence about what was typed."""
-    if typed in NUMBERS:
-        return NUMBERS[typed]
+def _word_meant(typed: str) -> tuple[str, str]:
+    """Returns the word that the person chose, and what is wrong if there is none."""
+    if typed in SHORTCUTS:
+        return SHORTCUTS[typed], ""
     meant = [word for word in WORDS if typed and word.startswith(typed)]
     if len(meant) > 1:
-        return f"'{typed}' can mean {' or '.join(meant)}."
-    return meant[0] if meant else "Please enter either 'keep', 'edit', or 'query'"
+        return "", f"'{typed}' can mean {' or '.join(meant)}."
+    return meant[0] if meant else "", "Please enter either 'keep', 'edit', or 'query'"
 
 
 def _advice(status: ReportStatus) -> str:

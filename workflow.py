@@ -188,7 +188,8 @@ class GenerateReportWorkflow:
         instructions = [text for edit in edits if (text := edit.additional_prompt.strip())]
         topic, prompt, added = self._topic, report.prompt, instructions
         if instructions and not edits[0].draft:
-            # The topic was refused, and the person has read so: these are other words for it.
+            # Such an EDIT came when there was no draft and none was being written: the model had
+            # refused the topic. The first instruction replaces it.
             topic, *added = instructions
             prompt = topic
         prompt += "".join(f"\n\nAdditional instructions: {text}" for text in added)

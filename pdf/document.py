@@ -22,7 +22,7 @@ from pdf.formulas import Formula, formula, tag
 from pdf.order import is_rtl
 from pdf.tables import Table, fits, shared
 from pdf.text import FAINT, LINK, RULE, WHOLE, Style, Text, color
-from pdf.words import BODY, CODE_SCALE, RAISED, Box, Look, code_lines, words_of
+from pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, code_lines, words_of
 
 TITLE = "Research Report"
 TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
@@ -313,7 +313,7 @@ class Composer:
         """A look with the looks that names of HTML elements stand for."""
         if "sub" in names or "sup" in names:
             rise = look.size * (-0.18 if "sub" in names else 0.36)
-            look = look._replace(size=look.size * RAISED, rise=rise)
+            look = look._replace(size=look.size * RAISED_SCALE, rise=rise)
         return look._replace(
             bold=look.bold or "strong" in names,
             italic=look.italic or "em" in names,

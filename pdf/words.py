@@ -16,13 +16,13 @@ from pdf.fonts import RIGHT_TO_LEFT, SHAPED, Face, face, families, printable, st
 
 BODY = 10.5  # points, as all lengths here
 CODE_SCALE = 0.92  # Cascadia Mono looks larger than FiraGO
-RAISED = 0.68  # the size of a superscript, of its text's
+RAISED_SCALE = 0.68  # the size of a superscript, of its text's
 PORTION = 1_000  # characters of a word: each break within it measures the rest of it again
 INK = HexColor("#212126")
 
 # Unicode ranges. Chinese and Japanese break between any two characters, but not before a closing
-# mark or after an opening one; Thai, Lao, Khmer and Burmese, without a dictionary, break between
-# letters and never between a letter and its vowel signs.
+# mark or after an opening one; Thai and Lao, without a dictionary, break between letters and never
+# between a letter and its vowel signs.
 WIDE = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
 OPENING = "〈《「『【〔〖（［｛“‘"  # noqa: RUF001
 CLOSING = "、。〉》」』】〕〗！），．：；？］｝”’ー…ぁぃぅぇぉっゃゅょァィゥェォッャュョ々"  # noqa: RUF001
@@ -157,7 +157,7 @@ def _gap(word: Word, look: Look) -> Part:
         look = last.look
         font = face("Text", look.bold + 2 * look.italic)
     elif look.code or look.rise:
-        look = Look(look.size / (CODE_SCALE if look.code else RAISED), look.color)
+        look = Look(look.size / (CODE_SCALE if look.code else RAISED_SCALE), look.color)
         font = face("Text")
     return Part(look, font, " ", font.width(" ", look.size), "N", " ")
 

@@ -201,7 +201,7 @@ def test_the_providers_own_words_are_found_in_litellms(raw: str, told: str) -> N
 
 def test_an_error_without_a_status_is_permanent() -> None:
     """It is a defect of the program, and the same defect would be met every minute."""
-    assert model._for_temporal(ValueError("a defect"), again=True).non_retryable
+    assert model._for_temporal(ValueError("a defect"), retry_unusable=True).non_retryable
 
 
 # Keys.
