@@ -19,11 +19,8 @@ class Progress:
     """The step in progress, for how long, and why it is being retried."""
 
     def __init__(self) -> None:
-        self._activity = PendingActivityInfo()
-        self._task = PendingWorkflowTaskInfo()
-        self._step = "", False
-        self._since = time.monotonic()
         self._untaken_polls = 0
+        self.restart()
 
     def update(self, description: WorkflowExecutionDescription) -> None:
         raw = description.raw_description
@@ -41,7 +38,9 @@ class Progress:
         self._untaken_polls = self._untaken_polls + 1 if untaken else 0
 
     def restart(self) -> None:
-        """Counts the seconds from now on: a person has decided."""
+        """Counts from now on: a person has decided, and the next step is to come."""
+        self._activity, self._task = PendingActivityInfo(), PendingWorkflowTaskInfo()
+        self._step = "", False
         self._since = time.monotonic()
 
     @property

@@ -5,7 +5,8 @@ Nothing of a report lives here. Close the terminal, and come back with --workflo
 
 import signal
 
-if __name__ == "__main__":  # Ctrl-C during the imports below ends without a traceback
+# Ctrl-C during the imports below ends without a traceback, unless the caller ignores it.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
