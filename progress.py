@@ -22,6 +22,12 @@ class Progress:
         self._untaken_polls = 0
         self.restart()
 
+    def restart(self) -> None:
+        """Counts from now on: a person has decided, and the next step is to come."""
+        self._activity, self._task = PendingActivityInfo(), PendingWorkflowTaskInfo()
+        self._step = "", False
+        self._since = time.monotonic()
+
     def update(self, description: WorkflowExecutionDescription) -> None:
         raw = description.raw_description
         activity = raw.pending_activities[0] if raw.pending_activities else PendingActivityInfo()
@@ -36,12 +42,6 @@ class Progress:
             due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         )
         self._untaken_polls = self._untaken_polls + 1 if untaken else 0
-
-    def restart(self) -> None:
-        """Counts from now on: a person has decided, and the next step is to come."""
-        self._activity, self._task = PendingActivityInfo(), PendingWorkflowTaskInfo()
-        self._step = "", False
-        self._since = time.monotonic()
 
     @property
     def task_is_untaken(self) -> bool:

@@ -229,7 +229,7 @@ async def test_somebody_elses_edit_shows_its_draft_above_what_is_being_typed(
     assert starter.ends() == 0
     theirs, ours = await decisions_on(report)
     assert theirs.additional_prompt == "with honey"
-    assert ours == UserDecisionSignal(UserDecision.KEEP, draft=2)
+    assert replace(ours, digest="") == UserDecisionSignal(UserDecision.KEEP, draft=2)
 
 
 async def test_keep_without_a_draft_sends_nothing(
