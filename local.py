@@ -6,7 +6,7 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -104,20 +104,28 @@ async def _built_with_go(folder: Path) -> bool:
     """Builds the Temporal CLI into the folder, and leaves nothing else of 3 GB behind."""
     said = f"Building the Temporal CLI with Go, once, into {folder}: about 5 minutes on 2 cores"
     print(said, end="", flush=True)
-    with TemporaryDirectory() as caches:
+    # Beside the result: a /tmp that is memory may not hold so much.
+    with TemporaryDirectory(prefix="build-", dir=folder) as caches:
+        # Go makes its modules read-only, and they could not be deleted.
+        flags = f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip()
         places = {"GOBIN": str(folder), "GOCACHE": f"{caches}/build", "GOMODCACHE": f"{caches}/mod"}
         build = await asyncio.create_subprocess_exec(
             *("go", "install", CLI_SOURCE),
-            env=os.environ | places | {"GOFLAGS": "-modcacherw"},  # writable, so that it can go
+            env=os.environ | places | {"GOFLAGS": flags},
             stderr=asyncio.subprocess.PIPE,
         )
         finished = asyncio.create_task(build.communicate())
         minutes = 0
-        while not (await asyncio.wait({finished}, timeout=60))[0]:
-            minutes += 1
-            print(f"… {minutes}", end="", flush=True)
-        print(flush=True)
-        _, errors = finished.result()
+        try:
+            while not (await asyncio.wait({finished}, timeout=60))[0]:
+                minutes += 1
+                print(f"… {minutes}", end="", flush=True)
+        finally:
+            print(flush=True)
+            if build.returncode is None:  # the person leaves
+                with suppress(ProcessLookupError):  # Ctrl-C has reached it, too
+                    build.terminate()
+            _, errors = await finished
     if build.returncode:
         print(errors.decode(errors="replace").strip().rpartition("\n")[2], file=sys.stderr)
     return build.returncode == 0

@@ -29,6 +29,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
+import reports
 from connection import (
     Refused,
     cancel_on_signals,
@@ -54,15 +55,7 @@ from models import (
     digest_of,
 )
 from progress import NO_WORKER, Progress
-from reports import (
-    QUERY_TIMEOUT,
-    SUMMARY_LIMIT,
-    ReportHandle,
-    discard_report,
-    find_report,
-    latest_report,
-    list_reports,
-)
+from reports import ReportHandle
 from screen import Leave, Screen
 from workflow import GenerateReportWorkflow
 
@@ -120,15 +113,15 @@ async def run(arguments: argparse.Namespace) -> int:
             if running and (arguments.list or arguments.discard is not None):
                 await running.wait_for_worker()
             if arguments.list:
-                await list_reports(client, screen)
+                await reports.list_reports(client, screen)
                 return 0
             if arguments.discard is not None:
-                await discard_report(client, screen, arguments.discard)
+                await reports.discard_report(client, screen, arguments.discard)
                 return 0
             if arguments.resume:
-                report = await latest_report(client)
+                report = await reports.latest_report(client)
             elif arguments.workflow_id is not None:
-                report = await find_report(client, arguments.workflow_id)
+                report = await reports.find_report(client, arguments.workflow_id)
             else:
                 report = await start_report(client, screen, " ".join(arguments.prompt))
             try:
@@ -157,7 +150,8 @@ async def run(arguments: argparse.Namespace) -> int:
 async def start_report(client: Client, screen: Screen, prompt: str) -> ReportHandle:
     """Asks for the topic if there is none yet. Raises Refused if it is too long, and Leave."""
     screen.say("Welcome to the Research Report Generator!")
-    if not prompt:
+    typed = not prompt
+    if typed:
         prompt = await screen.ask("Enter your research topic or question: ")
     prompt = prompt.strip()
     if not prompt:
@@ -171,11 +165,16 @@ async def start_report(client: Client, screen: Screen, prompt: str) -> ReportHan
         GenerateReportInput(prompt),
         id=f"{WORKFLOW_ID_PREFIX}{uuid.uuid4()}",
         task_queue=TASK_QUEUE,
-        static_summary=" ".join(prompt.split())[:SUMMARY_LIMIT],
+        static_summary=" ".join(prompt.split())[: reports.SUMMARY_LIMIT],
         # For a start that is repeated because the answer to the first one was lost.
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
-    report: ReportHandle = await until_answered(client, start, screen.say)
+    try:
+        report: ReportHandle = await until_answered(client, start, screen.say)
+    except (RPCError, asyncio.CancelledError):
+        if typed:  # on the command line, it is in the shell's history
+            screen.say(f"The report was not started. Your topic was: {prompt}")
+        raise
     screen.say(f"Started workflow. Workflow ID: {report.id}, RunID {report.result_run_id}")
     # Not bound to that run: the report may be reset, or continue as new.
     return client.get_workflow_handle_for(GenerateReportWorkflow.run, report.id)
@@ -311,7 +310,7 @@ class Dialogue:
 
     async def _watch(self) -> WorkflowExecutionDescription:
         """Shows what happens to the report until it ends."""
-        describe = partial(self._report.describe, rpc_timeout=QUERY_TIMEOUT)
+        describe = partial(self._report.describe, rpc_timeout=reports.QUERY_TIMEOUT)
         seen: object = None
         while True:
             async with self._one_request:
@@ -363,7 +362,7 @@ class Dialogue:
 
     async def _answer(self, query: Callable[[GenerateReportWorkflow], T]) -> T | None:
         """Returns what a Worker answers to the Query, or None if none does."""
-        ask = partial(self._report.query, query, rpc_timeout=QUERY_TIMEOUT)
+        ask = partial(self._report.query, query, rpc_timeout=reports.QUERY_TIMEOUT)
         try:
             # A deadline that passes means that no Worker answers, so only the server is waited for.
             return await until_answered(
