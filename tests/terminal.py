@@ -25,7 +25,8 @@ STILL_RUNNING = "Your report is still running. Come back to it with: uv run star
 # and colours are set, a link begins or ends.
 # The bell rings after a draft that took long.
 KNOWN = re.compile(
-    r"(?<=h)\x07(?=\x1b)|\x1b\[(?:\d*[A-D]|0?[JK]|\??[\d;]+[hl]|[\d;]*m)|\x1b\]8;[^\x07\x1b]*\x1b\\"
+    r"\x1b\[(?:\d*[A-D]|0?[JK]|\??[\d;]+[hl]|[\d;]*m)|\x1b\]8;[^\x07\x1b]*\x1b\\"
+    r"|(?<=h)\x07(?=[\x1b\r])"
 )
 STRANGE = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f].{0,9}")
 LINES = 500  # more than any test prints, so that nothing scrolls out of the picture
