@@ -120,7 +120,8 @@ def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     """
     result: int | str
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         load_dotenv(find_dotenv(usecwd=True))
         result = asyncio.run(main())
     except (Refused, RPCError) as error:

@@ -6,13 +6,16 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING
 
+from temporalio.exceptions import ApplicationError
+
 from connection import Refused, TemporalUnreachable, connect, connection_settings
+from folder import reports_dir
 from llm import DEMO_MODEL, obvious_settings_problem, provider_keys
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ async def local() -> AsyncIterator[Local]:
     settings = _demo_settings()
     if not settings and (problem := obvious_settings_problem()):
         raise Refused(problem)
+    _require_reports_dir()
     async with _local_server() as server_stops, _local_worker(settings, server_stops) as running:
         yield running
 
@@ -104,20 +108,28 @@ async def _built_with_go(folder: Path) -> bool:
     """Builds the Temporal CLI into the folder, and leaves nothing else of 3 GB behind."""
     said = f"Building the Temporal CLI with Go, once, into {folder}: about 5 minutes on 2 cores"
     print(said, end="", flush=True)
-    with TemporaryDirectory() as caches:
+    # Beside the result: a /tmp that is memory may not hold so much.
+    with TemporaryDirectory(prefix="build-", dir=folder) as caches:
+        # Go makes its modules read-only, and they could not be deleted.
+        flags = f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip()
         places = {"GOBIN": str(folder), "GOCACHE": f"{caches}/build", "GOMODCACHE": f"{caches}/mod"}
         build = await asyncio.create_subprocess_exec(
             *("go", "install", CLI_SOURCE),
-            env=os.environ | places | {"GOFLAGS": "-modcacherw"},  # writable, so that it can go
+            env=os.environ | places | {"GOFLAGS": flags},
             stderr=asyncio.subprocess.PIPE,
         )
         finished = asyncio.create_task(build.communicate())
         minutes = 0
-        while not (await asyncio.wait({finished}, timeout=60))[0]:
-            minutes += 1
-            print(f"… {minutes}", end="", flush=True)
-        print(flush=True)
-        _, errors = finished.result()
+        try:
+            while not (await asyncio.wait({finished}, timeout=60))[0]:
+                minutes += 1
+                print(f"… {minutes}", end="", flush=True)
+        finally:
+            print(flush=True)
+            if build.returncode is None:  # the person leaves
+                with suppress(ProcessLookupError):  # Ctrl-C has reached it, too
+                    build.terminate()
+            _, errors = await finished
     if build.returncode:
         print(errors.decode(errors="replace").strip().rpartition("\n")[2], file=sys.stderr)
     return build.returncode == 0
@@ -159,18 +171,20 @@ async def _local_server() -> AsyncIterator[bool]:
     except TemporalUnreachable:
         pass
     else:
-        if owner.exists():
+        if folder := _folder_of_living(owner):
             print(
-                f"This joins the server of the starter.py --local in {owner.read_text()}. When "
+                f"This joins the server of the starter.py --local in {folder}. When "
                 "that one ends, the server stops: your report then waits for the next --local.",
                 flush=True,
             )
+        else:
+            print(f"This joins the server at {address}, which goes on when you leave.", flush=True)
         yield False
         return
     _require_free_ports(int(port))
     database, log = _data_file(f"temporal-{port}.db"), _data_file("server.log")
     async with await start_server(int(port), database, log):
-        owner.write_text(str(Path.cwd()))
+        owner.write_text(f"{os.getpid()}\n{Path.cwd()}")
         web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
         print(f"Temporal's dev server runs. Web UI: {web_ui}", flush=True)
         print(f"Its reports and logs are in {database.parent}", flush=True)
@@ -178,6 +192,17 @@ async def _local_server() -> AsyncIterator[bool]:
             yield True
         finally:
             owner.unlink(missing_ok=True)
+
+
+def _folder_of_living(owner: Path) -> str:
+    """Where the starter runs whose server it is, or "" where that one was killed, or never was."""
+    try:
+        number, _, folder = owner.read_text().partition("\n")
+        if sys.platform != "win32":  # where this would end it
+            os.kill(int(number), 0)
+    except (OSError, ValueError):
+        return ""
+    return folder
 
 
 def _require_free_ports(port: int) -> None:
@@ -252,6 +277,22 @@ def _data_file(name: str) -> Path:
         f"--local keeps its reports and logs in {folder}, and cannot write there: {reason}. "
         "Make it writable, or name another folder in XDG_DATA_HOME."
     )
+
+
+def _require_reports_dir() -> None:
+    """Raises Refused where the Worker could write no PDF."""
+    try:
+        folder = reports_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except ApplicationError as error:
+        raise Refused(error.message) from None
+    except OSError as error:
+        raise Refused(
+            f"No PDF can be written to {folder.absolute()}: {error.strerror}. "
+            "Change to another folder, or name one in REPORTS_DIR."
+        ) from None
 
 
 def _demo_settings() -> dict[str, str]:

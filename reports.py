@@ -1,8 +1,10 @@
 """The reports that the server knows: find one, list the open ones, discard one."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 
 from temporalio.client import (
     Client,
@@ -21,7 +23,10 @@ from workflow import GenerateReportWorkflow
 
 QUERY_TIMEOUT = timedelta(seconds=3)  # for which a Query waits for a Worker
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
-OPEN_ONES = f"WorkflowType = '{GenerateReportWorkflow.__name__}' AND ExecutionStatus = 'Running'"
+QUERIES_AT_ONCE = 20  # of the list; where none is answered, no more are sent
+CANDIDATES = 5  # that an ambiguous part of an ID is answered with
+REPORTS = f"WorkflowType = '{GenerateReportWorkflow.__name__}'"
+OPEN_ONES = f"{REPORTS} AND ExecutionStatus = 'Running'"
 LIST_THEM = "List the open ones with: uv run starter.py --list"
 
 ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
@@ -37,9 +42,9 @@ class OpenReport:
 
 
 async def find_report(client: Client, wanted: str) -> ReportHandle:
-    """Finds a report by its Workflow ID, open or ended, or by what tells one open report.
+    """Finds a report by its Workflow ID, its number in the list, or a part of its ID.
 
-    That is its number in the list, or any part of its ID that no other has. Raises Refused.
+    Ended reports are looked through where no open one has that part. Raises Refused.
     """
     if not wanted.strip():
         raise Refused(f"Which report? Give its number or its Workflow ID. {LIST_THEM}")
@@ -55,13 +60,18 @@ async def find_report(client: Client, wanted: str) -> ReportHandle:
         return report
     reports = await _open_reports(client)
     found = [one for one in reports if str(one.number) == wanted]
-    found = found or [one for one in reports if wanted in one.workflow_id]
-    if len(found) > 1:
-        ids = " and ".join(one.workflow_id for one in found[:2])
-        raise Refused(f"{wanted} is part of {len(found)} Workflow IDs, such as {ids}.")
-    if not found:
+    ids = [one.workflow_id for one in found or reports if found or wanted in one.workflow_id]
+    if not ids:
+        every = [one.id async for one in client.list_workflows(REPORTS)]
+        ids = list(dict.fromkeys(id for id in every if wanted in id))  # a report may have many runs
+    if len(ids) > 1:
+        raise Refused(
+            f"{wanted} is part of {len(ids)} Workflow IDs: {', '.join(ids[:CANDIDATES])}"
+            f"{', …' if len(ids) > CANDIDATES else '.'}"
+        )
+    if not ids:
         raise Refused(f"There is no report with the Workflow ID {wanted}. {LIST_THEM}")
-    return client.get_workflow_handle_for(GenerateReportWorkflow.run, found[0].workflow_id)
+    return client.get_workflow_handle_for(GenerateReportWorkflow.run, ids[0])
 
 
 async def latest_report(client: Client) -> ReportHandle:
@@ -76,6 +86,7 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
     report = await find_report(client, wanted)
     if (await report.describe()).status != WorkflowExecutionStatus.RUNNING:
         raise Refused(f"{report.id} has ended already: there is nothing to discard.")
+    screen.say(await _topic(client, report.id))
     question = f"Discard {report.id} for good? Type 'yes': "
     if (await screen.ask(question, ("yes",))).strip() != "yes":
         screen.say("Nothing is discarded.")
@@ -93,27 +104,25 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
 
 async def list_reports(client: Client, screen: Screen) -> None:
     """Shows the open reports, those that wait for a decision first."""
-    worker_answers = True
+    open_ones = await _open_reports(client)
+    statuses: list[ReportStatus | None] = []
+    answered = False
+    while len(statuses) < len(open_ones):
+        batch = open_ones[len(statuses) : len(statuses) + QUERIES_AT_ONCE]
+        answers = await asyncio.gather(*(_status(client, one) for one in batch))
+        statuses += [status for _, status in answers]
+        # A report that cannot answer says nothing about the Worker that answers for another one.
+        answered = answered or any(by_worker for by_worker, _ in answers)
+        if not answered:
+            screen.say_error(f"{NO_WORKER} (until then, phases and drafts are unknown)")
+            break
     rows: list[tuple[bool, int, tuple[str, ...]]] = []
-    for one in await _open_reports(client):
-        report = client.get_workflow_handle_for(GenerateReportWorkflow.run, one.workflow_id)
-        status: ReportStatus | None = None
-        if worker_answers:
-            ask = partial(report.query, GenerateReportWorkflow.get_report_status)
-            try:
-                status = await ask(rpc_timeout=QUERY_TIMEOUT)
-            except WorkflowQueryFailedError:  # which says nothing about the other reports
-                pass
-            except RPCError as error:
-                # A Workflow that fails has its Worker, too: only silence says that there is none.
-                if error.status != RPCStatusCode.FAILED_PRECONDITION:
-                    worker_answers = False
-                    screen.say_error(f"{NO_WORKER} (until then, phases and drafts are unknown)")
+    for one, status in zip_longest(open_ones, statuses):
         if status:
             topic = status.prompt.partition("\n\nAdditional instructions: ")[0]
             phase, draft = status.phase.value, str(status.draft)
         else:
-            topic = await (await report.describe()).static_summary() or ""
+            topic = await _topic(client, one.workflow_id)
             phase, draft = "?", "?"
         age = _age(datetime.now(UTC) - one.started)
         topic = " ".join(topic.split())[:SUMMARY_LIMIT]
@@ -126,9 +135,28 @@ async def list_reports(client: Client, screen: Screen) -> None:
         header = ["Workflow ID", "Topic", "Age", "Phase", "Draft"]
         if screen.terminal:
             header = ["#", "Topic", "Age", "Phase", "Draft", "ID"]
-        screen.table(header, [row for *_, row in rows], cut=("Topic", "ID"))
+        screen.table(header, [row for *_, row in rows], cut="Topic")
     else:
         screen.say("No report is open. Start one with: uv run starter.py")
+
+
+async def _status(client: Client, one: OpenReport) -> tuple[bool, ReportStatus | None]:
+    """Whether there is a Worker for the report, and its status if it can be had."""
+    report = client.get_workflow_handle_for(GenerateReportWorkflow.run, one.workflow_id)
+    ask = partial(report.query, GenerateReportWorkflow.get_report_status)
+    try:
+        return True, await ask(rpc_timeout=QUERY_TIMEOUT)
+    except WorkflowQueryFailedError:
+        return True, None
+    except RPCError as error:
+        # A Workflow that fails has its Worker, too: only silence says that there is none.
+        return error.status == RPCStatusCode.FAILED_PRECONDITION, None
+
+
+async def _topic(client: Client, workflow_id: str) -> str:
+    """The topic as the starter noted it for the Web UI, on one line, or ""."""
+    description = await client.get_workflow_handle(workflow_id).describe()
+    return " ".join((await description.static_summary() or "").split())
 
 
 async def _open_reports(client: Client) -> list[OpenReport]:

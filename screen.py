@@ -138,24 +138,27 @@ class Screen:
         elif self.terminal:
             self.say(f"Open it with: {opener} {shlex.quote(str(path))}")
 
-    def table(
-        self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str]
-    ) -> None:
-        """Shows a row a line. The columns of `cut` are cut where the window is too narrow."""
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: str) -> None:
+        """Shows a row a line. Where the window is too narrow, the column `cut` is cut first."""
         if not self.terminal:
             for row in (header, *rows):
                 self.say("\t".join(row))
             return
         from rich.console import Console
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False)
-        for title in header:
-            table.add_column(title, no_wrap=True, overflow="ellipsis" if title in cut else "ignore")
-        for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
-        Console().print(table)
+        console = Console()
+        lines = [[Text(printable(cell)) for cell in row] for row in (header, *rows)]
+        widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
+        excess = sum(widths) + 2 * (len(widths) - 1) - console.width
+        column = header.index(cut)
+        widths[column] = min(widths[column], max(widths[column] - excess, len(cut)))
+        for line in lines:
+            for cell, width in zip(line, widths, strict=True):
+                cell.truncate(width, overflow="ellipsis", pad=True)
+            row = Text("  ").join(line)
+            row.rstrip()
+            console.print(row, no_wrap=True, overflow="ellipsis")
 
     async def ask(self, question: str, words: Sequence[str] = ()) -> str:
         """Returns what the person types: one of `words`, or a text of one line or more.

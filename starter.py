@@ -5,7 +5,8 @@ Nothing of a report lives here. Close the terminal, and come back with --workflo
 
 import signal
 
-if __name__ == "__main__":  # Ctrl-C during the imports below ends without a traceback
+# Ctrl-C during the imports below ends without a traceback, unless the caller has it ignored.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
@@ -156,7 +157,8 @@ async def run(arguments: argparse.Namespace) -> int:
 async def start_report(client: Client, screen: Screen, prompt: str) -> ReportHandle:
     """Asks for the topic if there is none yet. Raises Refused if it is too long, and Leave."""
     screen.say("Welcome to the Research Report Generator!")
-    if not prompt:
+    typed = not prompt
+    if typed:
         prompt = await screen.ask("Enter your research topic or question: ")
     prompt = prompt.strip()
     if not prompt:
@@ -174,7 +176,12 @@ async def start_report(client: Client, screen: Screen, prompt: str) -> ReportHan
         # For a start that is repeated because the answer to the first one was lost.
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
-    report: ReportHandle = await until_answered(client, start, screen.say)
+    try:
+        report: ReportHandle = await until_answered(client, start, screen.say)
+    except (RPCError, asyncio.CancelledError):
+        if typed:  # on the command line, it is in the shell's history
+            screen.say(f"The report was not started. Your topic was: {prompt}")
+        raise
     screen.say(f"Started workflow. Workflow ID: {report.id}, RunID {report.result_run_id}")
     # Not bound to that run: the report may be reset, or continue as new.
     return client.get_workflow_handle_for(GenerateReportWorkflow.run, report.id)

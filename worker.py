@@ -5,7 +5,8 @@ Run as many as you like, on as many machines as you like; Temporal shares the wo
 
 import signal
 
-if __name__ == "__main__":  # Ctrl-C during the imports below ends without a traceback
+# Ctrl-C during the imports below ends without a traceback, unless the caller has it ignored.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
