@@ -156,9 +156,9 @@ class Screen:
         for line in lines:
             for cell, width in zip(line, widths, strict=True):
                 cell.truncate(width, overflow="ellipsis", pad=True)
-            row = Text("  ").join(line)
-            row.rstrip()
-            console.print(row, no_wrap=True, overflow="ellipsis")
+            text = Text("  ").join(line)
+            text.rstrip()
+            console.print(text, no_wrap=True, overflow="ellipsis")
 
     async def ask(self, question: str, words: Sequence[str] = ()) -> str:
         """Returns what the person types: one of `words`, or a text of one line or more.

@@ -23,7 +23,9 @@ STILL_RUNNING = "Your report is still running. Come back to it with: uv run star
 
 # All that rich and prompt_toolkit may print besides text: the cursor moves, lines are erased, modes
 # and colours are set, a link begins or ends.
-KNOWN = re.compile(r"\x1b\[(?:\d*[A-D]|0?[JK]|\??[\d;]+[hl]|[\d;]*m)|\x1b\]8;[^\x07\x1b]*\x1b\\")
+KNOWN = re.compile(
+    r"\x07|\x1b\[(?:\d*[A-D]|0?[JK]|\??[\d;]+[hl]|[\d;]*m)|\x1b\]8;[^\x07\x1b]*\x1b\\"
+)
 STRANGE = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f].{0,9}")
 LINES = 500  # more than any test prints, so that nothing scrolls out of the picture
 BRACKETED_PASTE = 2004 << 5  # as pyte stores a private mode

@@ -1,7 +1,6 @@
 """`starter.py --local`: one command on a fresh machine, and nothing left behind."""
 
 import os
-import os
 import re
 import signal
 import socket
@@ -77,8 +76,8 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     starter = open_local()
-    starter.sees(f"Temporal's dev server runs. Web UI: http://localhost:{port + 1000}")
     starter.sees(DEMO)
+    starter.sees(f"Temporal's dev server runs. Web UI: http://localhost:{port + 1000}")
     starter.begin("why do cats purr?")
     starter.sees("Offline demo.")
     starter.sees("why do cats purr?")

@@ -1,16 +1,13 @@
 """Finding, listing and discarding reports from outside their dialogue."""
 
 import re
-import sys
-import time
 from pathlib import Path
 
-import pexpect
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from support import PATIENCE, eventually, is_running, keep, start_report, waiting
+from support import eventually, is_running, keep, start_report, waiting
 from temporalio.client import Client, WorkflowExecutionStatus
-from terminal import STARTER, OpenStarter, piped
+from terminal import OpenStarter, piped
 
 from models import WORKFLOW_ID_PREFIX
 from progress import NO_WORKER
@@ -177,15 +174,6 @@ def test_the_command_that_opens_the_pdf_is_shown(open_starter: OpenStarter) -> N
     starter = open_starter("bees")
     starter.keep()
     starter.sees(re.compile(r"^Open it with: \S+ \S+research_pdf\.pdf$", re.MULTILINE))
-
-
-@pytest.mark.parametrize("delay", [0.02, 0.1, 0.2, 0.4])
-def test_ctrl_c_during_the_imports_shows_no_traceback(delay: float) -> None:
-    child = pexpect.spawn(sys.executable, [STARTER], timeout=PATIENCE)
-    time.sleep(delay)
-    child.sendintr()
-    child.expect(pexpect.EOF)
-    assert b"starter.py" not in (child.before or b"")
 
 
 async def test_an_undone_draft_comes_back_under_the_next_number(
