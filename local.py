@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING
 
+from temporalio.exceptions import ApplicationError
+
 from connection import Refused, TemporalUnreachable, connect, connection_settings
+from folder import reports_dir
 from llm import DEMO_MODEL, obvious_settings_problem, provider_keys
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ async def local() -> AsyncIterator[Local]:
     settings = _demo_settings()
     if not settings and (problem := obvious_settings_problem()):
         raise Refused(problem)
+    _require_reports_dir()
     async with _local_server() as server_stops, _local_worker(settings, server_stops) as running:
         yield running
 
@@ -167,18 +171,20 @@ async def _local_server() -> AsyncIterator[bool]:
     except TemporalUnreachable:
         pass
     else:
-        if owner.exists():
+        if folder := _folder_of_living(owner):
             print(
-                f"This joins the server of the starter.py --local in {owner.read_text()}. When "
+                f"This joins the server of the starter.py --local in {folder}. When "
                 "that one ends, the server stops: your report then waits for the next --local.",
                 flush=True,
             )
+        else:
+            print(f"This joins the server at {address}, which goes on when you leave.", flush=True)
         yield False
         return
     _require_free_ports(int(port))
     database, log = _data_file(f"temporal-{port}.db"), _data_file("server.log")
     async with await start_server(int(port), database, log):
-        owner.write_text(str(Path.cwd()))
+        owner.write_text(f"{os.getpid()}\n{Path.cwd()}")
         web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
         print(f"Temporal's dev server runs. Web UI: {web_ui}", flush=True)
         print(f"Its reports and logs are in {database.parent}", flush=True)
@@ -186,6 +192,17 @@ async def _local_server() -> AsyncIterator[bool]:
             yield True
         finally:
             owner.unlink(missing_ok=True)
+
+
+def _folder_of_living(owner: Path) -> str:
+    """Where the starter runs whose server it is, or "" where that one was killed, or never was."""
+    try:
+        number, _, folder = owner.read_text().partition("\n")
+        if sys.platform != "win32":  # where this would end it
+            os.kill(int(number), 0)
+    except (OSError, ValueError):
+        return ""
+    return folder
 
 
 def _require_free_ports(port: int) -> None:
@@ -260,6 +277,22 @@ def _data_file(name: str) -> Path:
         f"--local keeps its reports and logs in {folder}, and cannot write there: {reason}. "
         "Make it writable, or name another folder in XDG_DATA_HOME."
     )
+
+
+def _require_reports_dir() -> None:
+    """Raises Refused where the Worker could write no PDF."""
+    try:
+        folder = reports_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except ApplicationError as error:
+        raise Refused(error.message) from None
+    except OSError as error:
+        raise Refused(
+            f"No PDF can be written to {folder.absolute()}: {error.strerror}. "
+            "Change to another folder, or name one in REPORTS_DIR."
+        ) from None
 
 
 def _demo_settings() -> dict[str, str]:

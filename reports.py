@@ -9,7 +9,6 @@ from itertools import zip_longest
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
-    WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
 )
@@ -23,7 +22,9 @@ from workflow import GenerateReportWorkflow
 
 QUERY_TIMEOUT = timedelta(seconds=3)  # for which a Query waits for a Worker
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
+CANCEL_POLLS, CANCEL_POLL_INTERVAL = 20, 0.5  # seconds; a Worker cancels at once
 QUERIES_AT_ONCE = 20  # of the list; where none is answered, no more are sent
+SHORT_ID = 8  # characters of the list's IDs
 CANDIDATES = 5  # that an ambiguous part of an ID is answered with
 REPORTS = f"WorkflowType = '{GenerateReportWorkflow.__name__}'"
 OPEN_ONES = f"{REPORTS} AND ExecutionStatus = 'Running'"
@@ -60,8 +61,11 @@ async def find_report(client: Client, wanted: str) -> ReportHandle:
         return report
     reports = await _open_reports(client)
     found = [one for one in reports if str(one.number) == wanted]
-    ids = [one.workflow_id for one in found or reports if found or wanted in one.workflow_id]
-    if not ids:
+    ids = [one.workflow_id for one in found]
+    may_be_part = not (wanted.isdecimal() and len(wanted) < SHORT_ID)  # but the number of a row
+    if not ids and may_be_part:
+        ids = [one.workflow_id for one in reports if wanted in one.workflow_id]
+    if not ids and may_be_part:
         every = [one.id async for one in client.list_workflows(REPORTS)]
         ids = list(dict.fromkeys(id for id in every if wanted in id))  # a report may have many runs
     if len(ids) > 1:
@@ -92,15 +96,15 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
         screen.say("Nothing is discarded.")
         return
     await report.cancel()
-    try:
-        async with asyncio.timeout(QUERY_TIMEOUT.total_seconds()):
-            await report.result()
-    except WorkflowFailureError:
-        screen.say("The report is discarded.")
-    except TimeoutError:
-        screen.say(f"The report ends as soon as a Worker runs. {NO_WORKER}")
-    else:
-        raise Refused(f"{report.id} has ended meanwhile: there is nothing to discard.")
+    for _ in range(CANCEL_POLLS):
+        status = (await report.describe()).status
+        if status == WorkflowExecutionStatus.CANCELED:
+            screen.say("The report is discarded.")
+            return
+        if status != WorkflowExecutionStatus.RUNNING:
+            raise Refused(f"{report.id} has ended meanwhile: there is nothing to discard.")
+        await asyncio.sleep(CANCEL_POLL_INTERVAL)
+    screen.say(f"The report ends as soon as a Worker runs. {NO_WORKER}")
 
 
 async def list_reports(client: Client, screen: Screen) -> None:

@@ -1,6 +1,7 @@
 """Arguments and settings of starter.py, and how wrong ones are refused."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,50 @@ def test_settings_that_are_not_utf_8_are_one_sentence(script: str, tmp_path: Pat
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (1, b"")
     assert re.fullmatch(rb".* not UTF-8: .*\n", done.stderr)
+
+
+def test_the_environment_wins_over_the_settings_file(client: Client, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TEMPORAL_ADDRESS=temporal.invalid:1\n")
+    assert piped("", "--list").returncode == 0
+
+
+def test_what_was_printed_arrives_before_the_process_ends() -> None:
+    program = "from connection import exit_process; print('x' * 100, end=''); exit_process(3)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, cwd=PROJECT, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stdout) == (3, b"x" * 100)
+
+
+@pytest.mark.parametrize("script", ["starter.py", "worker.py"])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_during_the_imports_is_quiet_or_ignored(
+    ignored: bool, script: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that Python imports first presses Ctrl-C when temporalio is looked for."""
+    (tmp_path / "sitecustomize.py").write_text("""\
+import os, signal, sys
+class PressesCtrlC:
+    def find_spec(self, name, *_):
+        if name == "temporalio":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, PressesCtrlC())
+""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("LLM_API_KEY", "your-key-here")  # the Worker would poll otherwise
+    choice = signal.SIG_IGN if ignored else signal.SIG_DFL
+    option = ["--list"] if script == "starter.py" else []
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / script), *option],
+        capture_output=True,
+        timeout=PATIENCE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, choice),
+    )
+    if ignored:
+        assert done.returncode == (0 if option else 1)
+    else:
+        assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_a_prompt_that_temporal_could_not_carry_is_refused(client: Client) -> None:

@@ -12,11 +12,12 @@ import psutil
 import pytest
 from loopback_llm import LoopbackLLM
 from pypdf import PdfReader
-from support import free_port, start_report
+from support import PATIENCE, free_port, start_report
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from terminal import Starter
 
+import llm
 import local
 from connection import TemporalUnreachable
 
@@ -226,6 +227,47 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(
         r"Make it writable, or name another folder in XDG_DATA_HOME\.\n",
         starter.errors,
     )
+
+
+def test_a_folder_that_takes_no_pdf_is_one_sentence(
+    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("REPORTS_DIR", str(tmp_path / "file" / "folder"))
+    starter = open_local()
+    assert starter.ends() == 1
+    assert re.fullmatch(
+        r"No PDF can be written to \S+/file/folder: .+\. Change to another folder, .+\n",
+        starter.errors,
+    )
+    assert left_behind(tmp_path) == []
+
+
+async def test_the_worker_is_in_no_terminals_session_and_stops_with_its_caller(
+    client: Client, tmp_path: Path
+) -> None:
+    async with local.local():
+        [worker] = workers(tmp_path)
+        assert os.getsid(worker.pid) == worker.pid
+    assert workers(tmp_path) == []
+
+
+async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "WORKER_STOP_TIMEOUT", 1)
+    async with local.local() as running:
+        await running.wait_for_worker()
+        [worker] = workers(tmp_path)
+        worker.suspend()  # it notices nothing any more
+    worker.wait(timeout=PATIENCE)
+
+
+def test_the_key_for_temporal_is_no_models_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_API_KEY", "a-key")
+    assert local._demo_settings() == {"LLM_MODEL": llm.DEMO_MODEL}
+    monkeypatch.setenv("GROQ_API_KEY", "another-key")
+    assert local._demo_settings() == {}
 
 
 @pytest.mark.parametrize("offset", [0, local.UI_PORT_OFFSET], ids=["server", "Web UI"])

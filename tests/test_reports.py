@@ -12,6 +12,7 @@ from support import PROJECT, eventually, is_running, keep, start_report, waiting
 from temporalio.client import Client, WorkflowExecutionStatus
 from terminal import OpenStarter, heed_ctrl_c, piped
 
+from models import WORKFLOW_ID_PREFIX
 from progress import NO_WORKER
 from reports import find_report, latest_report
 
@@ -34,6 +35,35 @@ async def test_the_list_is_a_row_a_line(
     assert re.match(r"#\s+Topic", lines[0])
     assert [line.split()[0] for line in lines[1:]] == ["1", "2"]
     assert all(len(line) <= columns for line in lines)
+    for line, report in zip(lines[1:], reports, strict=True):
+        own_part = report.id.removeprefix(WORKFLOW_ID_PREFIX)[:8]
+        assert re.search(rf"…?  \d+ s +WAITING  1 +{own_part}$", line)
+
+
+async def test_one_that_cannot_answer_says_nothing_about_the_others(client: Client) -> None:
+    silent = await start_report(client, "wasps", task_queue="where nobody polls")
+    report = await start_report(client, "bees")
+    await waiting(report, draft=1)
+    await listed(client, 2)
+    done = piped("", "--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {line.split("\t")[0]: line.split("\t")[3:] for line in done.stdout.splitlines()}
+    assert rows[silent.id] == ["?", "?"]
+    assert rows[report.id] == ["WAITING", "1"]
+
+
+async def test_an_ended_report_is_found_by_a_part_of_its_id(client: Client) -> None:
+    report = await start_report(client, "bees")
+    await report.terminate(reason="too dear")
+    part = report.id.removeprefix(WORKFLOW_ID_PREFIX)[:18]
+
+    async def found() -> bool:
+        ended = f"WorkflowId = '{report.id}' AND ExecutionStatus = 'Terminated'"
+        return (await client.count_workflows(ended)).count == 1
+
+    await eventually(found)
+    done = piped("", "--workflow-id", part)
+    assert (done.returncode, done.stderr) == (1, "The report was terminated: too dear\n")
 
 
 async def test_a_report_is_found_by_its_number_and_by_a_part_of_its_id(client: Client) -> None:
