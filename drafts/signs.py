@@ -77,6 +77,12 @@ def name(emoji: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def line_with_signs(text: str) -> str:
+    """A line that is no Markdown, such as a topic, with signs in place of emoji."""
+    token = Token("text", "", 0, content=text)
+    return "".join(part.content for part in with_signs([token]))
+
+
 def with_signs(children: list[Token]) -> list[Token]:
     """The children of an inline token, with signs in place of emoji."""
     if not any(EMOJI.search(child.content) for child in children if child.type == "text"):

@@ -6,6 +6,7 @@ from datetime import date
 from threading import Lock
 
 import drafts
+from drafts.signs import line_with_signs
 from pdf.document import TITLE, TITLE_LIMIT, TOPIC_LIMIT, Composer, Report, front
 from pdf.fonts import language, loaded, printable
 
@@ -29,7 +30,7 @@ def render(
     person's decision, is printed under the topic and is the document's date. `plain` sets the draft
     as source.
     """
-    topic = " ".join(topic.split())
+    topic = line_with_signs(" ".join(topic.split()))
     topic = printable(topic if len(topic) <= TOPIC_LIMIT else topic[: TOPIC_LIMIT - 1] + "…")
     with one_at_a_time:
         for font in loaded():

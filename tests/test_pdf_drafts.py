@@ -314,3 +314,9 @@ def test_a_long_line_of_code_breaks_where_it_reads_best() -> None:
     call = "result = await workflow.execute_activity(charge, order_id, start_to_close_timeout=T, "
     [text] = texts(f"```\n{call}retry_policy=RetryPolicy(maximum_attempts=5))\n```")
     assert text.splitlines()[-1].strip().startswith("retry_policy=")
+
+
+def test_a_topic_has_signs_for_emoji_too() -> None:
+    document = PdfReader(io.BytesIO(pdf.render("text", topic="Bees 🚀 and ✅ honey")))
+    assert document.metadata
+    assert document.metadata.subject == "Bees and ✔ honey"
