@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 import calls
 import folder
 import llm
-from models import LLMCallInput, PDFGenerationInput
+from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
 
 # The time budget of one LLM call. Reasoning models think for minutes, and a call that is cut off
 # is paid for all the same, so the limit is generous; heartbeats, not this limit, reveal a dead
@@ -35,7 +35,6 @@ PDF_HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 # One renders, because it keeps a core busy; the others write to the disk.
 PDF_THREADS = 4
 
-ANSWER_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the next step with this draft
 # An answer that is no completion is asked for again until this attempt; then the person decides.
 UNUSABLE_ANSWER_ATTEMPTS = 3
 # Attempts that may die while they work on a PDF, as they do where a draft uses up the memory,
@@ -63,10 +62,10 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
 async def _answer(input: LLMCallInput, retry_unusable: bool = True) -> dict[str, Any]:
     answer = await llm.complete(input, LLM_HTTP_TIMEOUT, retry_unusable=retry_unusable)
     size = default().payload_converter.to_payload(answer).ByteSize()
-    if size > ANSWER_LIMIT:
+    if size > PAYLOAD_LIMIT:
         raise ApplicationError(
-            f"the answer has {size / 1e6:.1f} MB, and a report holds at most {ANSWER_LIMIT / 1e6}; "
-            "ask for a shorter one",
+            f"the answer has {size / 1e6:.1f} MB, "
+            f"and a report holds at most {PAYLOAD_LIMIT / 1e6}; ask for a shorter one",
             type="AnswerTooLarge",
             non_retryable=True,
         )

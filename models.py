@@ -10,6 +10,7 @@ from enum import StrEnum
 
 TASK_QUEUE = "research"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
+PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the step that carries them
 # Characters. Each step carries the prompt, and Temporal takes at most 2 MB a step.
 PROMPT_LIMIT = 100_000
 PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most."

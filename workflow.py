@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from decisions import DecisionQueue
     from models import (
+        PAYLOAD_LIMIT,
         PROMPT_LIMIT,
         PROMPT_TOO_LONG,
         ContinuedReport,
@@ -45,7 +46,6 @@ RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
 # About three seconds: a passing fault is over by then, and a lasting one is for the person to see.
 RETRY_TWICE = RetryPolicy(maximum_attempts=3)
 
-PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the Workflow's next step
 CARRY_LIMIT = 1000  # decisions; to decode many more takes longer than the SDK lets a Workflow run
 UNDO_LIMIT = 10  # drafts
 QUOTE_LIMIT = 200  # characters of an instruction that the status quotes
