@@ -4,6 +4,7 @@ Both get the same tokens, so a person approves what will be printed, word for wo
 """
 
 import re
+import threading
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -57,7 +58,7 @@ def read(markdown: str) -> Draft:
         return as_source(text)
     formulas = Formulas()
     text = formulas.hidden(unwrapped(text))
-    tokens = tidied(text, _parser, formulas, PARAGRAPH_LIMIT)
+    tokens = tidied(text, _parsers.of_drafts, _parsers.of_html, formulas, PARAGRAPH_LIMIT)
     title = ""
     for before, token in pairwise(tokens):
         if before.type == "heading_open" and not title:
@@ -76,8 +77,15 @@ def as_source(text: str) -> Draft:
     return Draft([code_token(text)], text.split("\n"), "")
 
 
+class _Parsers(threading.local):
+    """The parsers of one thread, as MarkdownIt fills caches while it works."""
+
+    def __init__(self) -> None:
+        self.of_drafts = _parser()
+        self.of_html = _parser().disable("html_block")  # which has been made Markdown by then
+
+
 def _parser() -> MarkdownIt:
-    """A parser of its own for each draft, as MarkdownIt fills caches while it works."""
     parser = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT + 10})
     parser.enable(["table", "strikethrough"])
     parser.use(gfm_autolink_plugin).use(footnote_plugin, inline=False, move_to_end=False)
@@ -93,3 +101,6 @@ def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     token.content = state.getLines(start, end, state.blkIndent, False)
     state.line = end
     return True
+
+
+_parsers = _Parsers()

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html import unescape
 from itertools import pairwise
 from typing import Any, Literal
@@ -54,11 +54,14 @@ def code_token(text: str) -> Token:
 
 
 def tidied(
-    text: str, parser: Callable[[], MarkdownIt], formulas: Formulas, limit: int
+    text: str, parser: MarkdownIt, html_parser: MarkdownIt, formulas: Formulas, limit: int
 ) -> list[Token]:
-    """The tokens of a draft whose formulas are hidden; a paragraph beyond `limit` is code."""
+    """The tokens of a draft whose formulas are hidden; a paragraph beyond `limit` is code.
+
+    `html_parser` reads blocks of HTML that have been made Markdown.
+    """
     env: dict[str, Any] = {}
-    tokens = list(_without_html(parser().parse(text, env), parser, env))
+    tokens = list(_without_html(parser.parse(text, env), html_parser, env))
     notes = _Notes(env)
     out: list[Token] = []
     for token in notes.collected(tokens):
@@ -86,20 +89,17 @@ def tidied(
     return out
 
 
-def _without_html(
-    tokens: list[Token], parser: Callable[[], MarkdownIt], env: dict[str, Any]
-) -> Iterator[Token]:
+def _without_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) -> Iterator[Token]:
     """The tokens with blocks of HTML as the Markdown that says the same."""
     for token in tokens:
         if token.type != "html_block":
             yield token
             continue
-        parse = parser().disable("html_block").parse
         made: list[Token] = []
         position = 0
         for verbatim in [*VERBATIM.finditer(token.content), None]:
             end = verbatim.start() if verbatim else None
-            made += parse(_as_markdown(token.content[position:end]), env)
+            made += parser.parse(_as_markdown(token.content[position:end]), env)
             if verbatim:
                 position = verbatim.end()
                 made.append(code_token(unescape(TAG.sub("", verbatim[2])).strip("\n")))

@@ -46,6 +46,24 @@ class Style:
     rtl: bool = False
 
 
+def _continues(part: Part, before: Part) -> bool:
+    return (
+        type(part.shown) is type(before.shown) is str
+        and part.font is before.font
+        and (part.look is before.look or part.look == before.look)
+    )
+
+
+def _joined(run: list[Part]) -> Part:
+    if len(run) == 1:
+        return run[0]
+    return run[0]._replace(
+        shown="".join([part.shown for part in run]),
+        width=sum([part.width for part in run]),
+        source="".join([part.source for part in run]),
+    )
+
+
 class Text(Flowable):  # type: ignore[misc]
     """A paragraph, a heading, a cell or a block of code."""
 
@@ -141,35 +159,21 @@ class Text(Flowable):  # type: ignore[misc]
             parts.append(gap)
         if any(part.direction == "R" for part in parts):
             parts = in_visual_order(parts, self.style.rtl)
-        width = sum(part.width for part in parts)
         leading = self.style.leading
-        ascent, descent = leading * 0.76, leading * 0.24
+        width, ascent, descent = 0.0, leading * 0.76, leading * 0.24
+        runs: list[tuple[float, list[Part]]] = []  # what is painted in one stroke
         for part in parts:
             if part.font is None:
                 ascent = max(ascent, part.shown.ascent + 1.5)
                 descent = max(descent, part.shown.descent + 1.5)
+            if runs and _continues(part, runs[-1][1][-1]):
+                runs[-1][1].append(part)
+            else:
+                runs.append((width, [part]))
+            width += part.width
         start = {"center": (room - width) / 2, "right": room - width}
         x = start.get(self.style.align or ("right" if self.style.rtl else "left"), 0.0)
-        placed: list[tuple[float, Part]] = []
-        for part in parts:
-            before = placed[-1][1] if placed else None
-            if (
-                before
-                and type(before.shown) is type(part.shown) is str
-                and (
-                    part.font is before.font
-                    and (part.look is before.look or part.look == before.look)
-                )
-            ):
-                merged = before._replace(
-                    shown=before.shown + part.shown,
-                    width=before.width + part.width,
-                    source=before.source + part.source,
-                )
-                placed[-1] = placed[-1][0], merged
-            else:
-                placed.append((x, part))
-            x += part.width
+        placed = [(x + at, _joined(run)) for at, run in runs]
         return Line(placed, width, ascent, descent)
 
     def split(self, width: float, height: float) -> list["Text"]:

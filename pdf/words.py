@@ -6,8 +6,9 @@ paragraph again on each page: a long one takes it time that grows with the squar
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from reportlab.lib.colors import Color, HexColor  # type: ignore[import-untyped]
@@ -18,6 +19,7 @@ BODY = 10.5  # points, as all lengths here
 CODE_SCALE = 0.92  # Cascadia Mono looks larger than FiraGO
 RAISED_SCALE = 0.68  # the size of a superscript, of its text's
 PORTION = 1_000  # characters of a word: each break within it measures the rest of it again
+LOOKS_KEPT, PIECES_KEPT = 24, 4_000  # a page has a handful of looks and some 300 different words
 INK = HexColor("#212126")
 
 # Unicode ranges. Chinese and Japanese break between any two characters, but not before a closing
@@ -119,6 +121,7 @@ def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
             continue
         text, look = run
         fonts = families(text, code=True) if look.code else order
+        measured = measuring(look, fonts, bidi)
         if look.anchor and not text:
             words.append(Word([Part(look, face("Text"), "", 0.0)]))
             glued = True
@@ -135,30 +138,49 @@ def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
                 glued = False
                 continue
             for piece in _pieces(token):
-                parts = _parts(piece, look, fonts, bidi)
-                width = sum(part.width for part in parts)
-                loose = UNSPACED.match(piece) or (
-                    words and words[-1].parts and UNSPACED.match(words[-1].parts[-1].source[-1:])
-                )
-                if glued and not (loose and piece[0] not in CLOSING) and len(piece) < PORTION:
+                parts, width = measured(piece)
+                if glued and len(piece) < PORTION and not _may_break(words[-1], piece):
                     words[-1].parts += parts
                     words[-1].width += width
                 else:
-                    words.append(Word(parts, width))
+                    words.append(Word([*parts], width))
                 glued = not piece.endswith(("-", "–", "—")) or len(piece) == 1  # noqa: RUF001
     return words
+
+
+@lru_cache(LOOKS_KEPT)
+def measuring(
+    look: Look, order: tuple[str, ...], bidi: bool
+) -> Callable[[str], tuple[list[Part], float]]:
+    """What measures pieces in one look. It keeps those that it measured last, as words recur."""
+
+    @lru_cache(PIECES_KEPT)
+    def measured(piece: str) -> tuple[list[Part], float]:
+        parts = _parts(piece, look, order, bidi)
+        return parts, sum(part.width for part in parts)
+
+    return measured
+
+
+def _may_break(word: Word, piece: str) -> bool:
+    """Whether a line may end between a word and a piece that follows it without a space."""
+    loose = UNSPACED.match(piece) or (word.parts and UNSPACED.match(word.parts[-1].source[-1:]))
+    return bool(loose) and piece[0] not in CLOSING
 
 
 def _gap(word: Word, look: Look) -> Part:
     """The space after a word: in its look, unless that is smaller or raised."""
     last = word.parts[-1] if word.parts else None
-    font = face("Text", look.bold + 2 * look.italic)
     if last and last.font and not (last.look.code or last.look.rise):
-        look = last.look
-        font = face("Text", look.bold + 2 * look.italic)
-    elif look.code or look.rise:
+        return _space(last.look)
+    if look.code or look.rise:
         look = Look(look.size / (CODE_SCALE if look.code else RAISED_SCALE), look.color)
-        font = face("Text")
+    return _space(look)
+
+
+@lru_cache(LOOKS_KEPT)
+def _space(look: Look) -> Part:
+    font = face("Text", look.bold + 2 * look.italic)
     return Part(look, font, " ", font.width(" ", look.size), "N", " ")
 
 
