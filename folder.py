@@ -69,17 +69,18 @@ def _place(content: bytes, target: Path, *, reuse: bool) -> Path:
     With `reuse`, a file of the same bytes counts as an earlier attempt's. Raises OSError.
     """
     digest = hashlib.sha256(content).hexdigest()[:16]
-    if reuse:
-        for stale in target.parent.glob(f".{digest}-*.tmp"):  # of an attempt that was killed
-            stale.unlink(missing_ok=True)
     temporary = target.parent / f".{digest}-{uuid.uuid4()}.tmp"
+    # Before the search for earlier files: one that appears after it is met at its name below.
+    free = _first_free(target)
+    if reuse and (earlier := _earlier_file(content, target, digest)):
+        return earlier
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        for number in count():
-            candidate = target.with_stem(f"{target.stem}-{number}") if number else target
+        for number in count(free):
+            candidate = _numbered(target, number)
             try:
                 os.link(temporary, candidate)  # unlike a rename, never overwrites
                 return candidate
@@ -91,9 +92,42 @@ def _place(content: bytes, target: Path, *, reuse: bool) -> Path:
     raise AssertionError("count() does not end")
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _numbered(target: Path, number: int) -> Path:
+    return target.with_stem(f"{target.stem}-{number}") if number else target
+
+
+def _first_free(target: Path) -> int:
+    """The number of a free name. As names are taken in their order, few of thousands are tried."""
+    taken, free = -1, 0
+    while os.path.lexists(_numbered(target, free)):
+        taken, free = free, 2 * free + 1
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        if os.path.lexists(_numbered(target, middle)):
+            taken = middle
+        else:
+            free = middle
+    return free
+
+
+def _earlier_file(content: bytes, target: Path, digest: str) -> Path | None:
+    """Finds the file that an earlier attempt finished, and removes what a killed one left."""
+    with os.scandir(target.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(f".{digest}-"):
+                Path(entry.path).unlink(missing_ok=True)
+            elif (
+                entry.name.startswith(target.stem)
+                and entry.name.endswith(target.suffix)
+                and _holds(entry, content)
+            ):
+                return Path(entry.path)
+    return None
+
+
+def _holds(file: "Path | os.DirEntry[str]", content: bytes) -> bool:
     try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
+        return file.stat().st_size == len(content) and Path(file).read_bytes() == content
     except OSError:
         return False
 

@@ -7,6 +7,7 @@ from threading import Lock
 
 import drafts
 from drafts.signs import line_with_signs
+from pdf import words
 from pdf.document import TITLE, TITLE_LIMIT, TOPIC_LIMIT, Composer, Report, front
 from pdf.fonts import language, loaded, printable
 
@@ -33,8 +34,8 @@ def render(
     topic = line_with_signs(" ".join(topic.split()))
     topic = printable(topic if len(topic) <= TOPIC_LIMIT else topic[: TOPIC_LIMIT - 1] + "…")
     with one_at_a_time:
-        for font in loaded():
-            font.forget()
+        if any([font.forget() for font in loaded()]):
+            words.forget()
         for read in (drafts.as_source,) if plain else (drafts.read, drafts.as_source):
             try:
                 return _rendered(read(markdown), markdown, topic, workflow_id, approved)

@@ -2,9 +2,9 @@
 
 What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
 character in `charToGlyph` and `charWidths`; `addObjects` writes the table by which readers find
-the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `makeSubset`, a stream's
-filter and the format of an array of numbers depend on nothing but their arguments. A test in
-tests/test_pdf_fonts.py holds each of these.
+the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `splitString` gives ASCII its
+own codes; `makeSubset`, `PDFName`, a stream's filter and the format of an array of numbers depend
+on nothing but their arguments. A test in tests/test_pdf_fonts.py holds each of these.
 """
 
 import io
@@ -62,6 +62,9 @@ LANGUAGES = {  # of scripts that one language is written in, by the first word o
 }
 
 
+pdfdoc.PDFName = lru_cache(500)(pdfdoc.PDFName)  # a page has some 170 names, in each file the same
+
+
 class Face(TTFont):  # type: ignore[misc]
     """A TrueType font that shapes: its glyphs are characters of its own, in a private plane.
 
@@ -73,9 +76,18 @@ class Face(TTFont):  # type: ignore[misc]
         self.shaper = hb.Font(hb.Face(data))
         self.characters: dict[tuple[int, str, float], int] = {}
         self.labels: dict[int, str] = {}
+        self.has_ascii = all(map(self.has, map(chr, range(32, 127))))
         self.face.makeSubset = _by_characters(self.face.makeSubset)
         self.shape = lru_cache(10_000)(self._shape)  # words recur
         self.figures = cache(self._figures)
+
+    def splitString(self, text: str, doc: Any, encoding: str = "utf-8") -> list[tuple[int, bytes]]:
+        """The text in parts of one subset each, as codes. ASCII is its own code, in the first."""
+        self._assignState(doc)
+        if self.has_ascii and text.isascii() and text.isprintable():
+            return [(0, text.encode())]
+        parts: list[tuple[int, bytes]] = super().splitString(text, doc, encoding)
+        return parts
 
     def has(self, char: str) -> bool:
         """Whether the font has a glyph for a character."""
@@ -131,12 +143,14 @@ class Face(TTFont):  # type: ignore[misc]
             made[ord(digit)] = self._character(buffer.glyph_infos[0].codepoint, digit, width)
         return made
 
-    def forget(self) -> None:
+    def forget(self) -> bool:
         """Start the numbering of glyphs again, between documents, before the plane is full."""
-        if len(self.characters) > GLYPH_LIMIT:
-            self.characters.clear()
-            self.shape.cache_clear()
-            self.figures.cache_clear()
+        if len(self.characters) <= GLYPH_LIMIT:
+            return False
+        self.characters.clear()
+        self.shape.cache_clear()
+        self.figures.cache_clear()
+        return True
 
     def addObjects(self, doc: Any) -> None:
         """Write the font, and let readers find the text that its glyphs stand for."""
@@ -311,6 +325,8 @@ def printable(text: str) -> str:
 
 def language(text: str) -> str:
     """The language that most letters are in, as a tag; "" where the script does not tell."""
+    if text.isascii():
+        return ""
     counts: dict[str, int] = {}
     letters = re.sub(r"[\W\d_a-zA-Z]", "", text)
     counts[""] = len(re.findall("[a-zA-Z]", text))

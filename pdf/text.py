@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import Any
 
 from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
@@ -44,14 +44,6 @@ class Style:
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
-
-
-def _continues(part: Part, before: Part) -> bool:
-    return (
-        type(part.shown) is type(before.shown) is str
-        and part.font is before.font
-        and (part.look is before.look or part.look == before.look)
-    )
 
 
 def _joined(run: list[Part]) -> Part:
@@ -149,28 +141,35 @@ class Text(Flowable):  # type: ignore[misc]
     def line(self, words: list[Word], room: float) -> Line:
         """Place words in a line."""
         parts: list[Part] = []
-        for number, word in enumerate(words):
+        for word, following in zip_longest(words, words[1:]):
             parts += word.parts
-            if not word.gap or number == len(words) - 1:
+            if not (word.gap and following):
                 continue
-            gap, following = word.gap, words[number + 1].parts
-            if gap.look[5:11] != PLAIN and not (following and following[0].look == gap.look):
-                gap = gap._replace(look=Look(gap.look.size, gap.look.color))
+            gap, look = word.gap, word.gap.look
+            if look[5:11] != PLAIN and not (following.parts and following.parts[0].look == look):
+                gap = gap._replace(look=Look(look.size, look.color))
             parts.append(gap)
         if any(part.direction == "R" for part in parts):
             parts = in_visual_order(parts, self.style.rtl)
         leading = self.style.leading
         width, ascent, descent = 0.0, leading * 0.76, leading * 0.24
         runs: list[tuple[float, list[Part]]] = []  # what is painted in one stroke
+        before: Part | None = None
         for part in parts:
             if part.font is None:
                 ascent = max(ascent, part.shown.ascent + 1.5)
                 descent = max(descent, part.shown.descent + 1.5)
-            if runs and _continues(part, runs[-1][1][-1]):
+            if (
+                before
+                and type(part.shown) is type(before.shown) is str
+                and part.font is before.font
+                and (part.look is before.look or part.look == before.look)
+            ):
                 runs[-1][1].append(part)
             else:
                 runs.append((width, [part]))
             width += part.width
+            before = part
         start = {"center": (room - width) / 2, "right": room - width}
         x = start.get(self.style.align or ("right" if self.style.rtl else "left"), 0.0)
         placed = [(x + at, _joined(run)) for at, run in runs]

@@ -121,7 +121,7 @@ def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
             continue
         text, look = run
         fonts = families(text, code=True) if look.code else order
-        measured = measuring(look, fonts, bidi)
+        look, space, measured = _setting(look, fonts, bidi)
         if look.anchor and not text:
             words.append(Word([Part(look, face("Text"), "", 0.0)]))
             glued = True
@@ -134,7 +134,8 @@ def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
                 continue
             if token[0] == " ":
                 if words and not words[-1].newline:
-                    words[-1].gap = _gap(words[-1], look)
+                    same = words[-1].parts and words[-1].parts[-1].look is look
+                    words[-1].gap = space if same else _gap(words[-1], look)
                 glued = False
                 continue
             for piece in _pieces(token):
@@ -149,17 +150,25 @@ def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
 
 
 @lru_cache(LOOKS_KEPT)
-def measuring(
+def _setting(
     look: Look, order: tuple[str, ...], bidi: bool
-) -> Callable[[str], tuple[list[Part], float]]:
-    """What measures pieces in one look. It keeps those that it measured last, as words recur."""
+) -> tuple[Look, Part, Callable[[str], tuple[list[Part], float]]]:
+    """What sets text in one look: the look, its space, and what measures a piece.
+
+    All of it is kept for the next text in that look, with the pieces, as words recur.
+    """
 
     @lru_cache(PIECES_KEPT)
     def measured(piece: str) -> tuple[list[Part], float]:
         parts = _parts(piece, look, order, bidi)
         return parts, sum(part.width for part in parts)
 
-    return measured
+    return look, _gap(Word([]), look), measured
+
+
+def forget() -> None:
+    """Measure each word anew, because glyphs have other numbers now."""
+    _setting.cache_clear()
 
 
 def _may_break(word: Word, piece: str) -> bool:
@@ -172,14 +181,9 @@ def _gap(word: Word, look: Look) -> Part:
     """The space after a word: in its look, unless that is smaller or raised."""
     last = word.parts[-1] if word.parts else None
     if last and last.font and not (last.look.code or last.look.rise):
-        return _space(last.look)
-    if look.code or look.rise:
+        look = last.look
+    elif look.code or look.rise:
         look = Look(look.size / (CODE_SCALE if look.code else RAISED_SCALE), look.color)
-    return _space(look)
-
-
-@lru_cache(LOOKS_KEPT)
-def _space(look: Look) -> Part:
     font = face("Text", look.bold + 2 * look.italic)
     return Part(look, font, " ", font.width(" ", look.size), "N", " ")
 

@@ -266,10 +266,10 @@ def test_what_cannot_be_set_becomes_plain_text(
 def test_a_draft_that_defeats_the_parser_becomes_plain_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken() -> None:
+    def broken(*_: object) -> None:
         raise RecursionError
 
-    monkeypatch.setattr(drafts, "_parser", broken)
+    monkeypatch.setattr(drafts, "tidied", broken)
     assert text_of("# a\n\n*b*").split() == ["#", "a", "*b*"]
 
 

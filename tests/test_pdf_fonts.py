@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from pypdf import PdfReader
+from reportlab.pdfbase.ttfonts import TTFont  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
 import pdf
@@ -66,6 +67,15 @@ def test_a_subset_depends_on_its_characters_alone() -> None:
     inside = face("Text").face
     assert inside.makeSubset([0, 97, 98]) is inside.makeSubset([0, 97, 98])
     assert inside.makeSubset([0, 97, 98]) != inside.makeSubset([0, 97, 99])
+
+
+@pytest.mark.parametrize("family", ["Text", "Code", "Signs", "World"])
+def test_ascii_is_split_as_reportlab_splits_it(family: str) -> None:
+    font, text = face(family), "".join(map(chr, range(32, 127)))
+    assert font.has_ascii
+    out = Canvas(io.BytesIO())
+    assert font.splitString(text, out._doc) == TTFont.splitString(font, text, out._doc)
+    assert font.splitString("\t", out._doc) == TTFont.splitString(font, "\t", out._doc)
 
 
 def test_what_is_kept_is_what_reportlab_makes() -> None:
