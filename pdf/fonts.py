@@ -77,6 +77,7 @@ class Face(TTFont):  # type: ignore[misc]
         self.characters: dict[tuple[int, str, float], int] = {}
         self.labels: dict[int, str] = {}
         self.has_ascii = all(map(self.has, map(chr, range(32, 127))))
+        self.face.glyphToChar = {}  # for ReportLab's own shaping: a third of a megabyte
         self.face.makeSubset = _by_characters(self.face.makeSubset)
         self.shape = lru_cache(10_000)(self._shape)  # words recur
         self.figures = cache(self._figures)
