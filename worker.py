@@ -38,6 +38,10 @@ log = logging.getLogger(__name__)
 # An LLM call is a socket that waits, and a PDF waits for its turn, so one Worker carries many (the
 # SDK's default is 100). No call waits behind PDFs while there are fewer of these.
 ACTIVITY_SLOTS = 2000
+# Workflow code only computes: more at once would wait for each other, a thread each.
+WORKFLOW_SLOTS = 8
+# A report that waits for its person takes 0.1 MiB while it is cached, and its replay milliseconds.
+CACHED_WORKFLOWS = 600
 OPEN_FILES = 4096  # a call has a socket; systems allow a process 256 or 1024 unless it asks
 # The SDK would hold heartbeats back for 8 of the 10 seconds they are allowed.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
@@ -122,6 +126,8 @@ def _worker(client: Client) -> Worker:
         workflows=[GenerateReportWorkflow],
         activities=[llm_call, create_pdf_in_turn],
         workflow_runner=_Sandbox(),
+        max_cached_workflows=CACHED_WORKFLOWS,
+        max_concurrent_workflow_tasks=WORKFLOW_SLOTS,
         max_concurrent_activities=ACTIVITY_SLOTS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         # A call that is cut off is paid for twice.
