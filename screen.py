@@ -21,7 +21,7 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from markdown_it.token import Token
     from prompt_toolkit import PromptSession
-    from rich.markdown import Markdown
+    from rich.markdown import Markdown, TableElement
 
 # Control characters other than tab and newline, and marks that reorder a line: in a draft, they
 # could redraw the terminal.
@@ -31,6 +31,7 @@ SMALL_DIGITS = {
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
 
+NARROWEST_COLUMN = 4  # characters: three, and the sign that more was cut off
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 
@@ -138,8 +139,10 @@ class Screen:
         elif self.terminal:
             self.say(f"Open it with: {opener} {shlex.quote(str(path))}")
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: str) -> None:
-        """Shows a row a line. Where the window is too narrow, the column `cut` is cut first."""
+    def table(
+        self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str]
+    ) -> None:
+        """Shows a row a line. Where the window is too narrow, the columns `cut` are cut in turn."""
         if not self.terminal:
             for row in (header, *rows):
                 self.say("\t".join(row))
@@ -151,8 +154,10 @@ class Screen:
         lines = [[Text(printable(cell)) for cell in row] for row in (header, *rows)]
         widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
         excess = sum(widths) + 2 * (len(widths) - 1) - console.width
-        column = header.index(cut)
-        widths[column] = min(widths[column], max(widths[column] - excess, len(cut)))
+        for column in map(header.index, cut):
+            narrowed = min(widths[column], max(widths[column] - excess, NARROWEST_COLUMN))
+            excess -= widths[column] - narrowed
+            widths[column] = narrowed
         for line in lines:
             for cell, width in zip(line, widths, strict=True):
                 cell.truncate(width, overflow="ellipsis", pad=True)
@@ -180,7 +185,9 @@ class Screen:
         self._asking = True
         try:
             with patch_stdout(raw=True):
-                return await session.prompt_async(question)
+                # The event loop has a handler of its own: prompt-toolkit's shows a traceback.
+                typed = await session.prompt_async(question, set_exception_handler=False)
+                return in_unicode(typed)
         except KeyboardInterrupt:
             raise Leave(130) from None
         except EOFError:
@@ -239,7 +246,7 @@ class Screen:
         ending = asyncio.create_task(end())
         try:
             with patch_stdout(raw=True):
-                exit_code = await app.run_async()
+                exit_code = await app.run_async(set_exception_handler=False)
         finally:
             ending.cancel()
         if exit_code is not None:
@@ -290,12 +297,17 @@ def _session(words: Sequence[str]) -> "PromptSession[str]":
     def new_line(press: KeyPressEvent) -> None:
         press.current_buffer.insert_text("\n")
 
+    class ForgivingHistory(FileHistory):
+        def store_string(self, string: str) -> None:
+            with suppress(OSError):  # a disk that is full is no reason to lose what was typed
+                super().store_string(string)
+
     history: History = InMemoryHistory()
     if not words:
-        with suppress(OSError):  # a history is no reason to fail
+        with suppress(OSError):
             folder = user_data_path("durable-research-reports", ensure_exists=True)
-            with (folder / "history").open("a"):
-                history = FileHistory(folder / "history")
+            with (folder / "history").open("a+"):
+                history = ForgivingHistory(folder / "history")
     return PromptSession(
         history=history,
         completer=WordCompleter(list(words)) if words else None,
@@ -312,11 +324,45 @@ def _set(markdown: str) -> "Markdown":
 
     import drafts
 
+    class WholeMarkdown(Markdown):
+        elements = {**Markdown.elements, "table_open": _whole_table()}  # noqa: RUF012
+
     # Without hyperlinks, an address is seen before it is followed.
-    draft = Markdown("", hyperlinks=False)
+    draft = WholeMarkdown("", hyperlinks=False)
     # Not rich's own reading, which leaves HTML out.
     draft.parsed = [_in_plain_text(token) for token in drafts.read(printable(markdown)).tokens]
     return draft
+
+
+def _whole_table() -> "type[TableElement]":
+    """rich's table with all of its words: it cuts those that are wider than their column."""
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import TableElement
+    from rich.table import Table
+    from rich.text import Text
+
+    class WholeTable(TableElement):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            [table] = super().__rich_console__(console, options)
+            assert isinstance(table, Table)
+            if table.__rich_measure__(console, options).minimum <= options.max_width:
+                for column in table.columns:
+                    column.overflow = "fold"
+                yield table
+                return
+            # The window has no room for the words side by side, so each cell has its own line.
+            headings = [column.header for column in table.columns]
+            rows = self.body.rows if self.body else []
+            for row in rows:
+                yield Text()
+                for heading, cell in zip(headings, row.cells, strict=True):
+                    assert isinstance(heading, Text)
+                    yield Text.assemble(heading, ": ", cell.content) if heading else cell.content
+            if not rows:
+                yield from headings
+            yield Text()
+
+    return WholeTable
 
 
 def _in_plain_text(token: "Token") -> "Token":
@@ -337,6 +383,12 @@ def _in_plain_text(token: "Token") -> "Token":
         if child.type == "link_open" and str(child.attrs["href"]).endswith(text):
             child.type = child.tag = children[number + 2].type = children[number + 2].tag = "text"
     return token
+
+
+def in_unicode(text: str) -> str:
+    """The text, with a replacement character for each byte of the terminal's that is no UTF-8."""
+    # As Python decodes arguments, and prompt-toolkit keys: such a byte is a lone surrogate.
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def printable(text: str) -> str:
