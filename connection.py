@@ -52,6 +52,11 @@ async def connect(**options: Any) -> Client:
     try:
         return await asyncio.wait_for(Client.connect(**settings, **options), CONNECT_TIMEOUT)
     except (RuntimeError, ValueError, TimeoutError) as error:
+        if "InvalidContentType" in str(error):  # plain text, where TLS was to begin
+            raise TemporalUnreachable(
+                f"Temporal at {settings['target_host']} speaks no TLS, which TEMPORAL_API_KEY and "
+                "TEMPORAL_TLS ask for. Unset them, or set another TEMPORAL_ADDRESS."
+            ) from None
         # The SDK wraps the cause, such as "Connection refused", in the names of its own parts.
         cause = re.search(r'(?:message|error): "([^"]+)"', str(error))
         raise TemporalUnreachable(

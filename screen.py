@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ SMALL_DIGITS = {
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
 
+PAGER_PROMPT = "Space shows more, q goes on"
 NARROWEST_COLUMN = 4  # characters: three, and the sign that more was cut off
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
@@ -58,20 +58,8 @@ class Screen:
 
     def stop_echo(self) -> Callable[[], None]:
         """Hides what is typed before the first prompt shows it. Returns what undoes that."""
-        if not self.terminal or not termios:
-            return lambda: None
-        before = termios.tcgetattr(0)
-        quiet = termios.tcgetattr(0)
         # Without line mode, Ctrl-D waits for the prompt with the rest of what is typed.
-        quiet[3] &= ~(termios.ECHO | termios.ICANON)
-        quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(0, termios.TCSANOW, quiet)
-
-        def restore() -> None:
-            with suppress(termios.error):  # the terminal was closed
-                termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-        return restore
+        return self._switch_off("ECHO", "ICANON")
 
     def say(self, text: str) -> None:
         print(printable(text), flush=True)
@@ -110,8 +98,16 @@ class Screen:
             console.file.flush()
             return
         # As git does it: colours, and the text stays in the window.
-        settings = {"LESS": "FRX"} | os.environ
-        page = partial(subprocess.run, pager, shell=True, input=text.encode(), env=settings)
+        settings = {"LESS": f"FRXPs{PAGER_PROMPT}$"} | os.environ
+
+        def page() -> None:
+            # Else Ctrl-C ends the starter under its pager, and the server of --local.
+            restore = self._switch_off("ISIG")
+            try:
+                subprocess.run(pager, shell=True, input=text.encode(), env=settings)
+            finally:
+                restore()
+
         if get_app_or_none():
             await run_in_terminal(page, in_executor=True)
         else:
@@ -251,6 +247,24 @@ class Screen:
             ending.cancel()
         if exit_code is not None:
             raise Leave(exit_code)
+
+    def _switch_off(self, *modes: str) -> Callable[[], None]:
+        """Changes these modes of the terminal, named as in termios. Returns what undoes that."""
+        if not self.terminal or not termios:
+            return lambda: None
+        before = termios.tcgetattr(0)
+        changed = termios.tcgetattr(0)
+        for mode in modes:
+            changed[3] &= ~getattr(termios, mode)
+        if "ICANON" in modes:
+            changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(0, termios.TCSANOW, changed)
+
+        def restore() -> None:
+            with suppress(termios.error):  # the terminal was closed
+                termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+        return restore
 
     async def _read_line(self) -> str:
         """Returns the next line of a pipe. Raises Leave at its end."""

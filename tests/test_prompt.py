@@ -197,6 +197,22 @@ async def test_a_draft_that_is_taller_than_the_window_opens_in_the_pager(
     starter.sees_result()
 
 
+async def test_ctrl_c_in_the_pager_is_the_pagers(
+    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\ncat > paged.txt\necho THE PAGER\nread key < /dev/tty\n")
+    pager.chmod(0o755)
+    monkeypatch.setenv("PAGER", str(pager))
+    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+    starter = open_starter("bees")
+    starter.sees("THE PAGER")
+    starter.presses("\x03\r")
+    starter.keep()
+    starter.sees_result()
+    assert starter.ends() == 0
+
+
 async def test_a_pager_that_fails_is_no_crash(
     llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
