@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Set
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -67,14 +68,14 @@ async def connect(**options: Any) -> Client:
 
 
 async def require_namespace(client: Client) -> None:
-    """Raises Refused where the server has no such namespace."""
+    """Raises Refused where the server says that it has no such namespace."""
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    limit = timedelta(seconds=CONNECT_TIMEOUT)
     try:
-        await client.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=client.namespace)
-        )
+        await client.workflow_service.describe_namespace(request, timeout=limit)
     except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
+        if error.status != RPCStatusCode.NOT_FOUND:  # such as one that this key may not see
+            return
         raise Refused(
             f"There is no namespace {client.namespace} at "
             f"{client.service_client.config.target_host}. Set another one in TEMPORAL_NAMESPACE, "

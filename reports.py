@@ -26,9 +26,9 @@ from workflow import GenerateReportWorkflow
 QUERY_TIMEOUT = timedelta(seconds=3)  # for which a Query waits for a Worker
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 CANCEL_POLLS, CANCEL_POLL_INTERVAL = 20, 0.5  # seconds; a Worker cancels at once
-QUERIES_AT_ONCE = 20  # of the list; where none is answered, no more are sent
+QUERIES_AT_ONCE = 20  # for the list; if no Worker answers the first ones, no more are sent
 SHORT_ID = 8  # characters of the list's IDs
-CANDIDATES = 5  # that an ambiguous part of an ID is answered with
+CANDIDATES = 5  # Workflow IDs that are named where a part belongs to several
 REPORTS = f"WorkflowType = '{GenerateReportWorkflow.__name__}'"
 OPEN_ONES = f"{REPORTS} AND ExecutionStatus = 'Running'"
 LIST_THEM = "List the open ones with: uv run starter.py --list"
@@ -48,7 +48,7 @@ class OpenReport:
 async def find_report(client: Client, wanted: str) -> ReportHandle:
     """Finds a report by its Workflow ID, its number in the list, or a part of its ID.
 
-    Ended reports are looked through where no open one has that part. Raises Refused.
+    Looks through the ended reports only if no open one has that part. Raises Refused.
     """
     wanted = wanted.strip()
     if not wanted:
@@ -160,7 +160,7 @@ async def list_reports(client: Client, screen: Screen) -> None:
 
 
 async def _status(client: Client, one: OpenReport) -> tuple[bool, ReportStatus | None]:
-    """Whether there is a Worker for the report, and its status if it can be had."""
+    """Whether there is a Worker for the report, and the report's status if it gives one."""
     report = client.get_workflow_handle_for(GenerateReportWorkflow.run, one.workflow_id)
     ask = partial(report.query, GenerateReportWorkflow.get_report_status)
     try:

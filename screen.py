@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -101,7 +101,7 @@ class Screen:
         settings = {"LESS": f"FRXPs{PAGER_PROMPT}$"} | os.environ
 
         def page() -> None:
-            # Else Ctrl-C ends the starter under its pager, and the server of --local.
+            # Otherwise Ctrl-C ends the starter under its pager, and the server of --local.
             restore = self._switch_off("ISIG")
             try:
                 subprocess.run(pager, shell=True, input=text.encode(), env=settings)
@@ -170,7 +170,7 @@ class Screen:
             # A person whose stdout is a file still sees what is asked.
             print(question, file=sys.stderr if os.isatty(0) else sys.stdout, flush=True)
             return await self._read_line()
-        if len(question) < os.get_terminal_size().columns:  # a second row could not be taken back
+        if len(question) < os.get_terminal_size().columns:  # a second row could not be erased
             print(question, end="", flush=True)  # before the import, which takes a moment
         from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -252,13 +252,15 @@ class Screen:
         """Changes these modes of the terminal, named as in termios. Returns what undoes that."""
         if not self.terminal or not termios:
             return lambda: None
-        before = termios.tcgetattr(0)
-        changed = termios.tcgetattr(0)
-        for mode in modes:
-            changed[3] &= ~getattr(termios, mode)
-        if "ICANON" in modes:
-            changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(0, termios.TCSANOW, changed)
+        try:
+            before, changed = termios.tcgetattr(0), termios.tcgetattr(0)
+            for mode in modes:
+                changed[3] &= ~getattr(termios, mode)
+            if "ICANON" in modes:
+                changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(0, termios.TCSANOW, changed)
+        except termios.error:  # the terminal was closed
+            return lambda: None
 
         def restore() -> None:
             with suppress(termios.error):  # the terminal was closed
@@ -312,8 +314,16 @@ def _session(words: Sequence[str]) -> "PromptSession[str]":
         press.current_buffer.insert_text("\n")
 
     class ForgivingHistory(FileHistory):
+        """A disk that is full or fails is no reason to lose what was typed."""
+
+        def load_history_strings(self) -> Iterable[str]:
+            try:
+                return super().load_history_strings()
+            except OSError:
+                return []
+
         def store_string(self, string: str) -> None:
-            with suppress(OSError):  # a disk that is full is no reason to lose what was typed
+            with suppress(OSError):
                 super().store_string(string)
 
     history: History = InMemoryHistory()
@@ -349,7 +359,7 @@ def _set(markdown: str) -> "Markdown":
 
 
 def _whole_table() -> "type[TableElement]":
-    """rich's table with all of its words: it cuts those that are wider than their column."""
+    """rich's table, which cuts words that are wider than their column, with all of its words."""
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.markdown import TableElement
     from rich.table import Table

@@ -414,7 +414,7 @@ def _advice(status: ReportStatus) -> str:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Have a topic researched, revise the draft, and keep it as a PDF.",
+        description="Research a topic, revise the draft, and keep it as a PDF.",
         epilog="""\
 examples:
   uv run starter.py                          ask for a topic and start a report
