@@ -8,12 +8,16 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Set
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from dotenv import find_dotenv, load_dotenv
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    SignalWorkflowExecutionRequest,
+)
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError, RPCStatusCode
@@ -24,8 +28,10 @@ DEFAULT_ADDRESS = "localhost:7233"
 CONNECT_TIMEOUT = 10  # seconds
 RETRY_INTERVAL = 1  # seconds between the attempts of a request that no server answers
 
-# How a request fails when no server answers it. The SDK reports its own deadline as CANCELLED.
-NO_ANSWER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
+# How a request fails when there is no server, and when the connection breaks before the answer.
+NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN}
+# The same, or when no answer comes in time. The SDK reports its own deadline as CANCELLED.
+NO_ANSWER = NO_SERVER | {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
 
 T = TypeVar("T")
 
@@ -47,12 +53,33 @@ async def connect(**options: Any) -> Client:
     try:
         return await asyncio.wait_for(Client.connect(**settings, **options), CONNECT_TIMEOUT)
     except (RuntimeError, ValueError, TimeoutError) as error:
+        if "InvalidContentType" in str(error):  # plain text, where TLS was to begin
+            raise TemporalUnreachable(
+                f"Temporal at {settings['target_host']} speaks no TLS, which TEMPORAL_API_KEY and "
+                "TEMPORAL_TLS ask for. Unset them, or set another TEMPORAL_ADDRESS."
+            ) from None
         # The SDK wraps the cause, such as "Connection refused", in the names of its own parts.
         cause = re.search(r'(?:message|error): "([^"]+)"', str(error))
         raise TemporalUnreachable(
             f"Temporal is not reachable at {settings['target_host']} "
             f"({cause[1] if cause else str(error) or 'no answer'}). "
             "Start it with: temporal server start-dev"
+        ) from None
+
+
+async def require_namespace(client: Client) -> None:
+    """Raises Refused where the server says that it has no such namespace."""
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    limit = timedelta(seconds=CONNECT_TIMEOUT)
+    try:
+        await client.workflow_service.describe_namespace(request, timeout=limit)
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:  # such as one that this key may not see
+            return
+        raise Refused(
+            f"There is no namespace {client.namespace} at "
+            f"{client.service_client.config.target_host}. Set another one in TEMPORAL_NAMESPACE, "
+            f"or create it: temporal operator namespace create {client.namespace}"
         ) from None
 
 
@@ -122,7 +149,7 @@ def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as it is during the imports
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        load_dotenv(find_dotenv(usecwd=True))
+        load_dotenv(_settings_file())
         result = asyncio.run(main())
     except (Refused, RPCError) as error:
         result = str(error)
@@ -134,16 +161,33 @@ def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
         result = 1  # nobody reads any more
     except UnicodeError as error:  # of .env, or of an argument
         result = f"This is not UTF-8: {error}"
-    except OSError as error:  # such as a terminal that was closed, or a folder that is read-only
-        result = str(error)
+    except OSError as error:  # such as a terminal that was closed, or a disk that is full
+        parts = error.filename, error.strerror or str(error)
+        result = ": ".join(str(part) for part in parts if part)
     exit_process(result)
 
 
+def _settings_file() -> str:
+    """The nearest .env, or "". Raises Refused where the working directory is gone."""
+    try:
+        return find_dotenv(usecwd=True)
+    except FileNotFoundError:
+        raise Refused("The working directory is gone. Change to another one.") from None
+
+
 def cancel_on_signals() -> None:
-    """Makes SIGTERM, and the SIGHUP of a closed terminal, end the starter as Ctrl-C does."""
+    """Makes SIGTERM, SIGHUP and the errors of a closed terminal end the starter as Ctrl-C does."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task
+
+    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), OSError):
+            task.cancel()
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(on_error)
     for name in ("SIGTERM", "SIGHUP"):
         if number := getattr(signal, name, None):  # Windows has no SIGHUP
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel))

@@ -36,7 +36,7 @@ class Local:
 
     server_stops: bool
     worker_log: Path
-    log_start: int  # bytes; what is before is of earlier Workers
+    log_start: int  # bytes; earlier Workers wrote what is before
 
     async def wait_for_worker(self) -> None:
         """Returns when the Worker polls. One that stops cancels the caller of `local`."""
@@ -105,7 +105,7 @@ async def start_server(
 
 
 async def _built_with_go(folder: Path) -> bool:
-    """Builds the Temporal CLI into the folder, and leaves nothing else of 3 GB behind."""
+    """Builds the Temporal CLI into the folder, and deletes the 3 GB of caches that this takes."""
     said = f"Building the Temporal CLI with Go, once, into {folder}: about 5 minutes on 2 cores"
     print(said, end="", flush=True)
     # Beside the result: a /tmp that is memory may not hold so much.
@@ -173,12 +173,12 @@ async def _local_server() -> AsyncIterator[bool]:
     else:
         if folder := _folder_of_living(owner):
             print(
-                f"This joins the server of the starter.py --local in {folder}. When "
-                "that one ends, the server stops: your report then waits for the next --local.",
+                f"Joining the server that starter.py --local runs in {folder}. It stops when "
+                "that starter ends; your report then waits for the next --local.",
                 flush=True,
             )
         else:
-            print(f"This joins the server at {address}, which goes on when you leave.", flush=True)
+            print(f"Joining the server at {address}. It keeps running when you leave.", flush=True)
         yield False
         return
     _require_free_ports(int(port))
@@ -186,7 +186,7 @@ async def _local_server() -> AsyncIterator[bool]:
     async with await start_server(int(port), database, log):
         owner.write_text(f"{os.getpid()}\n{Path.cwd()}")
         web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
-        print(f"Temporal's dev server runs. Web UI: {web_ui}", flush=True)
+        print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
         print(f"Its reports and logs are in {database.parent}", flush=True)
         try:
             yield True
@@ -195,7 +195,7 @@ async def _local_server() -> AsyncIterator[bool]:
 
 
 def _folder_of_living(owner: Path) -> str:
-    """Where the starter runs whose server it is, or "" where that one was killed, or never was."""
+    """The folder of the starter that owns the server, or "" if none does or it was killed."""
     try:
         number, _, folder = owner.read_text().partition("\n")
         if sys.platform != "win32":  # where this would end it

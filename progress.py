@@ -12,7 +12,7 @@ from models import TASK_QUEUE
 
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
 STEPS = {llm_call.__name__: "Researching", create_pdf.__name__: "Creating the PDF"}
-UNTAKEN_POLLS = 5  # after which a task is missing its Worker; a live one takes it at once
+UNTAKEN_POLLS = 5  # after which there is no Worker: a live one takes a task at once
 
 
 class Progress:

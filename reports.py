@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import zip_longest
+from pathlib import Path
 
 from temporalio.client import (
     Client,
@@ -12,9 +13,11 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
 )
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from connection import Refused
+from folder import reports_dir
 from models import WORKFLOW_ID_PREFIX, Phase, ReportStatus
 from progress import NO_WORKER
 from screen import Screen
@@ -23,9 +26,9 @@ from workflow import GenerateReportWorkflow
 QUERY_TIMEOUT = timedelta(seconds=3)  # for which a Query waits for a Worker
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 CANCEL_POLLS, CANCEL_POLL_INTERVAL = 20, 0.5  # seconds; a Worker cancels at once
-QUERIES_AT_ONCE = 20  # of the list; where none is answered, no more are sent
+QUERIES_AT_ONCE = 20  # for the list; if no Worker answers the first ones, no more are sent
 SHORT_ID = 8  # characters of the list's IDs
-CANDIDATES = 5  # that an ambiguous part of an ID is answered with
+CANDIDATES = 5  # Workflow IDs that are named where a part belongs to several
 REPORTS = f"WorkflowType = '{GenerateReportWorkflow.__name__}'"
 OPEN_ONES = f"{REPORTS} AND ExecutionStatus = 'Running'"
 LIST_THEM = "List the open ones with: uv run starter.py --list"
@@ -45,9 +48,10 @@ class OpenReport:
 async def find_report(client: Client, wanted: str) -> ReportHandle:
     """Finds a report by its Workflow ID, its number in the list, or a part of its ID.
 
-    Ended reports are looked through where no open one has that part. Raises Refused.
+    Looks through the ended reports only if no open one has that part. Raises Refused.
     """
-    if not wanted.strip():
+    wanted = wanted.strip()
+    if not wanted:
         raise Refused(f"Which report? Give its number or its Workflow ID. {LIST_THEM}")
     report = client.get_workflow_handle_for(GenerateReportWorkflow.run, wanted)
     try:
@@ -83,6 +87,16 @@ async def latest_report(client: Client) -> ReportHandle:
     if not (reports := await _open_reports(client)):
         raise Refused("No report is open. Start one with: uv run starter.py")
     return client.get_workflow_handle_for(GenerateReportWorkflow.run, reports[-1].workflow_id)
+
+
+def pdf_here(workflow_id: str, result: str) -> Path | None:
+    """The report's PDF, if its Worker wrote it into the folder that REPORTS_DIR names here."""
+    try:
+        path = (reports_dir() / result.rpartition(": ")[2]).resolve()
+        # A file of that name may be another report's; only its own names this one.
+        return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
+    except (OSError, ApplicationError):  # the report has its PDF, wherever it is
+        return None
 
 
 async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
@@ -140,13 +154,13 @@ async def list_reports(client: Client, screen: Screen) -> None:
         header = ["Workflow ID", "Topic", "Age", "Phase", "Draft"]
         if screen.terminal:
             header = ["#", "Topic", "Age", "Phase", "Draft", "ID"]
-        screen.table(header, [row for *_, row in rows], cut="Topic")
+        screen.table(header, [row for *_, row in rows], cut=["Topic", "Phase"])
     else:
         screen.say("No report is open. Start one with: uv run starter.py")
 
 
 async def _status(client: Client, one: OpenReport) -> tuple[bool, ReportStatus | None]:
-    """Whether there is a Worker for the report, and its status if it can be had."""
+    """Whether there is a Worker for the report, and the report's status if it gives one."""
     report = client.get_workflow_handle_for(GenerateReportWorkflow.run, one.workflow_id)
     ask = partial(report.query, GenerateReportWorkflow.get_report_status)
     try:

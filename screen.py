@@ -6,9 +6,8 @@ import re
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from markdown_it.token import Token
     from prompt_toolkit import PromptSession
-    from rich.markdown import Markdown
+    from rich.markdown import Markdown, TableElement
 
 # Control characters other than tab and newline, and marks that reorder a line: in a draft, they
 # could redraw the terminal.
@@ -31,6 +30,8 @@ SMALL_DIGITS = {
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
 
+PAGER_PROMPT = "Space shows more, q goes on"
+NARROWEST_COLUMN = 4  # characters: three, and the sign that more was cut off
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 
@@ -57,20 +58,8 @@ class Screen:
 
     def stop_echo(self) -> Callable[[], None]:
         """Hides what is typed before the first prompt shows it. Returns what undoes that."""
-        if not self.terminal or not termios:
-            return lambda: None
-        before = termios.tcgetattr(0)
-        quiet = termios.tcgetattr(0)
         # Without line mode, Ctrl-D waits for the prompt with the rest of what is typed.
-        quiet[3] &= ~(termios.ECHO | termios.ICANON)
-        quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(0, termios.TCSANOW, quiet)
-
-        def restore() -> None:
-            with suppress(termios.error):  # the terminal was closed
-                termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-        return restore
+        return self._switch_off("ECHO", "ICANON")
 
     def say(self, text: str) -> None:
         print(printable(text), flush=True)
@@ -109,8 +98,16 @@ class Screen:
             console.file.flush()
             return
         # As git does it: colours, and the text stays in the window.
-        settings = {"LESS": "FRX"} | os.environ
-        page = partial(subprocess.run, pager, shell=True, input=text.encode(), env=settings)
+        settings = {"LESS": f"FRXPs{PAGER_PROMPT}$"} | os.environ
+
+        def page() -> None:
+            # Otherwise Ctrl-C ends the starter under its pager, and the server of --local.
+            restore = self._switch_off("ISIG")
+            try:
+                subprocess.run(pager, shell=True, input=text.encode(), env=settings)
+            finally:
+                restore()
+
         if get_app_or_none():
             await run_in_terminal(page, in_executor=True)
         else:
@@ -138,8 +135,10 @@ class Screen:
         elif self.terminal:
             self.say(f"Open it with: {opener} {shlex.quote(str(path))}")
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: str) -> None:
-        """Shows a row a line. Where the window is too narrow, the column `cut` is cut first."""
+    def table(
+        self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str]
+    ) -> None:
+        """Shows a row a line. Where the window is too narrow, the columns `cut` are cut in turn."""
         if not self.terminal:
             for row in (header, *rows):
                 self.say("\t".join(row))
@@ -151,8 +150,10 @@ class Screen:
         lines = [[Text(printable(cell)) for cell in row] for row in (header, *rows)]
         widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
         excess = sum(widths) + 2 * (len(widths) - 1) - console.width
-        column = header.index(cut)
-        widths[column] = min(widths[column], max(widths[column] - excess, len(cut)))
+        for column in map(header.index, cut):
+            narrowed = min(widths[column], max(widths[column] - excess, NARROWEST_COLUMN))
+            excess -= widths[column] - narrowed
+            widths[column] = narrowed
         for line in lines:
             for cell, width in zip(line, widths, strict=True):
                 cell.truncate(width, overflow="ellipsis", pad=True)
@@ -169,7 +170,7 @@ class Screen:
             # A person whose stdout is a file still sees what is asked.
             print(question, file=sys.stderr if os.isatty(0) else sys.stdout, flush=True)
             return await self._read_line()
-        if len(question) < os.get_terminal_size().columns:  # a second row could not be taken back
+        if len(question) < os.get_terminal_size().columns:  # a second row could not be erased
             print(question, end="", flush=True)  # before the import, which takes a moment
         from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -180,7 +181,9 @@ class Screen:
         self._asking = True
         try:
             with patch_stdout(raw=True):
-                return await session.prompt_async(question)
+                # The event loop has a handler of its own: prompt-toolkit's shows a traceback.
+                typed = await session.prompt_async(question, set_exception_handler=False)
+                return in_unicode(typed)
         except KeyboardInterrupt:
             raise Leave(130) from None
         except EOFError:
@@ -239,11 +242,31 @@ class Screen:
         ending = asyncio.create_task(end())
         try:
             with patch_stdout(raw=True):
-                exit_code = await app.run_async()
+                exit_code = await app.run_async(set_exception_handler=False)
         finally:
             ending.cancel()
         if exit_code is not None:
             raise Leave(exit_code)
+
+    def _switch_off(self, *modes: str) -> Callable[[], None]:
+        """Changes these modes of the terminal, named as in termios. Returns what undoes that."""
+        if not self.terminal or not termios:
+            return lambda: None
+        try:
+            before, changed = termios.tcgetattr(0), termios.tcgetattr(0)
+            for mode in modes:
+                changed[3] &= ~getattr(termios, mode)
+            if "ICANON" in modes:
+                changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(0, termios.TCSANOW, changed)
+        except termios.error:  # the terminal was closed
+            return lambda: None
+
+        def restore() -> None:
+            with suppress(termios.error):  # the terminal was closed
+                termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+        return restore
 
     async def _read_line(self) -> str:
         """Returns the next line of a pipe. Raises Leave at its end."""
@@ -290,12 +313,25 @@ def _session(words: Sequence[str]) -> "PromptSession[str]":
     def new_line(press: KeyPressEvent) -> None:
         press.current_buffer.insert_text("\n")
 
+    class ForgivingHistory(FileHistory):
+        """A disk that is full or fails is no reason to lose what was typed."""
+
+        def load_history_strings(self) -> Iterable[str]:
+            try:
+                return super().load_history_strings()
+            except OSError:
+                return []
+
+        def store_string(self, string: str) -> None:
+            with suppress(OSError):
+                super().store_string(string)
+
     history: History = InMemoryHistory()
     if not words:
-        with suppress(OSError):  # a history is no reason to fail
+        with suppress(OSError):
             folder = user_data_path("durable-research-reports", ensure_exists=True)
-            with (folder / "history").open("a"):
-                history = FileHistory(folder / "history")
+            with (folder / "history").open("a+"):
+                history = ForgivingHistory(folder / "history")
     return PromptSession(
         history=history,
         completer=WordCompleter(list(words)) if words else None,
@@ -312,11 +348,45 @@ def _set(markdown: str) -> "Markdown":
 
     import drafts
 
+    class WholeMarkdown(Markdown):
+        elements = {**Markdown.elements, "table_open": _whole_table()}  # noqa: RUF012
+
     # Without hyperlinks, an address is seen before it is followed.
-    draft = Markdown("", hyperlinks=False)
+    draft = WholeMarkdown("", hyperlinks=False)
     # Not rich's own reading, which leaves HTML out.
     draft.parsed = [_in_plain_text(token) for token in drafts.read(printable(markdown)).tokens]
     return draft
+
+
+def _whole_table() -> "type[TableElement]":
+    """rich's table, which cuts words that are wider than their column, with all of its words."""
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import TableElement
+    from rich.table import Table
+    from rich.text import Text
+
+    class WholeTable(TableElement):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            [table] = super().__rich_console__(console, options)
+            assert isinstance(table, Table)
+            if table.__rich_measure__(console, options).minimum <= options.max_width:
+                for column in table.columns:
+                    column.overflow = "fold"
+                yield table
+                return
+            # The window has no room for the words side by side, so each cell has its own line.
+            headings = [column.header for column in table.columns]
+            rows = self.body.rows if self.body else []
+            for row in rows:
+                yield Text()
+                for heading, cell in zip(headings, row.cells, strict=True):
+                    assert isinstance(heading, Text)
+                    yield Text.assemble(heading, ": ", cell.content) if heading else cell.content
+            if not rows:
+                yield from headings
+            yield Text()
+
+    return WholeTable
 
 
 def _in_plain_text(token: "Token") -> "Token":
@@ -337,6 +407,12 @@ def _in_plain_text(token: "Token") -> "Token":
         if child.type == "link_open" and str(child.attrs["href"]).endswith(text):
             child.type = child.tag = children[number + 2].type = children[number + 2].tag = "text"
     return token
+
+
+def in_unicode(text: str) -> str:
+    """The text, with a replacement character for each byte of the terminal's that is no UTF-8."""
+    # As Python decodes arguments, and prompt-toolkit keys: such a byte is a lone surrogate.
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def printable(text: str) -> str:

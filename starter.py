@@ -31,14 +31,15 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 import reports
 from connection import (
+    NO_SERVER,
     Refused,
     cancel_on_signals,
     connect,
+    require_namespace,
     run_process,
     signal_once,
     until_answered,
 )
-from folder import reports_dir
 from local import local
 from models import (
     NO_DRAFT,
@@ -56,7 +57,7 @@ from models import (
 )
 from progress import NO_WORKER, Progress
 from reports import ReportHandle
-from screen import Leave, Screen
+from screen import Leave, Screen, in_unicode
 from workflow import GenerateReportWorkflow
 
 DEFAULT_PROMPT = "Give me 5 fun and fascinating facts about tardigrades."
@@ -110,6 +111,7 @@ async def run(arguments: argparse.Namespace) -> int:
                 # The SDK logs to the terminal, into what is being typed.
                 runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
             )
+            await require_namespace(client)
             if running and (arguments.list or arguments.discard is not None):
                 await running.wait_for_worker()
             if arguments.list:
@@ -123,7 +125,7 @@ async def run(arguments: argparse.Namespace) -> int:
             elif arguments.workflow_id is not None:
                 report = await reports.find_report(client, arguments.workflow_id)
             else:
-                report = await start_report(client, screen, " ".join(arguments.prompt))
+                report = await start_report(client, screen, in_unicode(" ".join(arguments.prompt)))
             try:
                 return await Dialogue(client, report, screen, arguments.open).follow()
             except (Leave, asyncio.CancelledError):
@@ -365,9 +367,7 @@ class Dialogue:
         ask = partial(self._report.query, query, rpc_timeout=reports.QUERY_TIMEOUT)
         try:
             # A deadline that passes means that no Worker answers, so only the server is waited for.
-            return await until_answered(
-                self._client, ask, self._screen.say, {RPCStatusCode.UNAVAILABLE}
-            )
+            return await until_answered(self._client, ask, self._screen.say, NO_SERVER)
         except (RPCError, WorkflowQueryFailedError):
             return None
 
@@ -389,9 +389,7 @@ class Dialogue:
             self._screen.say_error(f"The report {ended.get(kind, f'failed: {failure.cause}')}")
             return 1
         self._screen.say(f"Result: {result}")
-        path = (reports_dir() / result.rpartition(": ")[2]).resolve()
-        # The Worker may have written it on another machine; only its own file names this report.
-        if path.is_file() and self._report.id.encode() in path.read_bytes():
+        if path := reports.pdf_here(self._report.id, result):
             self._screen.show_file(path, self._open_pdf)
         return 0
 
@@ -416,7 +414,7 @@ def _advice(status: ReportStatus) -> str:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Have a topic researched, revise the draft, and keep it as a PDF.",
+        description="Research a topic, revise the draft, and keep it as a PDF.",
         epilog="""\
 examples:
   uv run starter.py                          ask for a topic and start a report

@@ -45,12 +45,39 @@ def test_settings_that_are_not_utf_8_are_one_sentence(script: str, tmp_path: Pat
     assert re.fullmatch(rb".* not UTF-8: .*\n", done.stderr)
 
 
+@pytest.mark.parametrize("script", ["starter.py", "worker.py"])
+def test_a_working_directory_that_is_gone_is_one_sentence(script: str, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = 'cd gone && rmdir ../gone && exec "$@"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, "sh", sys.executable, str(PROJECT / script)],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"The working directory is gone. Change to another one.\n"
+
+
+def test_a_namespace_that_does_not_exist_is_told_before_the_first_question(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "nope")
+    done = piped("bees\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"There is no namespace nope at {client.service_client.config.target_host}. Set another "
+        "one in TEMPORAL_NAMESPACE, or create it: temporal operator namespace create nope\n"
+    )
+
+
 def test_the_environment_wins_over_the_settings_file(client: Client, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TEMPORAL_ADDRESS=temporal.invalid:1\n")
     assert piped("", "--list").returncode == 0
 
 
-def test_what_was_printed_arrives_before_the_process_ends() -> None:
+def test_what_was_printed_arrives_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # which would flush each line by itself
     program = "from connection import exit_process; print('x' * 100, end=''); exit_process(3)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, cwd=PROJECT, timeout=PATIENCE

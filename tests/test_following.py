@@ -9,14 +9,19 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from loopback_llm import LoopbackLLM
-from support import WorkerProcess, report_of, start_report
+from loopback_llm import LoopbackLLM, Reply
+from support import RESULT, WorkerProcess, events_of, report_of, start_report
 from temporalio import workflow
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    ResetWorkflowExecutionRequest,
+)
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
-from terminal import OpenStarter
+from terminal import OpenStarter, piped
 
 import local
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
@@ -52,6 +57,41 @@ async def test_no_file_is_shown_that_is_not_the_reports(
     assert starter.ends() == 0
     assert "File:" not in starter.text
     assert not starter.links
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_folder_of_nobody_hides_the_file_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REPORTS_DIR", "~nobody-of-that-name/reports")
+    done = piped("keep\n", "bees")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"Result: {RESULT}\n")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_report_that_is_reset_is_followed(
+    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    """Its draft is written afresh, under the number of the one that the screen shows."""
+    llm.replies += [Reply(text="the first text"), Reply(text="the second text")]
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.sees("the first text")
+    starter.asked_to_decide()
+    [first_task, *_] = await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=report.id),
+            workflow_task_finish_event_id=first_task.event_id,
+            request_id="reset",
+        )
+    )
+    starter.sees("the second text")
+    starter.keep()
+    starter.sees_result()
+    assert starter.ends() == 0
 
 
 async def test_a_report_that_continues_as_new_is_followed(

@@ -1,10 +1,13 @@
 """A person, a signal or a closed terminal ends the starter. The report goes on."""
 
+import os
+import pty
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM
@@ -123,6 +126,40 @@ async def test_a_closed_terminal_stops_nothing_but_the_starter(
     starter.asked_to_decide()
     starter.close()  # finds no traceback
     assert await is_running(report)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_terminal_that_is_lost_without_a_signal_ends_the_starter(
+    llm: LoopbackLLM, client: Client, tmp_path: Path
+) -> None:
+    """The live line finds out when it draws."""
+    llm.go_on.clear()
+    errors = tmp_path / "errors.txt"
+    starter, window = starter_without_a_controlling_terminal(errors)
+    shown = b""
+    while "Researching…".encode() not in shown:
+        shown += os.read(window, 65536)
+    os.close(window)
+    assert starter.wait(PATIENCE) == 1
+    assert errors.read_text() == "Input/output error\n"
+    [report] = [one.id async for one in client.list_workflows("ExecutionStatus = 'Running'")]
+    assert await is_running(report_of(client, report))
+
+
+def starter_without_a_controlling_terminal(errors: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """One that gets no SIGHUP, and the file descriptor of its window."""
+    window, terminal = pty.openpty()
+    with errors.open("wb") as stderr:
+        starter = subprocess.Popen(
+            [sys.executable, STARTER, "bees"],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=stderr,
+            env=os.environ | {"TERM": "xterm"},
+            start_new_session=True,
+        )
+    os.close(terminal)
+    return starter, window
 
 
 def test_a_reader_that_goes_away_is_no_crash(client: Client) -> None:

@@ -77,7 +77,7 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
 ) -> None:
     starter = open_local()
     starter.sees(DEMO)
-    starter.sees(f"Temporal's dev server runs. Web UI: http://localhost:{port + 1000}")
+    starter.sees(f"Temporal's dev server is running. Web UI: http://localhost:{port + 1000}")
     starter.begin("why do cats purr?")
     starter.sees("Offline demo.")
     starter.sees("why do cats purr?")
@@ -191,7 +191,7 @@ def test_a_second_one_says_whose_server_it_joins(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     second = open_local()
-    second.sees(f"This joins the server of the starter.py --local in {tmp_path}. When that")
+    second.sees(f"Joining the server that starter.py --local runs in {tmp_path}. It stops when")
     second.asked("Enter your research topic or question:")
     second.presses("\x03")
     assert second.ends() == 130
@@ -294,7 +294,7 @@ async def test_a_server_that_answers_is_used_and_not_stopped(
     starter.keep()
     starter.sees_result()
     assert starter.ends() == 0
-    assert "dev server runs" not in starter.text
+    assert "dev server is running" not in starter.text
     assert left_behind(tmp_path) == []
     assert list(data(tmp_path).glob("*.db")) == []
     assert (await client.get_workflow_handle(workflow_id).describe()).close_time

@@ -8,11 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 from loopback_llm import LoopbackLLM
-from support import WorkerProcess, edit, free_port, report_of
+from support import WorkerProcess, decisions_on, edit, free_port, report_of
 from temporalio.client import Client
 from terminal import STILL_RUNNING, OpenStarter, piped
 
 import local
+from models import UserDecision
 from progress import NO_WORKER
 
 
@@ -27,6 +28,7 @@ async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     report = report_of(away_from_the_worker, starter.started())
     starter.sees(NO_WORKER, timeout=15)
     worker = start_worker()
+    starter.sees("A Worker has it again.")
     starter.asked_to_decide()  # it goes on by itself
     assert starter.text.count(NO_WORKER) == 1
 
@@ -72,7 +74,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     worker = WorkerProcess(tmp_path).wait_until_polling()
     try:
         starter = open_starter()
-        starter.begin()
+        workflow_id = starter.begin()
         starter.asked_to_decide()
         starter.presses("kee")
         starter.line_is("Your decision (query/keep/edit): kee")
@@ -82,11 +84,13 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
         starter.types("p")
         starter.watch_for(2)
         assert "Signal sent" not in starter.text
-        async with await local.start_server(port, database):
+        async with await local.start_server(port, database) as again:
             starter.sees("Temporal is reachable again")
             starter.sees("Signal sent to keep research and create PDF")
             starter.sees_result()
             assert starter.ends() == 0
+            [kept] = await decisions_on(report_of(again.client, workflow_id))
+            assert kept.decision == UserDecision.KEEP
         assert starter.text.count("Temporal is not reachable") == 1
     finally:
         worker.kill()

@@ -13,7 +13,7 @@ from support import PATIENCE, RESULT, decisions_on, is_running, report_of
 from temporalio.client import Client
 from terminal import CONTROLS, STARTER, STILL_RUNNING, piped
 
-from models import UserDecision, UserDecisionSignal
+from models import PROMPT_LIMIT, PROMPT_TOO_LONG, UserDecision, UserDecisionSignal
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -66,3 +66,19 @@ async def test_a_stream_that_is_closed_is_no_crash(
     assert (done.returncode, done.stderr) == (0, b"")
     reports = [report.id async for report in client.list_workflows("ExecutionStatus = 'Running'")]
     assert len(reports) == 1
+
+
+async def test_an_error_that_comes_again_shows_again(llm: LoopbackLLM) -> None:
+    llm.default = Reply(status=400, text="not this topic")
+    too_long = "x" * (PROMPT_LIMIT + 1)  # to replace the topic
+    done = piped(f"topic\nedit\n{too_long}\nedit\n{too_long}\n")
+    assert done.returncode == 0
+    assert done.stdout.count(PROMPT_TOO_LONG) == 2
+
+
+async def test_a_decision_that_temporal_refuses_is_told_and_the_dialogue_goes_on() -> None:
+    too_much = "x" * 2_200_000  # characters, for a payload of at most 2 MB
+    done = piped(f"topic\nedit\n{too_much}\nkeep\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Temporal refused the decision: " in done.stdout
+    assert f"Result: {RESULT}\n" in done.stdout

@@ -1,5 +1,6 @@
 """What a person's fingers expect of a prompt, and of a window."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -76,6 +77,34 @@ def test_a_folder_that_takes_no_history_is_no_failure(
     starter.begin()
     starter.keep()
     starter.sees_result()
+
+
+def test_a_history_that_cannot_be_written_is_no_failure(
+    open_starter: OpenStarter, tmp_path: Path
+) -> None:
+    starter = open_starter()
+    starter.asked("Enter your research topic or question:")
+    history = tmp_path / "data" / "durable-research-reports" / "history"
+    history.unlink()
+    history.mkdir()
+    starter.types("bees")
+    starter.started()
+    assert "exception" not in starter.text
+
+
+@pytest.mark.parametrize("typed", [False, True], ids=["argument", "typed"])
+async def test_bytes_that_are_no_utf_8_become_replacement_characters(
+    typed: bool, llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    text = "b\udcffes 🐝"
+    starter = open_starter(*([] if typed else [text]))
+    if typed:
+        starter.asked("Enter your research topic or question:")
+        starter.process.send(os.fsencode(f"{text}\r"))
+    report = report_of(client, starter.started())
+    starter.asked_to_decide()
+    assert llm.calls[0].messages[-1]["content"] == "b\ufffdes 🐝"
+    assert await (await report.describe()).static_summary() == "b\ufffdes 🐝"
 
 
 async def test_tab_completes_a_word(open_starter: OpenStarter) -> None:
@@ -166,6 +195,22 @@ async def test_a_draft_that_is_taller_than_the_window_opens_in_the_pager(
     starter.sees("THE PAGER")
     starter.keep()
     starter.sees_result()
+
+
+async def test_ctrl_c_in_the_pager_is_the_pagers(
+    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\ncat > paged.txt\necho THE PAGER\nread key < /dev/tty\n")
+    pager.chmod(0o755)
+    monkeypatch.setenv("PAGER", str(pager))
+    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+    starter = open_starter("bees")
+    starter.sees("THE PAGER")
+    starter.presses("\x03\r")
+    starter.keep()
+    starter.sees_result()
+    assert starter.ends() == 0
 
 
 async def test_a_pager_that_fails_is_no_crash(

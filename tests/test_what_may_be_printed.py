@@ -47,6 +47,14 @@ async def test_a_terminal_shows_all_that_the_pdf_will_hold(
     assert "|" not in starter.text.partition("====")[0].replace("│", "")
 
 
+async def test_the_address_of_a_link_is_seen(llm: LoopbackLLM, open_starter: OpenStarter) -> None:
+    llm.default = Reply(text="See [your bank](https://elsewhere.example/).")
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    assert "See your bank (https://elsewhere.example/)." in starter.text
+    assert not starter.links
+
+
 async def test_no_escape_of_the_models_reaches_a_pipe(llm: LoopbackLLM) -> None:
     llm.default = Reply(text=f"# Safe\n\n{ESCAPES}\n\nend")
     done = piped("bees\nquery\nkeep\n")
@@ -88,3 +96,23 @@ async def test_a_narrow_window_wraps(llm: LoopbackLLM, open_starter: OpenStarter
     starter.types("keep")
     starter.sees("Result: ")
     assert starter.ends() == 0
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+async def test_a_table_loses_no_word_in_a_narrow_window(
+    columns: int, llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    words = [f"{place}-{'long' * 3}" for place in "abcdefgh"]
+    headings = " | ".join(f"heading{number}" for number in range(4))
+    rows = f"| {' | '.join(words[:4])} |\n| {' | '.join(words[4:])} |"
+    wide = f"| {headings} |\n| - | - | - | - |\n{rows}"
+    even = f"| x | y |\n| - | - |\n| {'some more words ' * 9} | {'unbroken' * 2} |"
+    bare = f"| {' | '.join(word.upper() for word in words)} |\n{'| - ' * len(words)}|"
+    llm.default = Reply(text=f"{wide}\n\nthen\n\n{even}\n\nthen\n\n{bare}")
+    starter = open_starter("bees", columns=columns)
+    starter.asked_to_decide()
+    for word in [*words, *(word.upper() for word in words), "unbrokenunbroken"]:
+        assert word in starter.text
+    assert "…" not in starter.text.partition("Draft 1")[2]
+    if columns == 40:
+        assert re.search(r"heading0: a-long\w+\nheading1: b-long", starter.text)
