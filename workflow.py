@@ -113,6 +113,7 @@ class GenerateReportWorkflow:
             return
         if self._phase in (Phase.CREATING_PDF, Phase.DONE):
             workflow.logger.warning("Ignored a decision: the draft is approved")
+            self._decisions.refuse_late(decision)
         elif decision.decision == UserDecision.WAIT:
             workflow.logger.info("Ignored WAIT")
         else:
@@ -219,7 +220,7 @@ class GenerateReportWorkflow:
         self._phase = Phase.CREATING_PDF
         report = self._report
         report.error = report.refusal = ""
-        self._decisions.clear()  # they came after the approval
+        self._decisions.approve()
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
         approved = workflow.now().date().isoformat()
         for retry_policy in (RETRY_TWICE, RETRY_UNTIL_DONE):

@@ -483,10 +483,13 @@ async def test_a_report_shows_why_the_disk_refuses_and_finishes_when_it_no_longe
         "The PDF was not created: FileExistsError: "
         f"the report cannot be written to {in_the_way}: File exists."
     )
+    await edit(report, "shorter")
+    too_late = "The EDIT did not count: draft 1 was already approved."
+    await status_when(report, lambda s: s.error == f"{status.error} {too_late}")
     in_the_way.unlink()
     assert await report.result() == RESULT
     assert files_in(in_the_way) == {NAME}
-    assert (await report.query(GenerateReportWorkflow.get_report_status)).error == ""
+    assert (await report.query(GenerateReportWorkflow.get_report_status)).error == too_late
     assert len(llm.calls) == 1
 
 
