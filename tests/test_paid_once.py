@@ -124,18 +124,17 @@ async def test_only_the_newest_answers_are_kept(
 
 @pytest.mark.parametrize("other", [attempt(2, "run-2"), attempt(1)], ids=["run", "first attempt"])
 async def test_a_call_of_something_else_is_not_joined(
-    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, other: ActivityEnvironment
+    llm: LoopbackLLM, ours: dict[str, bool], other: ActivityEnvironment
 ) -> None:
-    monkeypatch.setattr(calls, "CANCELLATION_DELAY", 0)
     await begun(attempt(1))
     await begun(other)
     assert len(llm.calls) == 2
 
 
 async def test_a_call_that_failed_is_made_again(
-    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+    llm: LoopbackLLM, ours: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "CANCELLATION_DELAY", 0)
+    monkeypatch.setattr(calls, "CANCELLATION_DELAY", PATIENCE)  # for what is not wanted any more
     llm.replies.append(Reply(status=500))
     with pytest.raises(ApplicationError):
         await begun(attempt(1))
@@ -178,10 +177,11 @@ async def test_a_call_that_nobody_wants_any_more_is_stopped(
 
 
 async def test_a_later_attempt_looks_for_a_cancellation_before_it_pays(
-    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+    llm: LoopbackLLM, ours: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report may have been cancelled while its Worker was dead."""
     monkeypatch.setattr(calls, "CANCELLATION_DELAY", PATIENCE)
+    ours["ours"] = False
     environment = attempt(2)
     beats: list[object] = []
     environment.on_heartbeat = lambda *details: beats.append(details)
