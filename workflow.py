@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import NoReturn
 
 from temporalio import workflow
-from temporalio.common import RawValue, RetryPolicy
+from temporalio.common import Priority, RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
@@ -45,6 +45,8 @@ with workflow.unsafe.imports_passed_through():
 RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
 # About three seconds: a passing fault is over by then, and a lasting one is for the person to see.
 RETRY_TWICE = RetryPolicy(maximum_attempts=3)
+# Behind a draft, whose priority is 3: it is handed out before the PDFs that wait at the server.
+PDF_PRIORITY = Priority(priority_key=4)
 
 CARRY_LIMIT = 1000  # decisions; to decode many more takes longer than the SDK lets a Workflow run
 UNDO_LIMIT = 10  # drafts
@@ -236,6 +238,7 @@ class GenerateReportWorkflow:
                     start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
                     heartbeat_timeout=PDF_HEARTBEAT_TIMEOUT,
                     retry_policy=retry_policy,
+                    priority=PDF_PRIORITY,
                     summary=f"PDF of draft {report.number}",
                 )
                 pdf_filename = filename_in(answer)

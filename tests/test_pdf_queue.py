@@ -154,6 +154,7 @@ async def test_the_workflow_asks_for_heartbeats_of_a_pdf_and_does_not_count_its_
         if event.HasField("activity_task_scheduled_event_attributes")
         and event.activity_task_scheduled_event_attributes.activity_type.name == "create_pdf"
     ]
+    assert scheduled.priority.priority_key > 3  # that of a draft, which a server hands out before
     assert scheduled.heartbeat_timeout.ToTimedelta() == activities.PDF_HEARTBEAT_TIMEOUT
     assert scheduled.start_to_close_timeout.ToTimedelta() >= timedelta(hours=12)
     assert 2 * activities.PDF_HEARTBEAT_INTERVAL < activities.PDF_HEARTBEAT_TIMEOUT
