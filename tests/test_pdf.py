@@ -172,12 +172,14 @@ def test_an_absurd_topic_leaves_room_for_the_report() -> None:
 
 def test_a_table_fits_the_page_and_repeats_its_header() -> None:
     long = "a sentence that has to wrap in its cell " * 3
-    rows = "".join(f"| {i} | {long} | {'endless' * 30} |\n" for i in range(40))
+    rows = "".join(f"| row{i} | {long} | {'endless' * 30} |\n" for i in range(40))
     reader = read(f"| No | Text | Word |\n|---:|:---:|---|\n{rows}")
     assert len(reader.pages) > 2
     for page in reader.pages:
         assert "No Text Word" in " ".join(page.extract_text().split())
         assert all(72 <= x <= 540 for x in positions(page))
+    words = " ".join(page.extract_text() for page in reader.pages).split()
+    assert [word for word in words if word.startswith("row")] == [f"row{i}" for i in range(40)]
 
 
 def test_a_cell_taller_than_a_page_goes_on_over_pages() -> None:
