@@ -71,6 +71,7 @@ class GenerateReportWorkflow:
     def __init__(self, *payload: ContinuedReport | GenerateReportInput) -> None:
         self._report, self._phase = ReportState(""), Phase.RESEARCHING
         self._wrong_input = ""
+        self._ignored_at = 0  # the length of the history when a Signal was last logged as ignored
         try:
             input = input_in(payload)
         except ValueError:
@@ -111,13 +112,13 @@ class GenerateReportWorkflow:
         try:
             decision = decision_in(payload)
         except ValueError:
-            workflow.logger.warning("Ignored a Signal that is not a decision")
+            self._log_ignored("a Signal that is not a decision")
             return
         if self._phase in (Phase.CREATING_PDF, Phase.DONE):
-            workflow.logger.warning("Ignored a decision: the draft is approved")
+            self._log_ignored("a decision: the draft is approved")
             self._decisions.refuse_late(decision)
         elif decision.decision == UserDecision.WAIT:
-            workflow.logger.info("Ignored WAIT")
+            self._log_ignored("WAIT")
         else:
             self._decisions.add(decision, draft_is_coming=self._phase == Phase.RESEARCHING)
 
@@ -252,6 +253,13 @@ class GenerateReportWorkflow:
                 workflow.set_current_details(f"Done: {pdf_filename}")
                 return pdf_filename
         return ""
+
+    def _log_ignored(self, what: str) -> None:
+        """Logs it once a Workflow Task: thousands may arrive in one, and each line takes time."""
+        now = workflow.info().get_current_history_length()
+        if now != self._ignored_at:
+            self._ignored_at = now
+            workflow.logger.warning("Ignored %s", what)
 
     def _error(self) -> str:
         return f"{self._report.error} {self._report.refusal}".strip()
