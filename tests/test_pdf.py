@@ -145,6 +145,12 @@ def test_headings_become_an_outline_however_their_levels_jump() -> None:
     assert outline(read(draft)) == expected
 
 
+def test_a_heading_that_goes_on_over_pages_is_in_the_outline_once() -> None:
+    reader = read("# " + "word " * 1500)
+    assert len(reader.pages) > 1
+    assert len(outline(reader)) == 1
+
+
 def test_a_heading_stays_with_what_follows() -> None:
     for lines in range(30, 50):
         reader = read("x<br>" * lines + "\n\n## Heading\n\nfirst line of the text")

@@ -219,9 +219,12 @@ def test_markdown_that_takes_too_long_is_set_as_plain_text(slow_draft: str) -> N
     assert lines_of(pdf.render(slow_draft, work_limit=100)).count("*a*") == 200
 
 
-def test_a_long_table_takes_time_row_by_row(slow_draft: str) -> None:
+def test_a_long_table_takes_time_row_by_row(
+    slow_draft: str, caplog: pytest.LogCaptureFixture
+) -> None:
     table = "| a |\n|---|\n" + "| *b* |\n" * 200
     assert lines_of(pdf.render(table, work_limit=100)).count("*b*") == 200
+    assert len(caplog.records) == 1  # the rest of the draft is not tried
 
 
 async def test_a_draft_that_takes_too_long_as_plain_text_goes_back_to_the_person(
