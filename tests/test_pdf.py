@@ -239,6 +239,16 @@ def test_threads_render_at_once() -> None:
     assert together == [pdf.render(draft) for draft in drafts]
 
 
+def test_one_draft_is_rendered_at_a_time() -> None:
+    pdf.render("# Bees")  # loads the fonts
+    with ThreadPoolExecutor(1) as thread:
+        with pdf.one_at_a_time:
+            waiting = thread.submit(pdf.render, "# Bees")
+            time.sleep(0.5)
+            assert not waiting.done()
+        assert waiting.result().startswith(b"%PDF")
+
+
 def test_nothing_is_read_or_fetched() -> None:
     pdf.render("warm up 你好 `code` **b** *i* ***bi***")
     touched: list[str] = []
