@@ -37,10 +37,12 @@ PDF_THREADS = 4
 
 # An answer that is no completion is asked for again until this attempt; then the person decides.
 UNUSABLE_ANSWER_ATTEMPTS = 3
-# Attempts that may die while they work on a PDF, as they do where a draft uses up the memory,
-# before it is set as plain text, and before it goes back to the person.
-DEATHS_AS_MARKDOWN = 3
-DEATHS_AS_TEXT = 6
+# CPU seconds for a draft as Markdown, and as many as plain text, which it becomes beyond them: ten
+# times what the worst draft of 1 MB takes, because slower machines exist.
+PDF_WORK_LIMIT = 120
+# Attempts that may die at work on a PDF, as they do where a draft uses up the memory, before it is
+# set as plain text, and as many again before it goes back to the person.
+MOST_DEATHS = 3
 
 _pdf_threads = ThreadPoolExecutor(PDF_THREADS, thread_name_prefix="pdf")
 
@@ -78,7 +80,8 @@ def create_pdf(input: PDFGenerationInput) -> str:
 
     The name is `input.filename`, or with -1, -2, … where reports of that name exist. A retry finds
     the file that an earlier attempt finished. Raises ApplicationError: non-retryable for a name
-    that cannot be a file, retryable (with the reason) where the disk refuses.
+    that cannot be a file and for a text that takes too long, retryable (with the reason) where the
+    disk refuses.
     """
     workflow_id = activity.info().workflow_id or "" if activity.in_activity() else ""
     try:
@@ -87,13 +90,18 @@ def create_pdf(input: PDFGenerationInput) -> str:
         raise ApplicationError(
             f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
         ) from None
-    content = _pdf_module().render(
-        input.content,
-        topic=input.topic,
-        workflow_id=workflow_id,
-        approved=approved,
-        plain=_deaths() >= DEATHS_AS_MARKDOWN,
-    )
+    pdf = _pdf_module()
+    try:
+        content = pdf.render(
+            input.content,
+            topic=input.topic,
+            workflow_id=workflow_id,
+            approved=approved,
+            plain=_deaths() >= MOST_DEATHS,
+            work_limit=PDF_WORK_LIMIT,
+        )
+    except pdf.TooMuchWork:
+        raise _unprintable("takes too long to set as pages") from None
     return folder.place(content, input.filename, reuse=bool(workflow_id))
 
 
@@ -105,12 +113,8 @@ async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
     neither Markdown nor plain text was survived.
     """
     deaths = _deaths()
-    if deaths >= DEATHS_AS_TEXT:
-        raise ApplicationError(
-            "this draft ends every Worker that sets it; ask for another one",
-            type="Unprintable",
-            non_retryable=True,
-        )
+    if deaths >= 2 * MOST_DEATHS:
+        raise _unprintable("ends every Worker that sets it")
     loop = asyncio.get_running_loop()
 
     def work() -> str:
@@ -135,6 +139,12 @@ async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
         raise
     finally:
         job.cancel()  # leaves the line; what has begun goes on, and the next attempt finds its file
+
+
+def _unprintable(why: str) -> ApplicationError:
+    return ApplicationError(
+        f"this draft {why}; ask for another one", type="Unprintable", non_retryable=True
+    )
 
 
 @functools.cache

@@ -18,9 +18,7 @@ T = TypeVar("T")
 KEPT_FOR = 300  # seconds
 # While Temporal is away, no call begins, so the newest answers are those that may be lost.
 MOST_KEPT = 500
-# Between the heartbeat that starts a later attempt and its call: a report that was cancelled while
-# its Worker was dead says so in this time, and nothing is paid.
-CANCELLATION_DELAY = 2  # seconds
+CANCELLATION_DELAY = 5  # seconds, in which the answer to a heartbeat brings a cancellation
 OWNER_CHECK_INTERVAL = 3  # seconds between the questions whether a lost attempt is still wanted
 
 _calls: dict[tuple[str | None, ...], asyncio.Task[Any]] = {}
@@ -35,7 +33,8 @@ async def shared(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     key = (info.namespace, info.workflow_id, info.workflow_run_id, info.activity_id)
     task = _calls.get(key)
     if task is None or info.attempt == 1:
-        if info.attempt > 1:
+        if info.attempt > 1 and not await _is_ours():
+            # The report was cancelled while its Worker was dead: nothing is paid.
             await asyncio.sleep(CANCELLATION_DELAY)
         task = asyncio.create_task(call())
         _keep(key, task)

@@ -68,9 +68,20 @@ class DecisionQueue:
         self._note_changes()
         return edits
 
-    def clear(self) -> None:
+    def approve(self) -> None:
+        """The current draft is approved: what waits behind the KEEP comes too late."""
+        for decision in self._report.decisions:
+            self.refuse_late(decision)
         self._report.decisions.clear()
         self._note_changes()
+
+    def refuse_late(self, decision: UserDecisionSignal) -> None:
+        """The state says so of what would change the draft. Another KEEP asks for nothing."""
+        if _changes_the_draft(decision):
+            self._report.refusal = (
+                f"The {decision.decision} did not count: "
+                f"draft {self._report.number} was already approved."
+            )
 
     def _note_changes(self) -> None:
         self._change_waits = any(map(_changes_the_draft, self._report.decisions))

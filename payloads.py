@@ -5,18 +5,33 @@ payloads on as they came, and the functions here take them, or raise ValueError.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.converter import value_to_type
+from temporalio.converter import DataConverter, DefaultPayloadConverter, value_to_type
 
 from models import ContinuedReport, GenerateReportInput, UserDecision, UserDecisionSignal
 
 DRAFT_LIMIT = 2**53  # JSON's whole numbers are exact up to here
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class Undecoded(DefaultPayloadConverter):
+    """Leaves several payloads as they came where one is expected, so that none can be broken."""
+
+    def from_payloads(
+        self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None = None
+    ) -> list[Any]:
+        if len(payloads) > 1 and not type_hints:
+            return [RawValue(payload) for payload in payloads]
+        return super().from_payloads(payloads, type_hints)
+
+
+DATA_CONVERTER = DataConverter(payload_converter_class=Undecoded)
 
 
 def undecoded(method: Method) -> Method:

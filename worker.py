@@ -31,6 +31,7 @@ from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
 from connection import Refused, connect, exit_process, run_process, until_answered
 from llm import load_litellm, obvious_settings_problem
 from models import TASK_QUEUE
+from payloads import DATA_CONVERTER
 from workflow import GenerateReportWorkflow
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     """
     stop = _stop_event(stop_with_stdin)
     _allow_open_files()
-    client = await connect(runtime=Runtime(telemetry=TelemetryConfig(logging=SDK_LOG)))
+    runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
+    client = await connect(runtime=runtime, data_converter=DATA_CONVERTER)
     if problem := obvious_settings_problem():
         raise Refused(problem)
     watch = asyncio.create_task(_watch(client))

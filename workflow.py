@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import NoReturn
 
 from temporalio import workflow
-from temporalio.common import RawValue, RetryPolicy
+from temporalio.common import Priority, RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
@@ -45,6 +45,8 @@ with workflow.unsafe.imports_passed_through():
 RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
 # About three seconds: a passing fault is over by then, and a lasting one is for the person to see.
 RETRY_TWICE = RetryPolicy(maximum_attempts=3)
+# Behind a draft, whose priority is 3: it is handed out before the PDFs that wait at the server.
+PDF_PRIORITY = Priority(priority_key=4)
 
 CARRY_LIMIT = 1000  # decisions; to decode many more takes longer than the SDK lets a Workflow run
 UNDO_LIMIT = 10  # drafts
@@ -69,6 +71,7 @@ class GenerateReportWorkflow:
     def __init__(self, *payload: ContinuedReport | GenerateReportInput) -> None:
         self._report, self._phase = ReportState(""), Phase.RESEARCHING
         self._wrong_input = ""
+        self._ignored_at = 0  # the length of the history when a Signal was last logged as ignored
         try:
             input = input_in(payload)
         except ValueError:
@@ -109,12 +112,13 @@ class GenerateReportWorkflow:
         try:
             decision = decision_in(payload)
         except ValueError:
-            workflow.logger.warning("Ignored a Signal that is not a decision")
+            self._log_ignored("a Signal that is not a decision")
             return
         if self._phase in (Phase.CREATING_PDF, Phase.DONE):
-            workflow.logger.warning("Ignored a decision: the draft is approved")
+            self._log_ignored("a decision: the draft is approved")
+            self._decisions.refuse_late(decision)
         elif decision.decision == UserDecision.WAIT:
-            workflow.logger.info("Ignored WAIT")
+            self._log_ignored("WAIT")
         else:
             self._decisions.add(decision, draft_is_coming=self._phase == Phase.RESEARCHING)
 
@@ -219,7 +223,7 @@ class GenerateReportWorkflow:
         self._phase = Phase.CREATING_PDF
         report = self._report
         report.error = report.refusal = ""
-        self._decisions.clear()  # they came after the approval
+        self._decisions.approve()
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
         approved = workflow.now().date().isoformat()
         for retry_policy in (RETRY_TWICE, RETRY_UNTIL_DONE):
@@ -235,6 +239,7 @@ class GenerateReportWorkflow:
                     start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
                     heartbeat_timeout=PDF_HEARTBEAT_TIMEOUT,
                     retry_policy=retry_policy,
+                    priority=PDF_PRIORITY,
                     summary=f"PDF of draft {report.number}",
                 )
                 pdf_filename = filename_in(answer)
@@ -248,6 +253,13 @@ class GenerateReportWorkflow:
                 workflow.set_current_details(f"Done: {pdf_filename}")
                 return pdf_filename
         return ""
+
+    def _log_ignored(self, what: str) -> None:
+        """Logs it once a Workflow Task: thousands may arrive in one, and each line takes time."""
+        now = workflow.info().get_current_history_length()
+        if now != self._ignored_at:
+            self._ignored_at = now
+            workflow.logger.warning("Ignored %s", what)
 
     def _error(self) -> str:
         return f"{self._report.error} {self._report.refusal}".strip()

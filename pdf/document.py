@@ -4,7 +4,7 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise, takewhile, zip_longest
@@ -44,6 +44,10 @@ Run = tuple[str, Look] | Box
 
 rl_config.useA85 = 0  # ASCII85 only makes the pages larger, and is slow to write
 log = logging.getLogger(__name__)
+
+
+class TooMuchWork(Exception):
+    """The draft takes longer than it may."""
 
 
 class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
@@ -110,7 +114,8 @@ def rule(space: float) -> platypus.HRFlowable:
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, check_work: Callable[[], None]) -> None:
+        self.check_work = check_work  # raises TooMuchWork
         self.leave()
         self.formulas: set[str] = set()
         self.formula_length = 0
@@ -140,6 +145,8 @@ class Composer:
                 flowables = self.compose(construct)
                 for flowable in flowables:
                     flowable.wrap(WIDTH, HEIGHT)
+            except TooMuchWork:
+                raise
             except Exception:  # what nobody has tried defeats the layout; words must not be lost
                 log.warning("Lines %d to %d are set as they stand", first + 1, last, exc_info=True)
                 self.leave()
@@ -262,6 +269,7 @@ class Composer:
 
     def inline(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
         """The runs of a paragraph, a heading or a table cell."""
+        self.check_work()
         look = look or Look()
         depth: Counter[str] = Counter()
         out: list[Run] = []

@@ -24,7 +24,9 @@ from support import (
     status_when,
     waiting,
 )
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -329,13 +331,16 @@ async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     await edit(report, "a secret instruction")
     await status_when(report, lambda s: "was taken back" in s.error)
     await report.signal("user_decision_signal", "a malformed decision")
+    broken = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}))
+    await report.signal("user_decision_signal", args=["a malformed decision", broken])
     await keep(report, draft=1)
     assert await report.result() == RESULT
     assert llm.most_in_flight == 1
     history = b"".join(e.SerializeToString() for e in (await report.fetch_history()).events)
     assert b"the topic of bees" in history  # so that the search is known to find things
     assert KEY.encode() not in history
-    assert "Ignored a Signal" in worker.log
+    assert worker.log.count("Ignored a Signal") == 2
+    assert "dropping the signal" not in worker.log
     for secret in (KEY, "the topic of bees", "a secret instruction", "a malformed decision"):
         assert secret not in worker.log
 
@@ -483,10 +488,13 @@ async def test_a_report_shows_why_the_disk_refuses_and_finishes_when_it_no_longe
         "The PDF was not created: FileExistsError: "
         f"the report cannot be written to {in_the_way}: File exists."
     )
+    await edit(report, "shorter")
+    too_late = "The EDIT did not count: draft 1 was already approved."
+    await status_when(report, lambda s: s.error == f"{status.error} {too_late}")
     in_the_way.unlink()
     assert await report.result() == RESULT
     assert files_in(in_the_way) == {NAME}
-    assert (await report.query(GenerateReportWorkflow.get_report_status)).error == ""
+    assert (await report.query(GenerateReportWorkflow.get_report_status)).error == too_late
     assert len(llm.calls) == 1
 
 

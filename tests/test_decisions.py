@@ -27,6 +27,7 @@ from temporalio.client import Client
 from temporalio.common import RawValue
 
 from models import Phase
+from workflow import GenerateReportWorkflow
 
 
 async def test_edits_during_one_call_are_applied_together(
@@ -128,8 +129,11 @@ async def test_a_numberless_keep_behind_an_edit_approves_the_draft_that_the_edit
     await edit(report, "shorter")
     await keep(report)
     await edit(report, "too late: it comes after the approval")
+    await keep(report)  # asks for nothing that has not happened
     stand_ins.go_on.set()
     assert await report.result() == RESULT
+    status = await report.query(GenerateReportWorkflow.get_report_status)
+    assert status.error == "The EDIT did not count: draft 2 was already approved."
     assert [call.prompt for call in stand_ins.calls] == ["bees", f"bees{MORE}shorter"]
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2"]
 
@@ -250,7 +254,7 @@ async def test_text_that_is_no_unicode_does_not_stop_a_report(
     assert await report.result() == RESULT
 
 
-async def test_decisions_after_the_approval_are_ignored_with_a_log_line(
+async def test_decisions_after_the_approval_are_refused_and_logged(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     functions = StandIns()
@@ -260,6 +264,8 @@ async def test_decisions_after_the_approval_are_ignored_with_a_log_line(
         await keep(report)
         await status_when(report, lambda s: s.phase == Phase.CREATING_PDF)
         await edit(report, "too late")
+        status = await status_when(report, lambda s: bool(s.error))
+        assert status.error == "The EDIT did not count: draft 1 was already approved."
         await keep(report)
         await eventually(
             lambda: caplog.text.count("Ignored a decision: the draft is approved") == 2

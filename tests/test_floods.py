@@ -71,6 +71,32 @@ async def test_keeps_without_a_number_during_the_first_call_approve_its_draft_on
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 1"]
 
 
+async def test_what_comes_too_late_is_logged_once_a_workflow_task(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_ins = StandIns()
+    queue = "flood-after-the-approval"
+
+    def worker() -> Worker:  # which makes no PDF
+        return Worker(
+            client,
+            task_queue=queue,
+            workflows=[GenerateReportWorkflow],
+            activities=[stand_ins.llm_call],
+        )
+
+    async with worker():
+        report = await start_report(client, "bees", queue)
+        await waiting(report, draft=1)
+        await keep(report, draft=1)
+        await status_when(report, lambda s: s.phase == Phase.CREATING_PDF)
+    await flood(report, ({"decision": "EDIT", "draft": 1} for _ in range(200)))
+    async with worker():
+        status = await status_when(report, lambda s: bool(s.error))
+    assert status.error == "The EDIT did not count: draft 1 was already approved."
+    assert caplog.text.count("Ignored a decision: the draft is approved") == 1
+
+
 async def test_more_decisions_than_are_handed_over_are_worked_through_first(
     short_server: Client,
 ) -> None:

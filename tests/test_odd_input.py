@@ -1,11 +1,12 @@
 """Whatever people send from the Web UI and the CLI: no Workflow Task fails for it."""
 
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from stand_ins import StandIns, hold_a_call, refusal
+from stand_ins import StandIns, hold_a_call, refusal, stand_ins_of
 from support import edit, events_of, eventually, keep, metadata_of, status_when, waiting
 from support import start_report as start_a_report
 from temporalio.api.common.v1 import Payload
@@ -16,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from models import Phase, ReportStatus
+from payloads import DATA_CONVERTER
 from reports import ReportHandle
 from workflow import WRONG_INPUT, GenerateReportWorkflow
 
@@ -65,6 +67,41 @@ async def test_a_wrong_input_fails_the_report_with_the_right_one(
     assert not stand_ins.calls
     status = await report.query(GenerateReportWorkflow.get_report_status)
     assert status == ReportStatus(Phase.RESEARCHING, 0, "", "")
+
+
+@pytest.fixture
+async def as_they_come(client: Client) -> AsyncIterator[StandIns]:
+    """A Worker whose Client decodes as that of worker.py does."""
+    service, namespace = client.service_client, client.namespace
+    async with stand_ins_of(
+        Client(service, namespace=namespace, data_converter=DATA_CONVERTER)
+    ) as (functions):
+        yield functions
+
+
+TWO = [{"prompt": "bees", "decision": "KEEP"}, encoded(b"binary/encrypted", b"bees")]
+
+
+async def test_two_inputs_of_which_one_cannot_be_decoded_fail_the_report(
+    client: Client, as_they_come: StandIns
+) -> None:
+    report = await start(client, as_they_come.task_queue, *TWO)
+    with pytest.raises(WorkflowFailureError) as failure:
+        await report.result()
+    assert str(failure.value.cause) == f"WrongInput: {WRONG_INPUT}"
+    assert not await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+
+
+async def test_two_decisions_of_which_one_cannot_be_decoded_are_one_line(
+    client: Client, as_they_come: StandIns, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = await start_a_report(client, "bees", as_they_come.task_queue)
+    await waiting(report, draft=1)
+    await report.signal("user_decision_signal", args=TWO)
+    await eventually(lambda: "Ignored" in caplog.text)
+    [line] = [line for line in caplog.text.splitlines() if line]
+    assert "Ignored a Signal that is not a decision" in line
+    assert (await waiting(report, draft=1)).error == ""
 
 
 async def test_unknown_fields_of_the_input_are_ignored(client: Client, stand_ins: StandIns) -> None:

@@ -145,6 +145,12 @@ def test_headings_become_an_outline_however_their_levels_jump() -> None:
     assert outline(read(draft)) == expected
 
 
+def test_a_heading_that_goes_on_over_pages_is_in_the_outline_once() -> None:
+    reader = read("# " + "word " * 1500)
+    assert len(reader.pages) > 1
+    assert len(outline(reader)) == 1
+
+
 def test_a_heading_stays_with_what_follows() -> None:
     for lines in range(30, 50):
         reader = read("x<br>" * lines + "\n\n## Heading\n\nfirst line of the text")
@@ -172,12 +178,14 @@ def test_an_absurd_topic_leaves_room_for_the_report() -> None:
 
 def test_a_table_fits_the_page_and_repeats_its_header() -> None:
     long = "a sentence that has to wrap in its cell " * 3
-    rows = "".join(f"| {i} | {long} | {'endless' * 30} |\n" for i in range(40))
+    rows = "".join(f"| row{i} | {long} | {'endless' * 30} |\n" for i in range(40))
     reader = read(f"| No | Text | Word |\n|---:|:---:|---|\n{rows}")
     assert len(reader.pages) > 2
     for page in reader.pages:
         assert "No Text Word" in " ".join(page.extract_text().split())
         assert all(72 <= x <= 540 for x in positions(page))
+    words = " ".join(page.extract_text() for page in reader.pages).split()
+    assert [word for word in words if word.startswith("row")] == [f"row{i}" for i in range(40)]
 
 
 def test_a_cell_taller_than_a_page_goes_on_over_pages() -> None:
@@ -229,6 +237,16 @@ def test_threads_render_at_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(pdf.render, drafts))
     assert together == [pdf.render(draft) for draft in drafts]
+
+
+def test_one_draft_is_rendered_at_a_time() -> None:
+    pdf.render("# Bees")  # loads the fonts
+    with ThreadPoolExecutor(1) as thread:
+        with pdf.one_at_a_time:
+            waiting = thread.submit(pdf.render, "# Bees")
+            time.sleep(0.5)
+            assert not waiting.done()
+        assert waiting.result().startswith(b"%PDF")
 
 
 def test_nothing_is_read_or_fetched() -> None:

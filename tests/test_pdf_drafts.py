@@ -89,6 +89,20 @@ def test_the_widths_of_a_table_are_those_of_all_its_rows() -> None:
     assert text.count("No.\nName") == len(texts(draft))
 
 
+def test_a_column_is_aligned_as_its_mark_says() -> None:
+    def starts(marks: str) -> list[float]:
+        wide = "a column of some width"
+        table = f"| {wide} | {wide} | {wide} |\n{marks}\n| one | one | one |"
+        pages = read(table).pages
+        return [x for text, x, _, _ in pieces(pages[0]) if text == "one"]
+
+    plain, aligned = starts("|---|---|---|"), starts("|:--|:-:|--:|")
+    moved = [after - before for before, after in zip(plain, aligned, strict=True)]
+    assert moved[0] == 0
+    assert moved[1] > 10
+    assert moved[2] == pytest.approx(2 * moved[1], abs=0.1)
+
+
 def test_digits_are_of_equal_width_in_tables() -> None:
     for size in CELLS:
         cells = words_of([("1111 0000", Look(size, figures=True))])
@@ -129,6 +143,16 @@ def test_no_line_of_a_paragraph_stands_alone() -> None:
         pages = texts("x<br>" * lines + "\n\n" + words)
         counts = [len(re.findall(r"^w\d+ .*", page, re.MULTILINE)) for page in pages]
         assert 1 not in counts, f"{counts} lines after {lines}"
+
+
+def test_no_line_begins_with_a_closing_mark() -> None:
+    """Neither in a run of text nor where bold text ends before it."""
+    paragraphs = (
+        "蜂" * n + text for n in range(30, 60) for text in ("強い。", "**強い**。", "bee。")
+    )
+    lines = "\n".join(texts("\n\n".join(paragraphs))).splitlines()
+    assert len(lines) > 90
+    assert not [line for line in lines if line.startswith("。")]
 
 
 def test_a_heading_and_an_introduction_stay_with_a_block() -> None:

@@ -1,7 +1,10 @@
 """PDFs wait for their turn in the Worker, where Temporal sees them, and no LLM call behind them."""
 
 import asyncio
+import io
+import itertools
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,7 +32,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 import activities
+import drafts
 import folder
+import pdf
 import worker
 from activities import create_pdf, create_pdf_in_turn, llm_call
 from models import PDFGenerationInput, Phase
@@ -73,7 +78,7 @@ async def test_a_pdf_heartbeats_while_it_waits_and_while_it_is_made(
     environment = attempt(1)
     beats: list[object] = []
     environment.on_heartbeat = lambda *details: beats.append(*details)
-    pdf = asyncio.create_task(environment.run(create_pdf_in_turn, REPORT))
+    making = asyncio.create_task(environment.run(create_pdf_in_turn, REPORT))
     await eventually(lambda: len(beats) > 3)
     assert set(beats) == {0}
     one_thread.set()
@@ -82,16 +87,16 @@ async def test_a_pdf_heartbeats_while_it_waits_and_while_it_is_made(
     await eventually(lambda: len(beats) > so_far + 3)
     assert beats[-1] == 1  # if this Worker dies now, the next attempt knows it
     finish.set()
-    assert await pdf == "research_pdf.pdf"
+    assert await making == "research_pdf.pdf"
 
 
 async def test_a_cancelled_pdf_leaves_the_line(one_thread: Event, tmp_path: Path) -> None:
     environment = attempt(1)
-    pdf = asyncio.create_task(environment.run(create_pdf_in_turn, REPORT))
+    making = asyncio.create_task(environment.run(create_pdf_in_turn, REPORT))
     await asyncio.sleep(0.1)
     environment.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await pdf
+        await making
     one_thread.set()
     assert await attempt(1).run(create_pdf_in_turn, REPORT) == "research_pdf.pdf"
     assert names_in(tmp_path) == {"research_pdf.pdf"}
@@ -149,6 +154,7 @@ async def test_the_workflow_asks_for_heartbeats_of_a_pdf_and_does_not_count_its_
         if event.HasField("activity_task_scheduled_event_attributes")
         and event.activity_task_scheduled_event_attributes.activity_type.name == "create_pdf"
     ]
+    assert scheduled.priority.priority_key > 3  # that of a draft, which a server hands out before
     assert scheduled.heartbeat_timeout.ToTimedelta() == activities.PDF_HEARTBEAT_TIMEOUT
     assert scheduled.start_to_close_timeout.ToTimedelta() >= timedelta(hours=12)
     assert 2 * activities.PDF_HEARTBEAT_INTERVAL < activities.PDF_HEARTBEAT_TIMEOUT
@@ -191,6 +197,58 @@ async def test_what_the_disk_refuses_is_no_death(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ApplicationError):
         await environment.run(create_pdf_in_turn, REPORT)
     assert beats[-1] == 2
+
+
+# A draft that takes too long.
+
+
+def lines_of(pdf_file: bytes) -> str:
+    return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf_file)).pages)
+
+
+@pytest.fixture
+def slow_draft(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A draft of 200 paragraphs, set by a thread that works a second between two looks at it."""
+    seconds = itertools.count()
+    monkeypatch.setattr(time, "thread_time", lambda: next(seconds))
+    return "*a*\n\n" * 200
+
+
+def test_markdown_that_takes_too_long_is_set_as_plain_text(slow_draft: str) -> None:
+    assert lines_of(pdf.render(slow_draft, work_limit=300)).count("*a*") == 0
+    assert lines_of(pdf.render(slow_draft, work_limit=100)).count("*a*") == 200
+
+
+def test_a_long_table_takes_time_row_by_row(
+    slow_draft: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = "| a |\n|---|\n" + "| *b* |\n" * 200
+    assert lines_of(pdf.render(table, work_limit=100)).count("*b*") == 200
+    assert len(caplog.records) == 1  # the rest of the draft is not tried
+
+
+async def test_a_draft_that_takes_too_long_as_plain_text_goes_back_to_the_person(
+    slow_draft: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activities, "PDF_WORK_LIMIT", 1)
+    with pytest.raises(ApplicationError) as error:
+        await attempt(1).run(create_pdf_in_turn, PDFGenerationInput(slow_draft))
+    assert (error.value.type, error.value.non_retryable) == ("Unprintable", True)
+    assert error.value.message == ("this draft takes too long to set as pages; ask for another one")
+    assert not names_in(tmp_path)
+
+
+def test_waiting_is_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine or a slow disk must not cost a report its looks."""
+    read = drafts.read
+
+    def read_late(markdown: str) -> drafts.Draft:
+        time.sleep(2)
+        return read(markdown)
+
+    pdf.render(REPORT.content)  # loads the fonts
+    monkeypatch.setattr(drafts, "read", read_late)
+    assert "*hum*" not in lines_of(pdf.render(REPORT.content, work_limit=1.5))
 
 
 # What the disk answers.

@@ -56,6 +56,11 @@ async def test_one_character_is_a_draft(llm: LoopbackLLM) -> None:
     assert result["choices"][0]["message"]["content"] == "\u200b7\n"
 
 
+async def wanted() -> bool:
+    """What the server says of the Activity of a report that is open."""
+    return True
+
+
 UNUSABLE = {
     "no choices": "{}",
     "choices null": '{"choices": null}',
@@ -77,7 +82,7 @@ async def test_what_is_no_completion_is_asked_for_three_times(
     llm: LoopbackLLM, body: str, attempt: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each time may be paid for: then a person decides."""
-    monkeypatch.setattr("calls.CANCELLATION_DELAY", 0)
+    monkeypatch.setattr("calls._is_ours", wanted)
     error = await refused(llm, Reply(body=body), attempt)
     assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
     assert error.non_retryable == (attempt >= 3)
