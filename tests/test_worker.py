@@ -359,6 +359,16 @@ def test_importing_a_module_imports_neither_litellm_nor_reportlab(module: str) -
     assert output.stdout == "\n"
 
 
+def test_a_demo_imports_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
+    code = "import asyncio, sys, activities, models; "
+    code += "asyncio.run(activities.llm_call(models.LLMCallInput('bees'))); "
+    code += "print('litellm' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert output.stdout == "False\n"
+
+
 def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would fetch its price list from GitHub."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
@@ -367,7 +377,7 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             monkeypatch.setenv(name, address)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("LLM_MODEL", "offline/demo")
+        monkeypatch.setenv("LLM_API_KEY", KEY)
         code = "import llm; llm.load_litellm()"
         subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=60, check=True)
         proxy.setblocking(False)
