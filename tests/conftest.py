@@ -44,12 +44,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
-    folder = tmp_path_factory.mktemp("server")
-    async with await local.start_server(
-        database=folder / "temporal.db",
-        log=folder / "server.log",
-        extra_args=["--namespace", SHARED],
-    ) as environment:
+    """In memory: it answers several times as fast as with a file, for half the CPU."""
+    log = tmp_path_factory.mktemp("server") / "server.log"
+    async with await local.start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
         yield environment
 
 
