@@ -13,6 +13,7 @@ import psutil
 import pytest
 from loopback_llm import LoopbackLLM
 from support import (
+    PATIENCE,
     RESULT,
     WorkerProcess,
     draft_of,
@@ -182,10 +183,14 @@ async def test_a_report_waits_for_a_model_that_is_away(
     assert len(llm.calls) == 2
 
 
+@pytest.mark.usefixtures("worker")
 async def test_two_workers_share_a_task_queue(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client,
+    llm: LoopbackLLM,
+    shared_worker: WorkerProcess,
+    start_worker: Callable[[], WorkerProcess],
 ) -> None:
-    workers = [start_worker(), start_worker()]
+    workers = [shared_worker, start_worker()]
     reports = [await start_report(client, f"topic {number}") for number in range(8)]
     for report in reports:
         await edit(report, "shorter", draft=1)
@@ -197,6 +202,8 @@ async def test_two_workers_share_a_task_queue(
         assert (await draft_of(report)).startswith(f"# Draft\n\ntopic {number}\n\n")
     callers = {identity for report in reports for identity in await workers_of(report)}
     assert {f"{worker.pid}@{socket.gethostname()}" for worker in workers} == callers
+    workers[1].terminate()  # a Worker that is killed may have been given a task of the next test
+    assert workers[1].wait(PATIENCE) == 0
 
 
 async def workers_of(report: ReportHandle) -> set[str]:

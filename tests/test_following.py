@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from loopback_llm import LoopbackLLM
 from support import WorkerProcess, report_of, start_report
 from temporalio import workflow
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -55,8 +54,9 @@ async def test_no_file_is_shown_that_is_not_the_reports(
 
 
 async def test_a_report_that_continues_as_new_is_followed(
-    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     options = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=15"]
     async with await local.start_server(extra_args=options) as environment:
         address = environment.client.service_client.config.target_host

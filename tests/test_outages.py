@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from loopback_llm import LoopbackLLM
 from support import WorkerProcess, edit, free_port, report_of
 from temporalio.client import Client
 from terminal import STILL_RUNNING, OpenStarter, piped
@@ -16,9 +15,14 @@ import local
 from progress import NO_WORKER
 
 
+@pytest.fixture(autouse=True)
+def demo_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its Workers start at once."""
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
+
+
 async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     away_from_the_worker: Client,
-    llm: LoopbackLLM,
     open_starter: OpenStarter,
     start_worker: Callable[[], WorkerProcess],
 ) -> None:
@@ -63,7 +67,7 @@ def test_no_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
-    llm: LoopbackLLM, tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, database = free_port(), tmp_path / "temporal.db"
     address = f"127.0.0.1:{port}"
@@ -95,7 +99,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
 
 
 async def test_ctrl_c_ends_the_starter_while_the_server_is_away(
-    llm: LoopbackLLM, tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+    open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")

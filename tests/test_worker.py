@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -237,8 +238,9 @@ async def test_a_profile_of_temporal_toml_reaches_the_connection(
 
 
 async def test_the_worker_says_what_it_polls(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, start_worker: Callable[[], WorkerProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     address = client.service_client.config.target_host
     assert start_worker().log.startswith(
         f'Worker is polling Task Queue "research" at {address} (namespace default). '
@@ -283,8 +285,9 @@ def test_a_profile_that_does_not_exist_is_said_in_a_sentence(
 
 
 def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
-    client: Client, llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "nope")
     worker = run_worker()
     assert "Namespace nope was not found" in worker.stderr.splitlines()[-1]
@@ -295,31 +298,36 @@ def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
 # Shutdown.
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_stopped_worker_finishes_its_call(
     client: Client,
     llm: LoopbackLLM,
     start_worker: Callable[[], WorkerProcess],
-    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The tutorial's Worker gives its call up, and the next Worker pays for it again."""
-    llm.go_on.clear()
     worker = start_worker()
-    report = await start_report(client, "bees")
-    await eventually(lambda: llm.in_flight == 1)
-    worker.send_signal(number)
-    await eventually(lambda: "Stopping when the calls in progress are done" in worker.log)
-    if number == signal.SIGTERM:
-        with pytest.raises(subprocess.TimeoutExpired):
-            # Longer than a heartbeat may be late: they go on.
-            await asyncio.to_thread(worker.wait, 12)
-    llm.go_on.set()
-    assert await ended(worker) == 0
-    start_worker()
-    await keep(report)
-    assert await report.result() == RESULT
-    assert len(llm.calls) == 1
-    assert "Traceback" not in worker.log
+    for reports, number in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
+        llm.go_on.clear()
+        report = await start_report(client, "bees")
+        await eventually(lambda: llm.in_flight == 1)
+        worker.send_signal(number)
+        await eventually(partial(says, worker, "Stopping when the calls in progress are done"))
+        if number == signal.SIGTERM:
+            with pytest.raises(subprocess.TimeoutExpired):
+                # Longer than a heartbeat may be late: they go on.
+                await asyncio.to_thread(worker.wait, 12)
+        llm.go_on.set()
+        assert await ended(worker) == 0
+        assert "Traceback" not in worker.log
+        monkeypatch.setenv("REPORTS_DIR", number.name)
+        worker = start_worker()
+        await keep(report)
+        assert await report.result() == RESULT
+        assert len(llm.calls) == reports
+
+
+def says(worker: WorkerProcess, words: str) -> bool:
+    return words in worker.log
 
 
 async def test_a_second_signal_ends_the_worker_now(
@@ -337,8 +345,9 @@ async def test_a_second_signal_ends_the_worker_now(
 
 
 def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
-    client: Client, llm: LoopbackLLM
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     command = [sys.executable, str(PROJECT / "worker.py"), "--stop-with-stdin"]
     worker = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
