@@ -42,6 +42,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         asyncio.run(start_and_stop())
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deals the tests to the test processes: to each as many of a kind, and the longest first.
+
+    xdist's worksteal gives each process an equal part of the list, and moves the ends of the parts.
+    """
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes == 1:
+        return
+
+    def seconds(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("takes")
+        return float(marker.args[0]) if marker else "server" in getattr(item, "fixturenames", ())
+
+    longest_first = sorted(items, key=seconds, reverse=True)
+    items[:] = [item for first in range(processes) for item in longest_first[first::processes]]
+
+
 @pytest.fixture(scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
     """In memory: it answers several times as fast as with a file, for half the CPU."""

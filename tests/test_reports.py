@@ -1,16 +1,13 @@
 """Finding, listing and discarding reports from outside their dialogue."""
 
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from support import PROJECT, eventually, is_running, keep, start_report, waiting
+from support import eventually, is_running, keep, start_report, waiting
 from temporalio.client import Client, WorkflowExecutionStatus
-from terminal import OpenStarter, heed_ctrl_c, piped
+from terminal import OpenStarter, piped
 
 from models import WORKFLOW_ID_PREFIX
 from progress import NO_WORKER
@@ -179,29 +176,6 @@ def test_the_command_that_opens_the_pdf_is_shown(open_starter: OpenStarter) -> N
     starter = open_starter("bees")
     starter.keep()
     starter.sees(re.compile(r"^Open it with: \S+ \S+research_pdf\.pdf$", re.MULTILINE))
-
-
-def test_ctrl_c_during_the_imports_shows_no_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Presses it at the first import that takes long."""
-    (tmp_path / "sitecustomize.py").write_text("""\
-import os, signal, sys
-class PressCtrlC:
-    def find_spec(self, name, *_):
-        if name == "temporalio":
-            os.kill(os.getpid(), signal.SIGINT)
-sys.meta_path.insert(0, PressCtrlC())
-""")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    for script in ("starter.py", "worker.py"):
-        process = subprocess.run(
-            [sys.executable, PROJECT / script],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=heed_ctrl_c,
-        )
-        assert (process.returncode, process.stderr) == (-signal.SIGINT, b"")
 
 
 async def test_an_undone_draft_comes_back_under_the_next_number(

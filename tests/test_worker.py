@@ -138,7 +138,8 @@ def test_a_model_with_its_key_or_without_need_of_one_is_accepted(
     assert settings_problem() == ""
 
 
-async def test_a_report_waits_for_a_worker_with_better_settings(
+@pytest.mark.takes(6)
+async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     client: Client,
     llm: LoopbackLLM,
     start_worker: Callable[[], WorkerProcess],
@@ -146,36 +147,20 @@ async def test_a_report_waits_for_a_worker_with_better_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is wrong with the key is said alone, and before the Worker takes any work."""
-    with monkeypatch.context() as patch:
-        patch.delenv("LLM_API_KEY")
-        report = await start_report(client, "bees")
-        worker = WorkerProcess(tmp_path)
-        assert await ended(worker) == 1
+    monkeypatch.delenv("LLM_API_KEY")
+    monkeypatch.setenv("LLM_MODEL", "openai/from-the-environment")
+    report = await start_report(client, "bees")
+    worker = WorkerProcess(tmp_path)
+    assert await ended(worker) == 1
     [line] = worker.log.splitlines()
     assert line.startswith("LLM_API_KEY (or OPENAI_API_KEY) is not set")
     assert line.endswith(CURE)
     assert not llm.calls
-    start_worker()
-    assert (await waiting(report, draft=1)).error == ""
-    await keep(report)
-    assert await report.result() == RESULT
-    assert len(llm.calls) == 1
-
-
-async def test_settings_are_read_from_dot_env_and_the_environment_wins(
-    client: Client,
-    llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("LLM_API_KEY")
-    monkeypatch.setenv("LLM_MODEL", "openai/from-the-environment")
     (tmp_path / ".env").write_text(
         "LLM_MODEL=offline/demo\nLLM_API_KEY=key-from-dot-env\nREPORTS_DIR=here\n"
     )
-    start_worker()
-    report = await start_report(client, "bees")
+    start_worker()  # the environment wins
+    assert (await waiting(report, draft=1)).error == ""
     await keep(report)
     assert await report.result() == RESULT
     assert [call.key for call in llm.calls] == ["Bearer key-from-dot-env"]
@@ -260,6 +245,7 @@ def test_without_a_server_the_worker_names_address_and_command(
     assert (worker.stdout, worker.returncode) == ("", 1)
 
 
+@pytest.mark.takes(10)
 def test_a_server_that_says_nothing_is_given_up_in_15_seconds(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -298,7 +284,8 @@ def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
 # Shutdown.
 
 
-async def test_a_stopped_worker_finishes_its_call(
+@pytest.mark.takes(25)
+async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
     client: Client,
     llm: LoopbackLLM,
     start_worker: Callable[[], WorkerProcess],
@@ -325,23 +312,18 @@ async def test_a_stopped_worker_finishes_its_call(
         assert await report.result() == RESULT
         assert len(llm.calls) == reports
 
-
-def says(worker: WorkerProcess, words: str) -> bool:
-    return words in worker.log
-
-
-async def test_a_second_signal_ends_the_worker_now(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
-) -> None:
     llm.go_on.clear()
-    worker = start_worker()
     await start_report(client, "bees")
     await eventually(lambda: llm.in_flight == 1)
     worker.terminate()
-    await eventually(lambda: "Stopping" in worker.log)
+    await eventually(partial(says, worker, "Stopping"))
     worker.terminate()
     assert await ended(worker) == -signal.SIGTERM
-    await eventually(lambda: llm.calls[0].abandoned)
+    await eventually(lambda: llm.calls[-1].abandoned)
+
+
+def says(worker: WorkerProcess, words: str) -> bool:
+    return words in worker.log
 
 
 def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
