@@ -74,7 +74,7 @@ async def test_reports_in_every_phase_survive_a_worker_that_is_killed(
     start_worker()
 
     await eventually(lambda: len(llm.calls) == 4)
-    assert time.monotonic() - killed < 30  # noticed by its heartbeats, not in ten minutes
+    assert time.monotonic() - killed < 120  # noticed by its heartbeats, not in ten minutes
     assert llm.calls[2].abandoned
     llm.go_on.set()
     await waiting(in_call, draft=1)

@@ -105,7 +105,7 @@ async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
     starter.presses("kee")
     starter.line_is("Your decision (query/keep/edit): kee")
     await end(report)
-    assert starter.ends(timeout=10) == 1
+    assert starter.ends() == 1
     assert starter.errors == said
 
 

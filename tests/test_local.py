@@ -117,7 +117,7 @@ def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     killed.asked_to_decide()
     [worker] = workers(tmp_path)
     killed.process.kill(signal.SIGKILL)
-    worker.wait(timeout=30)  # it notices by itself
+    worker.wait(timeout=PATIENCE)  # it notices by itself
     killed.close()
     again = open_local("--workflow-id", workflow_id)
     again.sees("Draft 1")

@@ -30,7 +30,7 @@ async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     assert NO_WORKER == 'No Worker is polling Task Queue "research". Start one: uv run worker.py'
     starter = open_starter("bees")
     report = report_of(away_from_the_worker, starter.started())
-    starter.sees(NO_WORKER, timeout=15)
+    starter.sees(NO_WORKER)
     worker = start_worker()
     starter.asked_to_decide()  # it goes on by itself
     assert starter.text.count(NO_WORKER) == 1
@@ -38,7 +38,7 @@ async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     worker.kill()
     worker.wait()
     starter.types("query")
-    starter.sees(NO_WORKER, timeout=10)
+    starter.sees(NO_WORKER)
     starter.asked_to_decide()
     await edit(report, "unseen")  # a task that nobody takes
     starter.presses("ed")
@@ -58,7 +58,7 @@ def test_no_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{unused_port}")
     started = time.monotonic()
     done = piped("bees\n")
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(
         rf"Temporal is not reachable at 127\.0\.0\.1:{unused_port} \(.+\)\. "
@@ -83,7 +83,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
         starter.presses("kee")
         starter.line_is("Your decision (query/keep/edit): kee")
         kill_server(port)
-        starter.sees(f"Temporal is not reachable at {address}; trying again", timeout=10)
+        starter.sees(f"Temporal is not reachable at {address}; trying again")
         starter.line_is("Your decision (query/keep/edit): kee")
         starter.types("p")
         starter.watch_for(2)
@@ -112,7 +112,7 @@ async def test_ctrl_c_ends_the_starter_while_the_server_is_away(
     starter.sees("Temporal is not reachable")
     starter.presses("\x03")
     starter.sees(STILL_RUNNING)
-    assert starter.ends(timeout=10) == 130
+    assert starter.ends() == 130
     await server.shutdown()
 
 

@@ -246,7 +246,7 @@ def test_without_a_server_the_worker_names_address_and_command(
 
 
 @pytest.mark.takes(10)
-def test_a_server_that_says_nothing_is_given_up_in_15_seconds(
+def test_a_server_that_says_nothing_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -256,7 +256,7 @@ def test_a_server_that_says_nothing_is_given_up_in_15_seconds(
         connected, _ = silent.accept()
         asked = time.monotonic()
         assert worker.wait(PATIENCE) == 1
-        assert time.monotonic() - asked < 15
+        assert time.monotonic() - asked < 30
         connected.close()
     assert worker.log.endswith("(no answer). Start it with: temporal server start-dev\n")
 
