@@ -1,6 +1,7 @@
 """A real Temporal dev server for each test process, real Workers, and a model on loopback."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ EXIT_STATUS = pytest.StashKey[int]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Gets the Temporal CLI once, before several test processes want it, and where it is seen.
+    """Gets the Temporal CLI, where there is none, once before several test processes want it, and where it is seen.
 
     The first run on a machine may have to build it, which takes minutes.
     """
@@ -38,7 +39,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             pass
 
     one_of_several = hasattr(session.config, "workerinput")
-    if not (one_of_several or session.config.option.collectonly):
+    if not (one_of_several or session.config.option.collectonly or shutil.which("temporal")):
         asyncio.run(start_and_stop())
 
 
