@@ -28,9 +28,9 @@ EXIT_STATUS = pytest.StashKey[int]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Gets the Temporal CLI, where there is none, once before several test processes want it, and where it is seen.
+    """Gets the Temporal CLI once, before several test processes want it, and where it is seen.
 
-    The first run on a machine may have to build it, which takes minutes.
+    The first run on a machine that has none may have to build it, which takes minutes.
     """
     forget_own_settings()
 
