@@ -123,7 +123,7 @@ def provider_keys() -> set[str]:
 def _import_litellm() -> ModuleType:
     # Without it, LiteLLM fetches its price list from the internet at import.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    gc.disable()  # it makes a seventh of the import, which leaves hardly any garbage
+    gc.disable()  # it makes about a tenth of the import, which leaves hardly any garbage
     try:
         import litellm
         from litellm.llms.openai.common_utils import BaseOpenAILLM
