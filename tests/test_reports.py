@@ -51,6 +51,7 @@ async def test_one_that_cannot_answer_says_nothing_about_the_others(client: Clie
 
 async def test_an_ended_report_is_found_by_a_part_of_its_id(client: Client) -> None:
     report = await start_report(client, "bees")
+    await waiting(report, draft=1)  # or its call may come during the next test
     await report.terminate(reason="too dear")
     part = report.id.removeprefix(WORKFLOW_ID_PREFIX)[:18]
 
@@ -65,6 +66,8 @@ async def test_an_ended_report_is_found_by_a_part_of_its_id(client: Client) -> N
 
 async def test_a_report_is_found_by_its_number_and_by_a_part_of_its_id(client: Client) -> None:
     first, second = [await start_report(client, topic) for topic in ("bees", "wasps")]
+    await waiting(first, draft=1)
+    await waiting(second, draft=1)
     await listed(client, 2)
     assert (await find_report(client, "1")).id == first.id
     assert (await find_report(client, "2")).id == second.id
@@ -83,7 +86,7 @@ def test_what_finds_no_report_or_several_is_one_sentence(client: Client) -> None
 
 async def test_an_ambiguous_part_is_one_sentence(client: Client) -> None:
     for topic in ("bees", "wasps"):
-        await start_report(client, topic)
+        await waiting(await start_report(client, topic), draft=1)
     await listed(client, 2)
     done = piped("", "--workflow-id", "generate-research")
     assert done.returncode == 1

@@ -36,7 +36,7 @@ CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for 
 def run_worker() -> subprocess.CompletedProcess[str]:
     """Runs a Worker that cannot work, to its end."""
     command = [sys.executable, str(PROJECT / "worker.py")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 async def ended(worker: WorkerProcess) -> int:
@@ -332,7 +332,12 @@ def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     command = [sys.executable, str(PROJECT / "worker.py"), "--stop-with-stdin"]
     worker = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert "Stopping" in worker.stdout
     assert worker.returncode == 0
@@ -370,7 +375,7 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("LLM_API_KEY", KEY)
         code = "import llm; llm.load_litellm()"
-        subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=60, check=True)
+        subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=PATIENCE, check=True)
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has called
             proxy.accept()
