@@ -10,8 +10,6 @@ import gc
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import ModuleType
@@ -61,6 +59,8 @@ async def complete(
     answer that is no completion is retryable if `retry_unusable`.
     """
     litellm = await loaded()
+    if not litellm:
+        return await _demo_answer(input)
     try:
         answer = await litellm.acompletion(
             model=_model(),
@@ -83,19 +83,21 @@ async def complete(
     return result
 
 
-async def loaded() -> ModuleType:
+async def loaded() -> ModuleType | None:
     """Returns LiteLLM as `load_litellm` does. Its import keeps nobody else waiting."""
     if _import_litellm.cache_info().currsize:
         return load_litellm()
     return await asyncio.to_thread(load_litellm)
 
 
-def load_litellm() -> ModuleType:
-    """Returns LiteLLM, ready for the model that `LLM_MODEL` names.
+def load_litellm() -> ModuleType | None:
+    """Returns LiteLLM, ready for the model that `LLM_MODEL` names. The demo models need none.
 
     The first call takes seconds: make it in a thread. Raises ApplicationError with the cure when
     the model or its key is not usable; it is retryable, because another Worker's may be.
     """
+    if _model() in DEMO_MODELS:
+        return None
     litellm = _import_litellm()
     if problem := _settings_problem(litellm):
         raise ApplicationError(problem, type="Settings")
@@ -121,42 +123,19 @@ def provider_keys() -> set[str]:
 def _import_litellm() -> ModuleType:
     # Without it, LiteLLM fetches its price list from the internet at import.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    with _garbage_collector_off():
+    gc.disable()  # it takes up to a third of the import, which leaves hardly any garbage
+    try:
         import litellm
         from litellm.llms.openai.common_utils import BaseOpenAILLM
+    finally:
+        gc.freeze()  # nor does a later collection look through it
+        gc.enable()
 
     litellm.suppress_debug_info = True  # its errors print advertisements otherwise
     if session := BaseOpenAILLM.get_async_http_client():
         session.max_redirects = MOST_REDIRECTS
         litellm.aclient_session = session
-
-    class OfflineDemo(litellm.CustomLLM):  # type: ignore[name-defined,misc]
-        async def acompletion(self, *, model: str, messages: list[dict[str, str]], **_: Any) -> Any:
-            if model in SLOW_DEMO_MODEL:
-                await asyncio.sleep(SLOW_DEMO_DELAY)
-            message = {"role": "assistant", "content": _demo_answer(messages)}
-            return litellm.ModelResponse(
-                model=DEMO_MODEL, choices=[{"message": message, "finish_reason": "stop"}]
-            )
-
-    litellm.custom_provider_map = [
-        {"provider": DEMO_MODEL.partition("/")[0], "custom_handler": OfflineDemo()}
-    ]
     return litellm
-
-
-@contextmanager
-def _garbage_collector_off() -> Iterator[None]:
-    """For an import: the collector takes a third of its time, and finds next to nothing.
-
-    What has been imported stays, so that no later collection looks through it again.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _model() -> str:
@@ -200,8 +179,6 @@ def _cure() -> str:
 def _settings_problem(litellm: ModuleType) -> str:
     """One sentence with the cure when the configured model cannot be called, or ""."""
     model = _model()
-    if model in DEMO_MODELS:
-        return ""
     try:
         provider = litellm.get_llm_provider(model)[1]
     except litellm.BadRequestError:
@@ -297,9 +274,17 @@ def _without_keys(text: str) -> str:
     return re.sub(r"\bsk-[\w*.-]+\w", "[key]", text)
 
 
-def _demo_answer(messages: list[dict[str, str]]) -> str:
+async def _demo_answer(input: LLMCallInput) -> dict[str, Any]:
+    if _model() == SLOW_DEMO_MODEL:
+        await asyncio.sleep(SLOW_DEMO_DELAY)
+    message = {"role": "assistant", "content": _demo_text(_messages(input)[-1]["content"])}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return {"object": "chat.completion", "model": DEMO_MODEL, "choices": [choice]}
+
+
+def _demo_text(prompt: str) -> str:
     """Canned Markdown that repeats the topic and the instructions, so that edits can be seen."""
-    topic, *instructions = messages[-1]["content"].split("\n\nAdditional instructions: ")
+    topic, *instructions = prompt.split("\n\nAdditional instructions: ")
     asked = "\n".join(f"{number}. {text}" for number, text in enumerate(instructions, start=1))
     return f"""\
 > **Offline demo.** No model is configured, so this is canned text, not research. Set

@@ -55,7 +55,10 @@ async def stand_ins_of(client: Client) -> AsyncIterator[StandIns]:
     functions = StandIns()
     async with worker_here(client, functions.llm_call, functions.create_pdf) as queue:
         functions.task_queue = queue
-        yield functions
+        try:
+            yield functions
+        finally:
+            functions.go_on.set()  # a Worker waits for its calls, also after a test that failed
 
 
 async def during_a_call(client: Client, stand_ins: StandIns, topic: str = "bees") -> ReportHandle:

@@ -39,7 +39,7 @@ KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
 MORE = "\n\nAdditional instructions: "
 SUGGEST_AT = 40  # events, at which `short_server` suggests continue-as-new
-PATIENCE = 60  # seconds that anything may take on a slow machine before the test fails
+PATIENCE = 120  # seconds that anything may take on a slow machine before the test fails
 
 
 def forget_own_settings() -> None:

@@ -183,6 +183,14 @@ class Starter:
         return self.close()
 
     def close(self) -> int:
+        """Closes the terminal, and returns the exit code."""
+        terminal = self.process.ptyproc  # type: ignore[attr-defined]
+        terminal.fileobj.close()
+        # pexpect would send one signal after the other, a tenth of a second apart.
+        deadline = time.monotonic() + PATIENCE
+        while terminal.isalive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        terminal.delayafterclose = 0
         self.process.close(force=True)
         code = self.process.exitstatus
         if code is None:

@@ -31,6 +31,7 @@ async def flood(report: ReportHandle, decisions: Iterable[dict[str, Any]]) -> No
     await asyncio.gather(*(send() for _ in range(16)))
 
 
+@pytest.mark.takes(6)
 async def test_every_edit_that_came_while_no_worker_ran_is_in_the_prompt(client: Client) -> None:
     report = await start_report(client, "bees", "flood-without-a-worker")
     edits = ({"decision": "EDIT", "additional_prompt": f"rule {n}."} for n in range(FLOOD))

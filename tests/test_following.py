@@ -95,8 +95,9 @@ async def test_a_report_that_is_reset_is_followed(
 
 
 async def test_a_report_that_continues_as_new_is_followed(
-    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     options = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=15"]
     async with await local.start_server(extra_args=options) as environment:
         address = environment.client.service_client.config.target_host
@@ -145,7 +146,7 @@ async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
     starter.presses("kee")
     starter.line_is("Your decision (query/keep/edit): kee")
     await end(report)
-    assert starter.ends(timeout=10) == 1
+    assert starter.ends() == 1
     assert starter.errors == said
 
 
@@ -227,6 +228,7 @@ class Unfit:
         raise RuntimeError("it does not fit")
 
 
+@pytest.mark.takes(12)
 async def test_a_workflow_that_fails_on_the_worker_is_told(
     client: Client, open_starter: OpenStarter
 ) -> None:

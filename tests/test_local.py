@@ -72,6 +72,7 @@ def open_local(tmp_path: Path) -> Iterator[OpenLocal]:
         process.wait()
 
 
+@pytest.mark.takes(6)
 def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.takes(12)
 def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
@@ -115,7 +117,7 @@ def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     killed.asked_to_decide()
     [worker] = workers(tmp_path)
     killed.process.kill(signal.SIGKILL)
-    worker.wait(timeout=30)  # it notices by itself
+    worker.wait(timeout=PATIENCE)  # it notices by itself
     killed.close()
     again = open_local("--workflow-id", workflow_id)
     again.sees("Draft 1")

@@ -224,6 +224,7 @@ async def mortal_server(
         process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.takes(50)
 async def test_a_server_that_is_away_for_30_seconds_costs_no_second_call(
     llm: LoopbackLLM,
     mortal_server: tuple[WorkflowEnvironment, psutil.Process],
@@ -254,6 +255,7 @@ async def test_a_server_that_is_away_for_30_seconds_costs_no_second_call(
         worker.wait()
 
 
+@pytest.mark.takes(18)
 async def test_a_report_that_is_cancelled_while_its_worker_is_dead_is_not_called_again(
     client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
 ) -> None:

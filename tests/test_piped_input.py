@@ -48,7 +48,7 @@ async def test_the_end_of_a_scripts_input_leaves_the_report_running(client: Clie
 
 
 async def test_a_script_reads_why_a_call_is_retried(llm: LoopbackLLM) -> None:
-    llm.replies.append(Reply(status=500, headers={"retry-after": "3"}))
+    llm.replies.append(Reply(status=500, headers={"retry-after": "5"}))
     done = piped("topic\nkeep\n")
     assert done.returncode == 0
     assert re.search(r"^Researching… \d+ s \(attempt 2, .*Error: .*\)$", done.stdout, re.MULTILINE)

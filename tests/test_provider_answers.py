@@ -8,8 +8,19 @@ from typing import Any
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from support import KEY, edit, start_report, status_when, waiting
+from support import (
+    KEY,
+    RESULT,
+    WorkerProcess,
+    edit,
+    keep,
+    start_report,
+    status_when,
+    waiting,
+)
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -248,6 +259,38 @@ async def test_what_was_copied_along_with_the_key_is_not_sent(
     monkeypatch.setenv("LLM_API_KEY", around.format(KEY))
     await llm_call(LLMCallInput("bees"))
     assert llm.calls[0].key == f"Bearer {KEY}"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
+    client: Client, llm: LoopbackLLM, shared_worker: WorkerProcess
+) -> None:
+    """Key and prompt must be in no log line, the key in no Event: providers quote it."""
+    so_far = len(shared_worker.log)
+    llm.replies.extend([Reply(status=500), Reply(cut=True), Reply(status=401)])
+    report = await start_report(client, "the topic of bees")
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert status.error.startswith("Draft 1 failed: AuthenticationError: openai/gpt-4o: ")
+    assert len(llm.calls) == 3
+    await edit(report)
+    await waiting(report, draft=1)
+    llm.replies.append(Reply("too long", status=400))
+    await edit(report, "a secret instruction")
+    await status_when(report, lambda s: "was taken back" in s.error)
+    await report.signal("user_decision_signal", "a malformed decision")
+    broken = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}))
+    await report.signal("user_decision_signal", args=["a malformed decision", broken])
+    await keep(report, draft=1)
+    assert await report.result() == RESULT
+    assert llm.most_in_flight == 1
+    history = b"".join(e.SerializeToString() for e in (await report.fetch_history()).events)
+    assert b"the topic of bees" in history  # so that the search is known to find things
+    assert KEY.encode() not in history
+    log = shared_worker.log[so_far:]
+    assert log.count("Ignored a Signal") == 2
+    assert "dropping the signal" not in log
+    for secret in (KEY, "the topic of bees", "a secret instruction", "a malformed decision"):
+        assert secret not in log
 
 
 # LiteLLM.

@@ -1,6 +1,7 @@
 """The README says what the code does: its commands, files, settings, numbers and messages."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -47,10 +48,14 @@ def fixed_parts() -> list[str]:
 def test_a_command_exists_and_takes_its_options(script: str, options: str) -> None:
     assert (PROJECT / script).is_file()
     for option in options.split():
-        help_text = subprocess.run(
-            [sys.executable, PROJECT / script, "--help"], capture_output=True, text=True, check=True
-        ).stdout
-        assert option in help_text
+        assert option in help_of(script)
+
+
+@functools.cache
+def help_of(script: str) -> str:
+    command = [sys.executable, str(PROJECT / script), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_the_file_table_lists_every_module() -> None:

@@ -81,7 +81,7 @@ async def test_no_color_is_honoured(
 
 async def test_a_narrow_window_wraps(llm: LoopbackLLM, open_starter: OpenStarter) -> None:
     words = [f"word{number}" for number in range(40)]
-    llm.replies.append(Reply(status=503, text="very busy", headers={"retry-after": "2"}))
+    llm.replies.append(Reply(status=503, text="very busy", headers={"retry-after": "5"}))
     llm.replies.append(Reply(text=f"# A title\n\n{' '.join(words)}"))
     starter = open_starter("bees", columns=40)
     starter.sees(re.compile(r"Researching….*\n.*\n.*next", re.DOTALL))

@@ -62,13 +62,13 @@ async def test_unique_prefixes_work_and_an_ambiguous_one_asks_which(
     assert kinds == [UserDecision.EDIT, UserDecision.KEEP]
 
 
-@pytest.mark.parametrize("word", ["help", "?"])
-async def test_help_explains_each_word(word: str, open_starter: OpenStarter) -> None:
+async def test_help_explains_each_word(open_starter: OpenStarter) -> None:
     starter = open_starter("bees", columns=80)
-    starter.asked_to_decide()
-    starter.types(word)
-    for explained in ("query", "keep", "edit", "undo", "discard", "quit"):
-        starter.sees(re.compile(rf"^{explained} +\w", re.MULTILINE))
+    for word in ("help", "?"):
+        starter.asked_to_decide()
+        starter.types(word)
+        for explained in ("query", "keep", "edit", "undo", "discard", "quit"):
+            starter.sees(re.compile(rf"^{explained} +\w", re.MULTILINE))
     starter.asked_to_decide()
 
 
@@ -82,19 +82,19 @@ async def test_quit_leaves_the_report_running(client: Client, open_starter: Open
     assert await is_running(report)
 
 
-@pytest.mark.parametrize("answer", ["", "n", "\x03"])
 async def test_an_edit_without_instructions_has_to_be_confirmed(
-    answer: str, llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
     starter = open_starter()
     report = report_of(client, starter.begin())
     starter.asked_to_decide()
-    starter.types("edit")
-    starter.asked("Enter additional instructions (optional):")
-    starter.types("")
-    starter.asked("Write it afresh? [y/N]")
-    starter.presses(answer if answer == "\x03" else f"{answer}\r")
-    starter.asked_to_decide()  # back in the menu
+    for keys in ("\r", "n\r", "\x03"):
+        starter.types("edit")
+        starter.asked("Enter additional instructions (optional):")
+        starter.types("")
+        starter.asked("Write it afresh? [y/N]")
+        starter.presses(keys)
+        starter.asked_to_decide()  # back in the menu
     assert await decisions_on(report) == []
     assert len(llm.calls) == 1
 

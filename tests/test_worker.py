@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for 
 def run_worker() -> subprocess.CompletedProcess[str]:
     """Runs a Worker that cannot work, to its end."""
     command = [sys.executable, str(PROJECT / "worker.py")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 async def ended(worker: WorkerProcess) -> int:
@@ -137,7 +138,8 @@ def test_a_model_with_its_key_or_without_need_of_one_is_accepted(
     assert settings_problem() == ""
 
 
-async def test_a_report_waits_for_a_worker_with_better_settings(
+@pytest.mark.takes(6)
+async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     client: Client,
     llm: LoopbackLLM,
     start_worker: Callable[[], WorkerProcess],
@@ -145,36 +147,20 @@ async def test_a_report_waits_for_a_worker_with_better_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is wrong with the key is said alone, and before the Worker takes any work."""
-    with monkeypatch.context() as patch:
-        patch.delenv("LLM_API_KEY")
-        report = await start_report(client, "bees")
-        worker = WorkerProcess(tmp_path)
-        assert await ended(worker) == 1
+    monkeypatch.delenv("LLM_API_KEY")
+    monkeypatch.setenv("LLM_MODEL", "openai/from-the-environment")
+    report = await start_report(client, "bees")
+    worker = WorkerProcess(tmp_path)
+    assert await ended(worker) == 1
     [line] = worker.log.splitlines()
     assert line.startswith("LLM_API_KEY (or OPENAI_API_KEY) is not set")
     assert line.endswith(CURE)
     assert not llm.calls
-    start_worker()
-    assert (await waiting(report, draft=1)).error == ""
-    await keep(report)
-    assert await report.result() == RESULT
-    assert len(llm.calls) == 1
-
-
-async def test_settings_are_read_from_dot_env_and_the_environment_wins(
-    client: Client,
-    llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("LLM_API_KEY")
-    monkeypatch.setenv("LLM_MODEL", "openai/from-the-environment")
     (tmp_path / ".env").write_text(
         "LLM_MODEL=offline/demo\nLLM_API_KEY=key-from-dot-env\nREPORTS_DIR=here\n"
     )
-    start_worker()
-    report = await start_report(client, "bees")
+    start_worker()  # the environment wins
+    assert (await waiting(report, draft=1)).error == ""
     await keep(report)
     assert await report.result() == RESULT
     assert [call.key for call in llm.calls] == ["Bearer key-from-dot-env"]
@@ -237,8 +223,9 @@ async def test_a_profile_of_temporal_toml_reaches_the_connection(
 
 
 async def test_the_worker_says_what_it_polls(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, start_worker: Callable[[], WorkerProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     address = client.service_client.config.target_host
     assert start_worker().log.startswith(
         f'Worker is polling Task Queue "research" at {address} (namespace default). '
@@ -258,7 +245,8 @@ def test_without_a_server_the_worker_names_address_and_command(
     assert (worker.stdout, worker.returncode) == ("", 1)
 
 
-def test_a_server_that_says_nothing_is_given_up_in_15_seconds(
+@pytest.mark.takes(10)
+def test_a_server_that_says_nothing_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -268,7 +256,7 @@ def test_a_server_that_says_nothing_is_given_up_in_15_seconds(
         connected, _ = silent.accept()
         asked = time.monotonic()
         assert worker.wait(PATIENCE) == 1
-        assert time.monotonic() - asked < 15
+        assert time.monotonic() - asked < 30
         connected.close()
     assert worker.log.endswith("(no answer). Start it with: temporal server start-dev\n")
 
@@ -283,8 +271,9 @@ def test_a_profile_that_does_not_exist_is_said_in_a_sentence(
 
 
 def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
-    client: Client, llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "nope")
     worker = run_worker()
     assert "Namespace nope was not found" in worker.stderr.splitlines()[-1]
@@ -295,53 +284,60 @@ def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
 # Shutdown.
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_stopped_worker_finishes_its_call(
+@pytest.mark.takes(25)
+async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
     client: Client,
     llm: LoopbackLLM,
     start_worker: Callable[[], WorkerProcess],
-    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The tutorial's Worker gives its call up, and the next Worker pays for it again."""
-    llm.go_on.clear()
     worker = start_worker()
-    report = await start_report(client, "bees")
-    await eventually(lambda: llm.in_flight == 1)
-    worker.send_signal(number)
-    await eventually(lambda: "Stopping when the calls in progress are done" in worker.log)
-    if number == signal.SIGTERM:
-        with pytest.raises(subprocess.TimeoutExpired):
-            # Longer than a heartbeat may be late: they go on.
-            await asyncio.to_thread(worker.wait, 12)
-    llm.go_on.set()
-    assert await ended(worker) == 0
-    start_worker()
-    await keep(report)
-    assert await report.result() == RESULT
-    assert len(llm.calls) == 1
-    assert "Traceback" not in worker.log
+    for reports, number in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
+        llm.go_on.clear()
+        report = await start_report(client, "bees")
+        await eventually(lambda: llm.in_flight == 1)
+        worker.send_signal(number)
+        await eventually(partial(says, worker, "Stopping when the calls in progress are done"))
+        if number == signal.SIGTERM:
+            with pytest.raises(subprocess.TimeoutExpired):
+                # Longer than a heartbeat may be late: they go on.
+                await asyncio.to_thread(worker.wait, 12)
+        llm.go_on.set()
+        assert await ended(worker) == 0
+        assert "Traceback" not in worker.log
+        monkeypatch.setenv("REPORTS_DIR", number.name)
+        worker = start_worker()
+        await keep(report)
+        assert await report.result() == RESULT
+        assert len(llm.calls) == reports
 
-
-async def test_a_second_signal_ends_the_worker_now(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
-) -> None:
     llm.go_on.clear()
-    worker = start_worker()
     await start_report(client, "bees")
     await eventually(lambda: llm.in_flight == 1)
     worker.terminate()
-    await eventually(lambda: "Stopping" in worker.log)
+    await eventually(partial(says, worker, "Stopping"))
     worker.terminate()
     assert await ended(worker) == -signal.SIGTERM
-    await eventually(lambda: llm.calls[0].abandoned)
+    await eventually(lambda: llm.calls[-1].abandoned)
+
+
+def says(worker: WorkerProcess, words: str) -> bool:
+    return words in worker.log
 
 
 def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
-    client: Client, llm: LoopbackLLM
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     command = [sys.executable, str(PROJECT / "worker.py"), "--stop-with-stdin"]
     worker = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert "Stopping" in worker.stdout
     assert worker.returncode == 0
@@ -350,13 +346,23 @@ def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
 # What is imported.
 
 
-@pytest.mark.parametrize("module", ["starter", "workflow", "worker", "connection", "local"])
+@pytest.mark.parametrize("module", ["starter", "worker"])  # which import all others but `pdf`
 def test_importing_a_module_imports_neither_litellm_nor_reportlab(module: str) -> None:
     """LiteLLM's import takes seconds, and a Worker can poll, and a starter prompt, without."""
     code = f"import {module}, sys; print(*{{'litellm', 'reportlab'}} & set(sys.modules))"
     command = [sys.executable, "-c", code]
     output = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert output.stdout == "\n"
+
+
+def test_a_demo_imports_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
+    code = "import asyncio, sys, activities, models; "
+    code += "asyncio.run(activities.llm_call(models.LLMCallInput('bees'))); "
+    code += "print('litellm' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert output.stdout == "False\n"
 
 
 def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,9 +373,9 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             monkeypatch.setenv(name, address)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("LLM_MODEL", "offline/demo")
+        monkeypatch.setenv("LLM_API_KEY", KEY)
         code = "import llm; llm.load_litellm()"
-        subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=60, check=True)
+        subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=PATIENCE, check=True)
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has called
             proxy.accept()

@@ -1,6 +1,5 @@
 """The Workflow on a real server: the tutorial's path, Queries, cancellation, the Web UI."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -10,7 +9,6 @@ from support import (
     MORE,
     PATIENCE,
     RESULT,
-    WorkerProcess,
     draft_of,
     edit,
     events_of,
@@ -33,10 +31,8 @@ from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 
-async def test_a_report_is_drafted_kept_and_written(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
-) -> None:
-    start_worker()
+@pytest.mark.usefixtures("worker")
+async def test_a_report_is_drafted_kept_and_written(client: Client, llm: LoopbackLLM) -> None:
     report = await start_report(client, "bees")
     status = await waiting(report, draft=1)
     assert (status.prompt, status.error) == ("bees", "")
