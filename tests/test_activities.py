@@ -15,6 +15,7 @@ from support import (
     KEY,
     PATIENCE,
     RESULT,
+    edit,
     eventually,
     keep,
     start_report,
