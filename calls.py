@@ -83,19 +83,21 @@ def attempt_is_lost() -> bool:
 
 
 async def _is_ours() -> bool:
-    """Whether the Activity is open and no other Worker has it. True while Temporal is away."""
+    """Whether the Activity is wanted and no other Worker has it. True while Temporal is away."""
     info, client = activity.info(), activity.client()
     report = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
     try:
         description = await report.describe()
     except RPCError as error:
         return error.status != RPCStatusCode.NOT_FOUND
-    return any(
+    raw = description.raw_description
+    # The Activity itself is not cancelled before the Workflow has heard of it.
+    return not raw.workflow_extended_info.cancel_requested and any(
         pending.activity_id == info.activity_id
         and pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
         and (
             pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
             or pending.last_worker_identity == client.identity
         )
-        for pending in description.raw_description.pending_activities
+        for pending in raw.pending_activities
     )

@@ -64,6 +64,7 @@ def main() -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("httpx", "LiteLLM", "temporalio.worker"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("temporalio.activity").addFilter(_in_one_line)
     run_process(lambda: run(arguments.stop_with_stdin))
 
 
@@ -150,6 +151,14 @@ class _Sandbox(SandboxedWorkflowRunner):
         instance.get_serialization_context = lambda _: None  # type: ignore[assignment,method-assign]
         instance.get_external_store_context = lambda _: nobody  # type: ignore[assignment,method-assign]
         return instance
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Logs what our Activities say of a failure without the SDK's 26 lines of traceback."""
+    error = record.exc_info and record.exc_info[1]
+    if isinstance(error, ApplicationError):
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error}", (), None
+    return True
 
 
 def _allow_open_files() -> None:

@@ -131,7 +131,10 @@ async def test_a_pdf_that_is_refused_for_good_leaves_the_report_waiting(
     await edit(report, "too late: it comes after the approval")
     stand_ins.go_on.set()
     status = await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
-    assert status.error == "The PDF was not created: BadName: no."
+    assert status.error == (
+        "The PDF was not created: BadName: no. "
+        "The EDIT did not count: draft 1 was already approved."
+    )
     assert len(stand_ins.calls) == 1
     await edit(report, "shorter", draft=1)
     await waiting(report, draft=2)

@@ -288,6 +288,8 @@ async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     assert KEY.encode() not in history
     log = shared_worker.log[so_far:]
     assert log.count("Ignored a Signal") == 2
+    assert log.count("Completing activity as failed") == 4
+    assert "Traceback" not in log
     assert "dropping the signal" not in log
     for secret in (KEY, "the topic of bees", "a secret instruction", "a malformed decision"):
         assert secret not in log
