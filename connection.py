@@ -181,16 +181,20 @@ def cancel_on_signals() -> None:
     task = asyncio.current_task()
     assert task
 
+    def leave() -> None:
+        if not task.cancelling():  # a second signal would interrupt the last words
+            task.cancel()
+
     def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if isinstance(context.get("exception"), OSError):
-            task.cancel()
-        else:
+            leave()
+        elif not task.cancelling():
             loop.default_exception_handler(context)
 
     loop.set_exception_handler(on_error)
     for name in ("SIGTERM", "SIGHUP"):
         if number := getattr(signal, name, None):  # Windows has no SIGHUP
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel))
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(leave))
 
 
 def exit_process(result: int | str) -> NoReturn:

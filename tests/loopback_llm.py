@@ -43,11 +43,11 @@ class _QuickServer(HTTPServer):
 class LoopbackLLM:
     """Answers as `replies` say, in their order, and as `default` says after that.
 
-    While `go_on` is cleared, no call is answered.
+    While `go_on` is cleared, no call is answered. `called` is set when the first one comes.
     """
 
     def __init__(self) -> None:
-        self.go_on = Event()
+        self.go_on, self.called = Event(), Event()
         self._lock = Lock()
         self._server = _QuickServer(host="127.0.0.1", threaded=True)
         path = "/v1/chat/completions"
@@ -60,6 +60,7 @@ class LoopbackLLM:
         self.replies: deque[Reply] = deque()
         self.calls: list[Call] = []
         self.most_in_flight = 0
+        self.called.clear()
         self.go_on.set()
 
     def __enter__(self) -> "LoopbackLLM":
@@ -92,6 +93,7 @@ class LoopbackLLM:
             reply = self.replies.popleft() if self.replies else self.default
             call = Call(request.json["messages"], request.headers.get("Authorization", ""))
             self.calls.append(call)
+            self.called.set()
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
         if self._caller_leaves(request, time.monotonic() + reply.delay):
             call.abandoned = True

@@ -26,6 +26,7 @@ def reach_the_live_line(starter: Starter, llm: LoopbackLLM) -> None:
     llm.go_on.clear()
     starter.begin()
     starter.sees("Researching…")
+    assert llm.called.wait(PATIENCE)  # or it would come during the next test
 
 
 def reach_the_decision(starter: Starter, llm: LoopbackLLM) -> None:
@@ -115,6 +116,23 @@ async def test_a_signal_stops_nothing_but_the_starter(
     assert starter.ends() == 128 + number
     assert starter.errors == ""
     assert await is_running(report_of(client, workflow_id))
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("more", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("reach", [reach_the_live_line, reach_the_decision])
+def test_further_signals_change_nothing(
+    more: signal.Signals,
+    reach: Callable[[Starter, LoopbackLLM], None],
+    llm: LoopbackLLM,
+    open_starter: OpenStarter,
+) -> None:
+    starter = open_starter()
+    reach(starter, llm)
+    for number in (signal.SIGHUP, more, more):
+        starter.process.kill(number)
+    starter.ends()
+    assert starter.errors == ""
 
 
 @pytest.mark.usefixtures("worker")
