@@ -112,15 +112,13 @@ def _first_free(target: Path) -> int:
 
 def _earlier_file(content: bytes, target: Path, digest: str) -> Path | None:
     """Finds the file that an earlier attempt finished, and removes what a killed one left."""
+    left_over, stem, suffix = f".{digest}-", target.stem, target.suffix
     with os.scandir(target.parent) as entries:
         for entry in entries:
-            if entry.name.startswith(f".{digest}-"):
+            name = entry.name
+            if name.startswith(left_over):
                 Path(entry.path).unlink(missing_ok=True)
-            elif (
-                entry.name.startswith(target.stem)
-                and entry.name.endswith(target.suffix)
-                and _holds(entry, content)
-            ):
+            elif name.startswith(stem) and name.endswith(suffix) and _holds(entry, content):
                 return Path(entry.path)
     return None
 
