@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
@@ -14,6 +15,21 @@ from terminal import STARTER, OpenStarter
 from screen import Screen
 
 pytestmark = pytest.mark.usefixtures("worker")
+
+UseScript = Callable[[str, str], None]
+
+
+@pytest.fixture
+def use_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseScript:
+    """Call it with the variable that names a program, and with the script to run in its place."""
+
+    def use(variable: str, script: str) -> None:
+        program = tmp_path / variable
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv(variable, str(program))
+
+    return use
 
 
 def test_what_is_typed_before_the_first_prompt_is_neither_shown_nor_lost(
@@ -128,12 +144,9 @@ async def test_alt_enter_starts_a_new_line(client: Client, open_starter: OpenSta
 
 
 async def test_ctrl_x_ctrl_e_opens_the_editor(
-    client: Client, open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: Client, open_starter: OpenStarter, use_script: UseScript
 ) -> None:
-    editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\necho "with honey" > "$1"\n')
-    editor.chmod(0o755)
-    monkeypatch.setenv("VISUAL", str(editor))
+    use_script("VISUAL", 'echo "with honey" > "$1"')
     starter = open_starter()
     report = report_of(client, starter.begin())
     starter.asked_to_decide()
@@ -173,12 +186,9 @@ async def test_with_stdout_in_a_file_the_questions_are_still_seen(tmp_path: Path
 
 
 async def test_a_draft_that_is_taller_than_the_window_opens_in_the_pager(
-    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, use_script: UseScript
 ) -> None:
-    pager = tmp_path / "pager"
-    pager.write_text("#!/bin/sh\ncat > paged.txt\necho THE PAGER\n")
-    pager.chmod(0o755)
-    monkeypatch.setenv("PAGER", str(pager))
+    use_script("PAGER", "cat > paged.txt\necho THE PAGER")
     llm.replies.append(Reply(text="short"))
     llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
     starter = open_starter("bees")
@@ -198,12 +208,9 @@ async def test_a_draft_that_is_taller_than_the_window_opens_in_the_pager(
 
 
 async def test_ctrl_c_in_the_pager_is_the_pagers(
-    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    llm: LoopbackLLM, open_starter: OpenStarter, use_script: UseScript
 ) -> None:
-    pager = tmp_path / "pager"
-    pager.write_text("#!/bin/sh\ncat > paged.txt\necho THE PAGER\nread key < /dev/tty\n")
-    pager.chmod(0o755)
-    monkeypatch.setenv("PAGER", str(pager))
+    use_script("PAGER", "cat > paged.txt\necho THE PAGER\nread key < /dev/tty")
     llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
     starter = open_starter("bees")
     starter.sees("THE PAGER")
