@@ -83,7 +83,8 @@ def create_pdf(input: PDFGenerationInput) -> str:
     that cannot be a file and for a text that takes too long, retryable (with the reason) where the
     disk refuses.
     """
-    workflow_id = activity.info().workflow_id or "" if activity.in_activity() else ""
+    info = activity.info() if activity.in_activity() else None
+    workflow_id = (info and info.workflow_id) or ""
     try:
         approved = date.fromisoformat(input.approved) if input.approved else None
     except ValueError:
@@ -102,7 +103,13 @@ def create_pdf(input: PDFGenerationInput) -> str:
         )
     except pdf.TooMuchWork:
         raise _unprintable("takes too long to set as pages") from None
-    return folder.place(content, input.filename, reuse=bool(workflow_id))
+    is_first = info and info.attempt == 1 and input.is_first
+    return folder.place(
+        content,
+        input.filename,
+        reuse=bool(workflow_id),
+        search=bool(workflow_id) and not is_first,
+    )
 
 
 @activity.defn(name="create_pdf")

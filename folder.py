@@ -35,10 +35,11 @@ def reports_dir() -> Path:
         ) from None
 
 
-def place(content: bytes, filename: str, *, reuse: bool) -> str:
+def place(content: bytes, filename: str, *, reuse: bool, search: bool) -> str:
     """Puts a finished file into the folder, and returns its name: `filename`, or one with a number.
 
-    With `reuse`, a file of the same bytes counts as an earlier attempt's. Raises ApplicationError:
+    With `reuse`, a file of the same bytes that is met counts as another attempt's; with `search`,
+    the folder is searched for one, which takes time for each file in it. Raises ApplicationError:
     non-retryable for a name that cannot be a file, retryable (with the reason) where the disk
     refuses.
     """
@@ -53,7 +54,7 @@ def place(content: bytes, filename: str, *, reuse: bool) -> str:
                 non_retryable=True,
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        written = _place(content, target, reuse=reuse)
+        written = _place(content, target, reuse, search)
     except OSError as error:
         reason = CURES.get(error.errno or 0) or error.strerror or str(error)
         raise ApplicationError(
@@ -63,16 +64,16 @@ def place(content: bytes, filename: str, *, reuse: bool) -> str:
     return str(name.with_name(written.name))
 
 
-def _place(content: bytes, target: Path, *, reuse: bool) -> Path:
+def _place(content: bytes, target: Path, reuse: bool, search: bool) -> Path:
     """Puts a finished file at the first free name, so that no reader ever sees half of it.
 
-    With `reuse`, a file of the same bytes counts as an earlier attempt's. Raises OSError.
+    Raises OSError.
     """
     digest = hashlib.sha256(content).hexdigest()[:16]
     temporary = target.parent / f".{digest}-{uuid.uuid4()}.tmp"
     # Before the search for earlier files: one that appears after it is met at its name below.
     free = _first_free(target)
-    if reuse and (earlier := _earlier_file(content, target, digest)):
+    if search and (earlier := _earlier_file(content, target, digest)):
         return earlier
     try:
         with temporary.open("xb") as file:

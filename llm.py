@@ -7,9 +7,11 @@ Workflow and the starter, which need no model, never wait for it.
 import asyncio
 import functools
 import gc
+import importlib.util
 import json
 import os
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import ModuleType
@@ -125,6 +127,7 @@ def _import_litellm() -> ModuleType:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     gc.disable()  # it takes up to a third of the import, which leaves hardly any garbage
     try:
+        _import_only_parts_of("openai.resources")
         import litellm
         from litellm.llms.openai.common_utils import BaseOpenAILLM
     finally:
@@ -138,6 +141,15 @@ def _import_litellm() -> ModuleType:
         session.max_redirects = MOST_REDIRECTS
         litellm.aclient_session = session
     return litellm
+
+
+def _import_only_parts_of(package: str) -> None:
+    """Has each module of the package imported when it is asked for, and not with the first one.
+
+    Of all that OpenAI offers, a chat takes a fifteenth of the time (0.2 seconds) and of 15 MiB.
+    """
+    if spec := importlib.util.find_spec(package):
+        sys.modules.setdefault(package, importlib.util.module_from_spec(spec))
 
 
 def _model() -> str:

@@ -68,13 +68,15 @@ class PDFGenerationInput:
     """The approved text.
 
     `topic` is printed under the report's title, and under it `approved`, the day of the decision
-    in UTC as an ISO date.
+    in UTC as an ISO date. `is_first` says that this report has never asked for a PDF before, so
+    that the first attempt need not search the folder for one.
     """
 
     content: str
     filename: str = "research_pdf.pdf"
     topic: str = ""
     approved: str = ""
+    is_first: bool = False
 
 
 @dataclass

@@ -71,6 +71,9 @@ class GenerateReportWorkflow:
     def __init__(self, *payload: ContinuedReport | GenerateReportInput) -> None:
         self._report, self._phase = ReportState(""), Phase.RESEARCHING
         self._wrong_input = ""
+        info = workflow.info()
+        # A run that follows a reset may have to find the PDF of the run before.
+        self._pdf_was_begun = info.run_id != info.first_execution_run_id
         self._ignored_at = 0  # the length of the history when a Signal was last logged as ignored
         try:
             input = input_in(payload)
@@ -227,6 +230,7 @@ class GenerateReportWorkflow:
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
         approved = workflow.now().date().isoformat()
         for retry_policy in (RETRY_TWICE, RETRY_UNTIL_DONE):
+            is_first, self._pdf_was_begun = not self._pdf_was_begun, True
             try:
                 answer = await workflow.execute_activity(
                     create_pdf.__name__,
@@ -234,6 +238,7 @@ class GenerateReportWorkflow:
                         content=report.draft,
                         topic=self._topic[:TOPIC_LIMIT],
                         approved=approved,
+                        is_first=is_first,
                     ),
                     result_type=RawValue,
                     start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,

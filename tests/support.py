@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.converter import default as default_converter
 from temporalio.worker import Worker
@@ -153,6 +155,20 @@ async def decisions_on(report: ReportHandle) -> list[UserDecisionSignal]:
 
 async def events_of(report: ReportHandle, kind: "EventType.ValueType") -> list[HistoryEvent]:
     return [event for event in (await report.fetch_history()).events if event.event_type == kind]
+
+
+async def reset(report: ReportHandle, task: int = 0) -> None:
+    """Starts the report again from one of its Workflow Tasks, counted from 0; -1 is the last."""
+    tasks = await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    client = report._client
+    await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=report.id),
+            workflow_task_finish_event_id=tasks[task].event_id,
+            request_id=str(uuid4()),
+        )
+    )
 
 
 async def metadata_of(report: ReportHandle) -> WorkflowMetadata:

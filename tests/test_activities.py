@@ -341,6 +341,19 @@ def test_a_retry_finds_the_file_of_the_attempt_before(reports: Path) -> None:
     assert files_in(reports) == {NAME}
 
 
+def test_a_retry_searches_the_folder_and_the_first_attempt_of_a_report_does_not(
+    reports: Path,
+) -> None:
+    report = PDFGenerationInput("# Bees", is_first=True)
+    environment = in_workflow("report-1")
+    assert environment.run(create_pdf, report) == NAME
+    (reports / NAME).rename(reports / "research_pdf-7.pdf")
+    assert environment.run(create_pdf, report) == NAME
+    (reports / NAME).unlink()
+    environment.info = replace(environment.info, attempt=2)
+    assert environment.run(create_pdf, report) == "research_pdf-7.pdf"
+
+
 def test_the_same_text_of_another_report_gets_its_own_file(reports: Path) -> None:
     report = PDFGenerationInput("# Bees", topic="bees")
     assert in_workflow("report-1").run(create_pdf, report) == NAME

@@ -12,6 +12,8 @@ from support import (
     edit,
     keep,
     metadata_of,
+    report_of,
+    reset,
     start_report,
     status_when,
     waiting,
@@ -141,3 +143,31 @@ async def test_a_pdf_that_is_refused_for_good_leaves_the_report_waiting(
     await keep(report, draft=2)
     assert await report.result() == RESULT
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 1", "Text 2"]
+
+
+async def test_only_the_first_pdf_of_a_report_is_not_searched_for(
+    client: Client, stand_ins: StandIns
+) -> None:
+    """Any other may be there already: its attempt was lost, or the report was reset."""
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    stand_ins.pdf_failures += [ApplicationError("disk full")] * 3
+    await keep(report, draft=1)
+    assert await report.result() == RESULT
+    assert [pdf.is_first for pdf in stand_ins.pdfs] == [True, True, True, False]
+    await reset(report, task=-2)  # before the second Activity
+    await report_of(client, report.id).result()
+    assert [pdf.is_first for pdf in stand_ins.pdfs[4:]] == [False]
+
+
+async def test_a_pdf_that_was_refused_may_be_there_when_the_draft_is_kept_again(
+    client: Client, stand_ins: StandIns
+) -> None:
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    stand_ins.pdf_failures.append(refusal())
+    await keep(report, draft=1)
+    await status_when(report, lambda s: bool(s.error))
+    await keep(report, draft=1)
+    await report.result()
+    assert [pdf.is_first for pdf in stand_ins.pdfs] == [True, False]

@@ -10,13 +10,10 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from support import RESULT, WorkerProcess, events_of, report_of, start_report
+from support import RESULT, WorkerProcess, report_of, reset, start_report
 from temporalio import workflow
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
-    ResetWorkflowExecutionRequest,
 )
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
@@ -79,15 +76,7 @@ async def test_a_report_that_is_reset_is_followed(
     report = report_of(client, starter.begin())
     starter.sees("the first text")
     starter.asked_to_decide()
-    [first_task, *_] = await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
-    await client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=report.id),
-            workflow_task_finish_event_id=first_task.event_id,
-            request_id="reset",
-        )
-    )
+    await reset(report)
     starter.sees("the second text")
     starter.keep()
     starter.sees_result()

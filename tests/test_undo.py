@@ -2,10 +2,7 @@
 
 import pytest
 from stand_ins import StandIns, during_a_call, hold_a_call, refusal, stand_ins_of
-from support import SUGGEST_AT, draft_of, edit, keep, start_report, status_when, waiting
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from support import SUGGEST_AT, draft_of, edit, keep, reset, start_report, status_when, waiting
 from temporalio.client import Client
 
 from models import (
@@ -165,17 +162,7 @@ async def test_after_a_reset_keep_does_not_approve_a_text_that_was_not_read(
 ) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)
     await waiting(report, draft=1)
-    history = await report.fetch_history()
-    kind = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-    first = next(event.event_id for event in history.events if event.event_type == kind)
-    await client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=report.id),
-            workflow_task_finish_event_id=first,
-            request_id="reset",
-        )
-    )
+    await reset(report)
     again = client.get_workflow_handle_for(GenerateReportWorkflow.run, report.id)
     await status_when(again, lambda s: s.digest == digest_of("Text 2"))
     await decide(again, UserDecision.KEEP, 1, "Text 1")
