@@ -17,6 +17,10 @@ from models import ContinuedReport, GenerateReportInput, UserDecision, UserDecis
 
 DRAFT_LIMIT = 2**53  # JSON's whole numbers are exact up to here
 
+ONE_ARGUMENT = inspect.Signature(
+    inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("self", "payload")
+)
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -40,10 +44,8 @@ def undecoded(method: Method) -> Method:
     `*payload` is for callers who send two arguments, or none. The SDK reads its type hint only if
     the signature shows a single argument.
     """
-    parameters = list(inspect.signature(method).parameters)
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     method.__annotations__["payload"] = RawValue
-    method.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in parameters])  # type: ignore[attr-defined]
+    method.__signature__ = ONE_ARGUMENT  # type: ignore[attr-defined]
     return method
 
 
