@@ -18,7 +18,7 @@ from models import ContinuedReport, GenerateReportInput, UserDecision, UserDecis
 DRAFT_LIMIT = 2**53  # JSON's whole numbers are exact up to here
 
 ONE_ARGUMENT = inspect.Signature(
-    inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("self", "payload")
+    [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("self", "payload")]
 )
 
 Method = TypeVar("Method", bound=Callable[..., Any])

@@ -24,6 +24,7 @@ from screen import Screen
 from workflow import GenerateReportWorkflow
 
 QUERY_TIMEOUT = timedelta(seconds=3)  # for which a Query waits for a Worker
+PATIENT_QUERY_TIMEOUT = timedelta(seconds=10)  # where a person has asked: a Worker may be busy
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 CANCEL_POLLS, CANCEL_POLL_INTERVAL = 20, 0.5  # seconds; a Worker cancels at once
 QUERIES_AT_ONCE = 20  # for the list; if no Worker answers the first ones, no more are sent

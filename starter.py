@@ -275,7 +275,7 @@ class Dialogue:
 
     async def _query(self) -> None:
         async with self._one_request:
-            draft = await self._answer(GenerateReportWorkflow.get_research_result)
+            draft = await self._answer(GenerateReportWorkflow.get_research_result, patient=True)
         if draft is None:
             self._screen.say(NO_WORKER)
         elif draft:
@@ -362,9 +362,12 @@ class Dialogue:
             self._decision_wanted.clear()
         return True
 
-    async def _answer(self, query: Callable[[GenerateReportWorkflow], T]) -> T | None:
+    async def _answer(
+        self, query: Callable[[GenerateReportWorkflow], T], patient: bool = False
+    ) -> T | None:
         """Returns what a Worker answers to the Query, or None if none does."""
-        ask = partial(self._report.query, query, rpc_timeout=reports.QUERY_TIMEOUT)
+        limit = reports.PATIENT_QUERY_TIMEOUT if patient else reports.QUERY_TIMEOUT
+        ask = partial(self._report.query, query, rpc_timeout=limit)
         try:
             # A deadline that passes means that no Worker answers, so only the server is waited for.
             return await until_answered(self._client, ask, self._screen.say, NO_SERVER)

@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 ACTIVITY_SLOTS = 2000
 # Workflow code only computes: more at once would wait for each other, a thread each.
 WORKFLOW_SLOTS = 8
-# A report that waits for its person takes 0.1 MiB while it is cached, and its replay milliseconds.
-CACHED_WORKFLOWS = 600
+# A report that waits for its person takes 0.15 MiB while it is cached, and its replay milliseconds.
+CACHED_WORKFLOWS = 500
 # A report makes a thousand objects that can be garbage, and hardly any is: the collector looks at
 # them by the 7,000, not by the 700, and at those that stay about as often as by default.
 COLLECT_AT = 7_000, 10, 1

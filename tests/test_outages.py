@@ -1,6 +1,8 @@
 """What the starter does without a Worker or a server."""
 
+import asyncio
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +55,22 @@ async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     start_worker()
     starter.sees("mine")
     starter.asked_to_decide()
+
+
+@pytest.mark.usefixtures("away_from_the_worker")
+async def test_a_query_waits_for_a_worker_that_is_busy(
+    open_starter: OpenStarter, start_worker: Callable[[], WorkerProcess]
+) -> None:
+    worker = start_worker()
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    worker.send_signal(signal.SIGSTOP)
+    starter.types("query")
+    await asyncio.sleep(5)
+    worker.send_signal(signal.SIGCONT)
+    starter.sees("Research Result:")
+    starter.sees("Your instructions")
+    assert NO_WORKER not in starter.text
 
 
 def test_no_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

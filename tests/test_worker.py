@@ -365,8 +365,10 @@ def test_a_demo_imports_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.stdout == "False\n"
 
 
-def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would fetch its price list from GitHub."""
+def test_importing_litellm_fetches_nothing_and_leaves_out_what_no_chat_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would fetch its price list from GitHub, and the openai client would import all it has."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         address = "http://{}:{}".format(*proxy.getsockname())
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
@@ -374,8 +376,17 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("LLM_API_KEY", KEY)
-        code = "import llm; llm.load_litellm()"
-        subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=PATIENCE, check=True)
+        code = """if True:
+            import sys, llm
+            llm.load_litellm()
+            print(*("openai.resources." + part in sys.modules for part in ("chat", "audio")))
+            import openai
+            client = openai.OpenAI(api_key="none")
+            print(client.chat.completions.create.__name__, client.audio.speech.create.__name__)
+        """
+        command = [sys.executable, "-c", code]
+        printed = subprocess.check_output(command, cwd=PROJECT, timeout=PATIENCE, text=True)
+        assert printed == "True False\ncreate create\n"
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has called
             proxy.accept()
