@@ -41,7 +41,7 @@ CURES = {
 }
 # How LiteLLM words an answer of status 200 that it cannot read. It gives it the status 500.
 UNREADABLE = re.compile(
-    r"Empty or invalid response|Invalid response object|provider returned 'choices'|json response"
+    r"Empty or invalid response|Invalid response object|provider returned |json response"
 )
 # "litellm.BadRequestError: ContentPolicyViolationError: OpenAIException - " and the like
 CLASS_NAMES = re.compile(r"^(?:(?:litellm\.)?(?:\w+(?:Error|Exception)|Timeout)(?::| -)\s+)+")
@@ -253,7 +253,9 @@ def _for_temporal(error: Exception, retry_unusable: bool) -> ApplicationError:
 
 def _sentence(error: Exception) -> str:
     """The provider's own words on one line, without LiteLLM's class names, markup and keys."""
-    text = _without_keys(str(error)).partition("Traceback")[0]
+    # The error itself may leave them out, or fold white space, in which a key would not be found.
+    answer = getattr(getattr(error, "response", None), "text", "")
+    text = _without_keys(answer or str(error)).partition("Traceback")[0]
     text = CLASS_NAMES.sub("", text)
     if WEB_PAGE.search(text):
         title = re.search(r"<title[^>]*>([^<]+)", text, re.IGNORECASE)

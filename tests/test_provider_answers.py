@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
@@ -38,7 +39,8 @@ async def refused(llm: LoopbackLLM, reply: Reply, attempt: int = 1) -> Applicati
     """The error of an attempt that gets this reply."""
     llm.replies.append(reply)
     environment = ActivityEnvironment()
-    environment.info = replace(environment.info, attempt=attempt)
+    # Of its own: an answer that an earlier test got is kept.
+    environment.info = replace(environment.info, attempt=attempt, activity_id=str(uuid4()))
     with pytest.raises(ApplicationError) as error:
         await environment.run(llm_call, LLMCallInput("bees"))
     return error.value
