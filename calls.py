@@ -5,6 +5,8 @@ call itself goes on here, and its answer is kept until the next attempt comes fo
 """
 
 import asyncio
+import contextvars
+import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -21,7 +23,9 @@ MOST_KEPT = 500
 CANCELLATION_DELAY = 5  # seconds, in which the answer to a heartbeat brings a cancellation
 OWNER_CHECK_INTERVAL = 3  # seconds between the questions whether a lost attempt is still wanted
 
-_calls: dict[tuple[str | None, ...], asyncio.Task[Any]] = {}
+Key = tuple[str | None, ...]  # of an Activity
+_calls: dict[Key, asyncio.Task[Any]] = {}
+_timers: dict[Key, asyncio.TimerHandle] = {}  # after which an answer is forgotten
 
 
 async def shared(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -53,25 +57,32 @@ async def shared(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     return result
 
 
-def _keep(key: tuple[str | None, ...], task: asyncio.Task[Any]) -> None:
+def _keep(key: Key, task: asyncio.Task[Any]) -> None:
     """Keeps the call while it runs, and its answer for a while. A failed call may be repeated."""
-
-    def on_done(_: object) -> None:
-        if task.cancelled() or task.exception():
-            forget()
-        else:
-            asyncio.get_running_loop().call_later(KEPT_FOR, forget)
-
-    def forget() -> None:
-        if _calls.get(key) is task:
-            del _calls[key]
-
-    _calls.pop(key, None)
+    _forget(key)
     _calls[key] = task
     answered = [key for key, kept in _calls.items() if kept.done()]
     for oldest in answered[: max(0, len(answered) - MOST_KEPT)]:
-        del _calls[oldest]
-    task.add_done_callback(on_done)
+        _forget(oldest)
+    task.add_done_callback(functools.partial(_on_done, key))
+
+
+def _on_done(key: Key, task: asyncio.Task[Any]) -> None:
+    if _calls.get(key) is not task:
+        return
+    if task.cancelled() or task.exception():
+        _forget(key)
+        return
+    # In a context of its own, because a timer keeps that of the Activity.
+    context = contextvars.Context()
+    loop = asyncio.get_running_loop()
+    _timers[key] = loop.call_later(KEPT_FOR, _forget, key, context=context)
+
+
+def _forget(key: Key) -> None:
+    _calls.pop(key, None)
+    if timer := _timers.pop(key, None):
+        timer.cancel()
 
 
 def attempt_is_lost() -> bool:

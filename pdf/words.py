@@ -19,7 +19,7 @@ BODY = 10.5  # points, as all lengths here
 CODE_SCALE = 0.92  # Cascadia Mono looks larger than FiraGO
 RAISED_SCALE = 0.68  # the size of a superscript, of its text's
 PORTION = 1_000  # characters of a word: each break within it measures the rest of it again
-LOOKS_KEPT, PIECES_KEPT = 24, 4_000  # a page has a handful of looks and some 300 different words
+LOOKS_KEPT, PIECES_KEPT = 24, 1_000  # a page has a handful of looks and some 300 different words
 INK = HexColor("#212126")
 
 # Unicode ranges. Chinese and Japanese break between any two characters, but not before a closing

@@ -4,7 +4,9 @@ A killed Worker is in test_crashes.py.
 """
 
 import asyncio
+import gc
 import signal
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -121,6 +123,19 @@ async def test_only_the_newest_answers_are_kept(
     await begun(attempt(2, "run-3"))
     assert len(llm.calls) == paid
     assert len(calls._calls) <= 3
+
+
+async def test_nothing_holds_an_answer_that_is_no_longer_kept(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timer did, for five minutes, with all that the SDK knows of the Activity."""
+    monkeypatch.setattr(calls, "MOST_KEPT", 2)
+    answers = []
+    for number in range(5):
+        await begun(attempt(1, f"run-{number}"))
+        answers.append(weakref.ref([*calls._calls.values()][-1]))
+    gc.collect()
+    assert [answer() is not None for answer in answers] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize("other", [attempt(2, "run-2"), attempt(1)], ids=["run", "first attempt"])
