@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import ModuleType
@@ -254,7 +255,9 @@ def _for_temporal(error: Exception, retry_unusable: bool) -> ApplicationError:
 def _sentence(error: Exception) -> str:
     """The provider's own words on one line, without LiteLLM's class names, markup and keys."""
     # The error itself may leave them out, or fold white space, in which a key would not be found.
-    answer = getattr(getattr(error, "response", None), "text", "")
+    answer = ""
+    with suppress(AttributeError, RuntimeError):  # there is none, or nobody has read it
+        answer = error.response.text  # type: ignore[attr-defined]
     text = _without_keys(answer or str(error)).partition("Traceback")[0]
     text = CLASS_NAMES.sub("", text)
     if WEB_PAGE.search(text):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import (
@@ -194,6 +195,13 @@ async def test_an_error_is_told_once_without_class_names_or_markup(
     llm: LoopbackLLM, reply: Reply, sentence: str
 ) -> None:
     assert (await refused(llm, reply)).message == f"openai/gpt-4o: {sentence}"
+
+
+def test_an_error_whose_answer_was_not_read_speaks_for_itself() -> None:
+    request = httpx.Request("POST", "http://127.0.0.1/v1")
+    unread = httpx.Response(500, request=request, stream=httpx.ByteStream(b"more"))
+    error = httpx.HTTPStatusError("down for an hour", request=request, response=unread)
+    assert model._sentence(error) == "down for an hour"
 
 
 @pytest.mark.parametrize(
