@@ -28,6 +28,7 @@ async def test_three_workers_one_of_them_killed_lose_none_of_300_reports(
     reports = [await start_report(client, f"topic {number}") for number in range(REPORTS)]
     await eventually(lambda: len(llm.calls) > REPORTS / 2, progress=lambda: len(llm.calls))
     workers[0].kill()
+    begun = len(llm.calls)
     await eventually(lambda: llm.in_flight == 0, progress=lambda: llm.in_flight)
     interrupted = sum(call.abandoned for call in llm.calls)
     # draft=0: whichever draft comes next, so nobody need wait for the drafts to come.
@@ -37,7 +38,8 @@ async def test_three_workers_one_of_them_killed_lose_none_of_300_reports(
     names = {result.rpartition(": ")[2] for result in results}
     assert len(names) == REPORTS
     assert whole_pdfs(tmp_path) == names
-    # Paid twice: the calls that the kill interrupted, and an answer that it kept from Temporal.
+    # Paid twice: the calls that the kill interrupted, and answers that it kept from Temporal. The
+    # share of the killed Worker is the server's choice.
     topics = {call.messages[-1]["content"] for call in llm.calls}
     assert len(topics) == REPORTS
-    assert interrupted <= len(llm.calls) - REPORTS < REPORTS / 3
+    assert interrupted <= len(llm.calls) - REPORTS <= begun
