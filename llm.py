@@ -42,7 +42,8 @@ CURES = {
 }
 # How LiteLLM words an answer of status 200 that it cannot read. It gives it the status 500.
 UNREADABLE = re.compile(
-    r"Empty or invalid response|Invalid response object|provider returned |json response"
+    r"Empty or invalid response|Invalid response object|json response"
+    r"|provider returned (?:a response with no )?'choices'"
 )
 # "litellm.BadRequestError: ContentPolicyViolationError: OpenAIException - " and the like
 CLASS_NAMES = re.compile(r"^(?:(?:litellm\.)?(?:\w+(?:Error|Exception)|Timeout)(?::| -)\s+)+")

@@ -73,7 +73,7 @@ class GenerateReportWorkflow:
         self._wrong_input = ""
         info = workflow.info()
         # A run that follows a reset may have to find the PDF of the run before.
-        self._pdf_was_begun = info.run_id != info.first_execution_run_id
+        self._pdf_is_first = info.run_id == info.first_execution_run_id
         self._ignored_at = 0  # the length of the history when a Signal was last logged as ignored
         try:
             input = input_in(payload)
@@ -230,7 +230,7 @@ class GenerateReportWorkflow:
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
         approved = workflow.now().date().isoformat()
         for retry_policy in (RETRY_TWICE, RETRY_UNTIL_DONE):
-            is_first, self._pdf_was_begun = not self._pdf_was_begun, True
+            is_first, self._pdf_is_first = self._pdf_is_first, False
             try:
                 answer = await workflow.execute_activity(
                     create_pdf.__name__,
