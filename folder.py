@@ -81,7 +81,7 @@ def _place(content: bytes, target: Path, reuse: bool, search: bool) -> Path:
             file.flush()
             os.fsync(file.fileno())
         for number in count(free):
-            candidate = _numbered(target, number)
+            candidate = Path(_numbered(target, number))
             try:
                 os.link(temporary, candidate)  # unlike a rename, never overwrites
                 return candidate
@@ -93,8 +93,9 @@ def _place(content: bytes, target: Path, reuse: bool, search: bool) -> Path:
     raise AssertionError("count() does not end")
 
 
-def _numbered(target: Path, number: int) -> Path:
-    return target.with_stem(f"{target.stem}-{number}") if number else target
+def _numbered(target: Path, number: int) -> str:
+    stem = str(target).removesuffix(target.suffix)
+    return f"{stem}-{number}{target.suffix}" if number else str(target)
 
 
 def _first_free(target: Path) -> int:

@@ -103,7 +103,10 @@ class Formulas:
 
     def hidden(self, text: str) -> str:
         """The text with a character in place of each formula: no Markdown can eat into it."""
-        return FORMULA.sub(self._hide, HIDDEN.sub("\ufffd", text))
+        text = HIDDEN.sub("\ufffd", text)
+        if not any(mark in text for mark in ("$", "\\", "]:")):
+            return text  # without the search, which takes long
+        return FORMULA.sub(self._hide, text)
 
     def _hide(self, match: re.Match[str]) -> str:
         if match["source"]:
@@ -125,4 +128,6 @@ class Formulas:
 
     def shown(self, text: str) -> str:
         """The text with its formulas."""
+        if not self.sources:
+            return text
         return HIDDEN.sub(lambda match: self.sources[ord(match[0]) - FIRST], text)

@@ -3,8 +3,9 @@
 What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
 character in `charToGlyph` and `charWidths`; `addObjects` writes the table by which readers find
 the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `splitString` gives ASCII its
-own codes; `makeSubset`, `PDFName`, a stream's filter and the format of an array of numbers depend
-on nothing but their arguments. A test in tests/test_pdf_fonts.py holds each of these.
+own codes; `makeSubset`, `PDFName`, `makeToUnicodeCMap`, a stream's filter and the format of an
+array of numbers depend on nothing but their arguments; `pdfdocEnc` leaves ASCII as it is. A test in
+tests/test_pdf_fonts.py holds each of these.
 """
 
 import io
@@ -18,7 +19,7 @@ from typing import Any
 
 import pymupdf_fonts  # type: ignore[import-untyped]
 import uharfbuzz as hb  # type: ignore[import-untyped]
-from reportlab.pdfbase import pdfdoc, pdfmetrics  # type: ignore[import-untyped]
+from reportlab.pdfbase import pdfdoc, pdfmetrics, ttfonts  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import ShapeData, ShapedStr, TTFont  # type: ignore[import-untyped]
 
 # Unicode ranges
@@ -62,7 +63,15 @@ LANGUAGES = {  # of scripts that one language is written in, by the first word o
 }
 
 
-pdfdoc.PDFName = lru_cache(500)(pdfdoc.PDFName)  # a page has some 170 names, in each file the same
+_cmap = lru_cache(64)(ttfonts.makeToUnicodeCMap)
+_encoded = pdfdoc.pdfdocEnc
+# A page has some 170 names and 350 values. Most are alike in each file, and nearly all are ASCII,
+# for which ReportLab's codec takes eight times as long.
+pdfdoc.PDFName = lru_cache(500)(pdfdoc.PDFName)
+pdfdoc.pdfdocEnc = lambda value: (
+    value.encode() if isinstance(value, str) and value.isascii() else _encoded(value)
+)
+ttfonts.makeToUnicodeCMap = lambda name, subset: _cmap(name, tuple(subset))
 
 
 class Face(TTFont):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from pypdf import PdfReader
+from reportlab.pdfbase import pdfdoc  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import TTFont  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
@@ -76,6 +77,13 @@ def test_ascii_is_split_as_reportlab_splits_it(family: str) -> None:
     out = Canvas(io.BytesIO())
     assert font.splitString(text, out._doc) == TTFont.splitString(font, text, out._doc)
     assert font.splitString("\t", out._doc) == TTFont.splitString(font, "\t", out._doc)
+
+
+def test_ascii_is_its_own_code_outside_of_texts() -> None:
+    text = "\n" + "".join(map(chr, range(32, 127)))
+    assert text.encode("extpdfdoc") == text.encode() == pdfdoc.pdfdocEnc(text)
+    assert pdfdoc.pdfdocEnc("é…") == "é…".encode("extpdfdoc") != "é…".encode()
+    assert pdfdoc.pdfdocEnc(b"\xff") == b"\xff"
 
 
 def test_what_is_kept_is_what_reportlab_makes() -> None:
