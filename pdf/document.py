@@ -140,7 +140,6 @@ class Composer:
         out: list[Any] = []
         held: list[Text] = []  # headings and the like, which stay with what follows
         for construct in constructs(draft.tokens):
-            first, last = construct[0].map or (0, 0)
             try:
                 flowables = self.compose(construct)
                 for flowable in flowables:
@@ -148,9 +147,12 @@ class Composer:
             except TooMuchWork:
                 raise
             except Exception:  # what nobody has tried defeats the layout; words must not be lost
-                log.warning("Lines %d to %d are set as they stand", first + 1, last, exc_info=True)
+                # Each token tells, as footnotes have been collected from all over the draft.
+                lines = sorted({n for token in construct for n in range(*(token.map or (0, 0)))})
+                first, last = min(lines, default=0) + 1, max(lines, default=0) + 1
+                log.warning("Lines %d to %d are set as they stand", first, last, exc_info=True)
                 self.leave()
-                flowables = [self.code("\n".join(draft.lines[first:last]))]
+                flowables = [self.code("\n".join(draft.lines[n] for n in lines))]
                 flowables[0].wrap(WIDTH, HEIGHT)
             if construct[0].type == "heading_open" or introduces(construct):
                 held += flowables

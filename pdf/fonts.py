@@ -340,7 +340,7 @@ def language(text: str) -> str:
     counts: dict[str, int] = {}
     letters = re.sub(r"[\W\d_a-zA-Z]", "", text)
     counts[""] = len(re.findall("[a-zA-Z]", text))
-    for char in set(letters):
+    for char in dict.fromkeys(letters):  # of two that are equal, the first
         script = re.split("[ -]", unicodedata.name(char, ""))[0]
         tag = LANGUAGES.get(script, "" if script == "LATIN" else script)
         counts[tag] = counts.get(tag, 0) + letters.count(char)

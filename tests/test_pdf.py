@@ -1,11 +1,14 @@
 """What a person sees, finds and clicks in a report, whatever the draft."""
 
 import io
+import os
 import re
+import subprocess
 import sys
 import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ import drafts
 import pdf
 import pdf.document
 
+PROJECT = Path(__file__).parent.parent
 MEGABYTE = 1_000_000
 BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are shared
 
@@ -232,6 +236,23 @@ def test_equal_drafts_give_equal_bytes_whatever_came_before() -> None:
     assert pdf.render(draft, topic="t", workflow_id="x") != first
 
 
+def test_equal_drafts_give_equal_bytes_in_another_process() -> None:
+    """A retry on another Worker finds the file of the attempt before by its bytes."""
+    draft = "ע ท"  # as many letters of one language as of another
+    program = f"import hashlib, pdf; print(hashlib.md5(pdf.render({draft!r})).hexdigest())"
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "0123"
+    }
+    assert len(made) == 1
+
+
 def test_threads_render_at_once() -> None:
     drafts = [f"# {i}\n\nשם क्षेत्र น้ำ 你好 **{i}** `x`" for i in range(16)]
     with ThreadPoolExecutor(8) as pool:
@@ -279,6 +300,9 @@ def test_what_cannot_be_set_becomes_plain_text(
     lines = [line.strip() for line in text.splitlines()]
     assert lines == ["before", "|a|b|", "|-|-|", "|c|d|", "after"]
     assert "Lines 3 to 5" in caplog.text and "a bug in tables" in caplog.text
+    notes = squeezed(text_of("before[^1]\n\n[^1]: A note.\n\n    |a|b|\n    |-|-|\n\nafter"))
+    assert notes.startswith("before[1]after")
+    assert "[^1]:Anote." in notes and "|a|b||-|-|" in notes
 
 
 def test_a_draft_that_defeats_the_parser_becomes_plain_text(
