@@ -85,7 +85,7 @@ def line_with_signs(text: str) -> str:
 
 def with_signs(children: list[Token]) -> list[Token]:
     """The children of an inline token, with signs in place of emoji."""
-    texts = [child.content for child in children if child.type == "text"]
+    texts = (child.content for child in children if child.type == "text")
     if not any(EMOJI.search(text) for text in texts if not text.isascii()):
         return children
     out: list[Token] = []

@@ -105,7 +105,7 @@ class Formulas:
         """The text with a character in place of each formula: no Markdown can eat into it."""
         text = HIDDEN.sub("\ufffd", text)
         if not any(mark in text for mark in ("$", "\\", "]:")):
-            return text  # without the search, which takes long
+            return text  # only code can match, which stays as it is, and the search takes long
         return FORMULA.sub(self._hide, text)
 
     def _hide(self, match: re.Match[str]) -> str:

@@ -218,8 +218,6 @@ def _inline(
 
     for child in children:
         match child.type:
-            case "text" if child.content and not looks and not HIDDEN.search(child.content):
-                out.append(child)
             case "text":
                 kind = "code_inline" if looks["code"] > 0 else "text"
                 tag = "code" if kind == "code_inline" else ""

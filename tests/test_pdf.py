@@ -8,19 +8,18 @@ import sys
 import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
+from support import PROJECT
 
 import drafts
 import pdf
 import pdf.document
 
-PROJECT = Path(__file__).parent.parent
 MEGABYTE = 1_000_000
 BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are shared
 
