@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from temporalio.exceptions import ApplicationError
 
-from connection import Refused, TemporalUnreachable, connect, connection_settings
+from connection import (
+    THIS_MACHINE,
+    Refused,
+    TemporalUnreachable,
+    connect,
+    connection_settings,
+    host_and_port,
+)
 from folder import reports_dir
 from llm import DEMO_MODEL, obvious_settings_problem, provider_keys
 
@@ -159,8 +166,8 @@ def _output_to(log: Path | None) -> Iterator[None]:
 async def _local_server() -> AsyncIterator[bool]:
     """Yields whether the server is ours, so that it stops at the end."""
     address = connection_settings()["target_host"]
-    host, _, port = address.rpartition(":")
-    if host not in ("localhost", "127.0.0.1") or not port.isdecimal():
+    host, port = host_and_port(address)
+    if host not in THIS_MACHINE or not port.isdecimal():
         raise TemporalUnreachable(
             f"--local is for a server on this machine, but Temporal is set to {address}. "
             "Unset TEMPORAL_ADDRESS, or leave --local out."

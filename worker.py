@@ -142,6 +142,8 @@ def _worker(client: Client) -> Worker:
         max_concurrent_workflow_tasks=WORKFLOW_SLOTS,
         workflow_task_executor=ThreadPoolExecutor(WORKFLOW_THREADS, "workflow"),
         max_concurrent_activities=ACTIVITY_SLOTS,
+        # No payload is stored elsewhere. With more than one, each would get a task of asyncio's.
+        max_workflow_task_external_storage_concurrency=1,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         # A call that is cut off is paid for twice.
         graceful_shutdown_timeout=LLM_START_TO_CLOSE_TIMEOUT,
@@ -188,7 +190,8 @@ def _stop_event(stop_with_stdin: bool) -> asyncio.Event:
 
     def on_signal(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        loop.call_soon_threadsafe(stop.set)
+        if not loop.is_closed():  # as it is while the process ends
+            loop.call_soon_threadsafe(stop.set)
 
     def on_stdin_end() -> None:
         # os.read, because an interpreter that exits waits for the lock of sys.stdin.

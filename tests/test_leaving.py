@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM
-from support import PATIENCE, decisions_on, is_running, report_of
+from support import PATIENCE, PROJECT, decisions_on, is_running, report_of
 from temporalio.client import Client
 from terminal import STARTER, STILL_RUNNING, OpenStarter, Starter
 
@@ -133,6 +133,32 @@ def test_further_signals_change_nothing(
         starter.process.kill(number)
     starter.ends()
     assert starter.errors == ""
+
+
+SIGNALLED_WHILE_IT_ENDS = """
+import os
+import connection, starter
+exit_process = connection.exit_process
+
+def late_signal(result):
+    os.kill(os.getpid(), {number})
+    exit_process(result)
+
+connection.exit_process = late_signal
+starter.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_starter_ends_changes_nothing(
+    number: signal.Signals, client: Client
+) -> None:
+    """The loop that the signal would have woken is closed."""
+    script = SIGNALLED_WHILE_IT_ENDS.format(number=int(number))
+    command = [sys.executable, "-c", script, "--list"]
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "No report is open. Start one with: uv run starter.py\n"
 
 
 @pytest.mark.usefixtures("worker")

@@ -26,6 +26,7 @@ from support import (
 )
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.service import GrpcCompression
 
 import connection
 from llm import load_litellm
@@ -186,7 +187,11 @@ async def test_without_settings_the_connection_is_the_tutorials(
     connected_with: dict[str, Any],
 ) -> None:
     await connection.connect()
-    assert connected_with == {"target_host": "localhost:7233", "namespace": "default"}
+    assert connected_with == {
+        "target_host": "localhost:7233",
+        "namespace": "default",
+        "grpc_compression": GrpcCompression.NONE,
+    }
 
 
 async def test_address_namespace_and_api_key_reach_the_connection(
@@ -199,6 +204,7 @@ async def test_address_namespace_and_api_key_reach_the_connection(
     assert connected_with["target_host"] == "eu.example.com:7233"
     assert connected_with["namespace"] == "reports.a1b2c"
     assert connected_with["api_key"] == "temporal-key"
+    assert "grpc_compression" not in connected_with  # the SDK's default is to compress
     assert connected_with.get("tls", True)  # the SDK's default with an API key
 
 
