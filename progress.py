@@ -12,14 +12,17 @@ from models import TASK_QUEUE
 
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
 STEPS = {llm_call.__name__: "Researching", create_pdf.__name__: "Creating the PDF"}
-UNTAKEN_POLLS = 5  # after which there is no Worker: a live one takes a task at once
+# A live Worker takes a task at once. There is none if so many polls, over so many seconds, found
+# one untaken: the polls after a decision are quick, and those of a slow server are few.
+UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
 
 
 class Progress:
     """The step in progress, for how long, and why it is being retried."""
 
     def __init__(self) -> None:
-        self._untaken_polls = 0
+        self.worker_is_missing = False
+        self._untaken_polls, self._taken_at = 0, time.monotonic()
         self.restart()
 
     def restart(self) -> None:
@@ -41,15 +44,16 @@ class Progress:
         untaken = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED or (
             due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         )
-        self._untaken_polls = self._untaken_polls + 1 if untaken else 0
+        if untaken:
+            self._untaken_polls += 1
+        else:
+            self._untaken_polls, self._taken_at = 0, time.monotonic()
+        for_long = time.monotonic() - self._taken_at >= UNTAKEN_SECONDS
+        self.worker_is_missing = for_long and self._untaken_polls >= UNTAKEN_POLLS
 
     @property
     def task_is_untaken(self) -> bool:
         return self._untaken_polls > 0
-
-    @property
-    def worker_is_missing(self) -> bool:
-        return self._untaken_polls >= UNTAKEN_POLLS
 
     @property
     def failure(self) -> str:

@@ -14,7 +14,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -81,7 +81,10 @@ Ctrl-X Ctrl-E opens your editor."""
 TRY_AGAIN = "Type 'edit' to try again."
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
-POLL_INTERVAL = 1  # seconds; each open starter costs the server this many requests
+# Seconds from one look at the report to the next: as many as have passed since the last decision,
+# but at least the first number and at most the second, so that an open starter costs the server
+# one request a second.
+POLL_INTERVALS = 0.1, 1
 
 T = TypeVar("T")
 
@@ -196,7 +199,7 @@ class Dialogue:
         self._shown = Shown(0, "")  # nothing yet
         self._menu_shown = False
         self._discarded = False
-        self._decision_wanted = asyncio.Event()
+        self._decision_wanted, self._decision_sent = asyncio.Event(), asyncio.Event()
         self._decided_at = time.monotonic()
         self._one_request = asyncio.Lock()
         self._progress = Progress()
@@ -307,6 +310,7 @@ class Dialogue:
 
     def _decided(self) -> None:
         self._decision_wanted.clear()
+        self._decision_sent.set()
         self._decided_at = time.monotonic()
         self._progress.restart()
 
@@ -324,7 +328,14 @@ class Dialogue:
                 current = description.run_id, description.history_length
                 if current != seen and not self._progress.task_is_untaken and await self._refresh():
                     seen = current
-            await asyncio.sleep(POLL_INTERVAL)
+            await self._until_next_poll()
+
+    async def _until_next_poll(self) -> None:
+        shortest, longest = POLL_INTERVALS
+        interval = min(max(shortest, time.monotonic() - self._decided_at), longest)
+        self._decision_sent.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._decision_sent.wait(), interval)
 
     def _show_progress(self, description: WorkflowExecutionDescription) -> None:
         progress = self._progress

@@ -21,6 +21,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.converter import default as default_converter
+from temporalio.service import GrpcCompression
 from temporalio.worker import Worker
 
 import local
@@ -75,6 +76,12 @@ class WorkerProcess(subprocess.Popen[bytes]):
             assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
         return self
+
+
+async def client_of(other: Client, namespace: str = "default") -> Client:
+    """A Client of the other's server that connects as our programs do: nothing is compressed."""
+    address = other.service_client.config.target_host
+    return await Client.connect(address, namespace=namespace, grpc_compression=GrpcCompression.NONE)
 
 
 @asynccontextmanager

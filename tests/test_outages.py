@@ -6,14 +6,19 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
 from support import WorkerProcess, decisions_on, edit, free_port, report_of
-from temporalio.client import Client
+from temporalio.api.enums.v1 import PendingWorkflowTaskState
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.client import Client, WorkflowExecutionDescription
 from terminal import STILL_RUNNING, OpenStarter, piped
 
 import local
+import progress
 from models import UserDecision
 from progress import NO_WORKER
 
@@ -55,6 +60,28 @@ async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     start_worker()
     starter.sees("mine")
     starter.asked_to_decide()
+
+
+@pytest.mark.parametrize(
+    ("interval", "polls", "missing"),
+    [(0.1, 20, False), (1, 5, False), (1, 6, True), (10, 4, False), (10, 5, True)],
+)
+def test_a_worker_is_missing_after_several_polls_over_several_seconds(
+    interval: float, polls: int, missing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after the quick polls that follow a decision, nor after the few of a slow server."""
+    untaken = DescribeWorkflowExecutionResponse()
+    untaken.pending_workflow_task.state = (
+        PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+    )
+    description = cast(WorkflowExecutionDescription, SimpleNamespace(raw_description=untaken))
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    watched = progress.Progress()
+    for number in range(polls):
+        clock.now = number * interval
+        watched.update(description)
+    assert watched.worker_is_missing == missing
 
 
 @pytest.mark.usefixtures("away_from_the_worker")
