@@ -172,6 +172,9 @@ async def _heartbeats() -> AsyncIterator[None]:
     """Shows Temporal every few seconds that this Worker lives, and lets it cancel the call."""
 
     async def beat() -> None:
+        # The start of a first attempt is a sign of life. A later one may hear of a cancellation.
+        if activity.info().attempt == 1:
+            await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
         while True:
             activity.heartbeat()
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())

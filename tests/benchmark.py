@@ -372,8 +372,9 @@ async def many_reports(bench: Bench) -> list[Row]:
     seconds: Figures = defaultdict(list)
     cpu: Figures = defaultdict(list)
     survivors: Figures = defaultdict(list)
-    async with bench.warm_workers() as workers:
-        for _ in range(bench.scale.rounds):
+    for _ in range(bench.scale.rounds):
+        # Processes of the same program differ by some percent: each round has new ones.
+        async with bench.warm_workers() as workers:
             for contestant, worker in workers:
                 worker.take_pdfs()
                 used, started = worker.cpu, time.perf_counter()

@@ -207,17 +207,23 @@ async def test_a_later_attempt_looks_for_a_cancellation_before_it_pays(
     assert len(llm.calls) == 1
 
 
-async def test_the_first_heartbeat_comes_at_once(
-    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "at_once"), [(1, 0), (2, 1)])
+async def test_the_first_heartbeat_of_a_later_attempt_comes_at_once(
+    number: int,
+    at_once: int,
+    llm: LoopbackLLM,
+    ours: dict[str, bool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The first attempt has just been handed out, and each heartbeat has its price."""
     monkeypatch.setattr(activities, "HEARTBEAT_INTERVAL", timedelta(seconds=PATIENCE))
-    environment = attempt(1)
+    environment = attempt(number)
     beats: list[object] = []
     environment.on_heartbeat = lambda *details: beats.append(details)
     llm.go_on.clear()
     call = begun(environment)
     await eventually(lambda: llm.in_flight == 1)
-    assert len(beats) == 1
+    assert len(beats) == at_once
     llm.go_on.set()
     await call
 
