@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from temporalio.exceptions import ApplicationError
 
 from connection import (
+    CONNECT_TIMEOUT,
     THIS_MACHINE,
     Refused,
     TemporalUnreachable,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 APP = "durable-research-reports"  # the name of our folders among the user's
 LAST_PORT = 65535
+CLAIM_CHECK_INTERVAL = 0.1  # seconds between the looks for the server of another starter
 UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
 # The newest version that `go install` accepts: later ones carry replace directives.
 CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
@@ -173,11 +176,7 @@ async def _local_server() -> AsyncIterator[bool]:
             "Unset TEMPORAL_ADDRESS, or leave --local out."
         )
     owner = _data_file(f"server-{port}.owner")
-    try:
-        await connect()
-    except TemporalUnreachable:
-        pass
-    else:
+    if await _another_runs(owner):
         if folder := _folder_of_living(owner):
             print(
                 f"Joining the server that starter.py --local runs in {folder}. It stops when "
@@ -188,17 +187,46 @@ async def _local_server() -> AsyncIterator[bool]:
             print(f"Joining the server at {address}. It keeps running when you leave.", flush=True)
         yield False
         return
-    _require_free_ports(int(port))
-    database, log = _data_file(f"temporal-{port}.db"), _data_file("server.log")
-    async with await start_server(int(port), database, log):
-        owner.write_text(f"{os.getpid()}\n{Path.cwd()}")
-        web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
-        print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
-        print(f"Its reports and logs are in {database.parent}", flush=True)
-        try:
+    try:
+        _require_free_ports(int(port))
+        database, log = _data_file(f"temporal-{port}.db"), _data_file("server.log")
+        async with await start_server(int(port), database, log):
+            web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
+            print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
+            print(f"Its reports and logs are in {database.parent}", flush=True)
             yield True
-        finally:
-            owner.unlink(missing_ok=True)
+    finally:
+        owner.unlink(missing_ok=True)
+
+
+async def _another_runs(owner: Path) -> bool:
+    """Whether a server answers. If none does, the next one is ours, and `owner` says so.
+
+    Of two starters that begin at once, one waits for the server of the other.
+    """
+    deadline = time.monotonic() + CONNECT_TIMEOUT
+    while True:
+        with suppress(TemporalUnreachable):
+            await connect()
+            return True
+        if _is_claimed(owner, in_vain=time.monotonic() > deadline):
+            return False
+        await asyncio.sleep(CLAIM_CHECK_INTERVAL)
+
+
+def _is_claimed(owner: Path, *, in_vain: bool) -> bool:
+    """Writes who we are, where nobody who lives has done so, or has done so `in_vain`."""
+    if in_vain:
+        owner.unlink(missing_ok=True)
+    try:
+        with owner.open("x") as file:
+            file.write(f"{os.getpid()}\n{Path.cwd()}")
+    except FileExistsError:
+        with suppress(FileNotFoundError):  # an empty one is about to be written
+            if owner.read_text() and not _folder_of_living(owner):
+                owner.unlink()
+        return False
+    return True
 
 
 def _folder_of_living(owner: Path) -> str:

@@ -202,6 +202,24 @@ def test_a_second_one_says_whose_server_it_joins(
     assert first.ends() == 130
 
 
+def test_of_two_that_begin_at_once_one_joins_the_server_of_the_other(
+    port: int, open_local: OpenLocal, tmp_path: Path
+) -> None:
+    data(tmp_path).mkdir(parents=True)
+    (data(tmp_path) / f"server-{port}.owner").write_text(f"{2**22 + 1}\nof one that was killed")
+    both = open_local(), open_local()
+    for starter in both:
+        starter.asked("Enter your research topic or question:")
+    [owner] = [starter for starter in both if "dev server is running" in starter.text]
+    [guest] = [starter for starter in both if "Joining the server that" in starter.text]
+    guest.types("bees")
+    guest.asked_to_decide()
+    for starter in (guest, owner):
+        starter.presses("\x03")
+        assert starter.ends() == 130
+    assert left_behind(tmp_path) == []
+
+
 def test_a_report_is_found_from_any_folder(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
