@@ -72,7 +72,7 @@ SETTLE = 5  # seconds between the last draft and the look at a Worker that only 
 class Scale:
     """How much is measured."""
 
-    rounds: int = 5  # in which each contestant has its turn, for a median
+    rounds: int = 6  # in which each contestant has its turn, for a median; twice the first one
     single_reports: int = 20
     reports: int = 200
     calls: int = 300
@@ -201,11 +201,13 @@ class Bench:
             yield RunningWorker(process, folder)
 
     @asynccontextmanager
-    async def warm_workers(self) -> AsyncIterator[list[tuple[Contestant, RunningWorker]]]:
+    async def warm_workers(
+        self, contestants: Iterable[Contestant]
+    ) -> AsyncIterator[list[tuple[Contestant, RunningWorker]]]:
         """A Worker of each contestant that has made its first report."""
         async with AsyncExitStack() as stack:
             workers = []
-            for contestant in self.contestants:
+            for contestant in contestants:
                 worker = await stack.enter_async_context(self.worker(contestant))
                 await self.report(contestant)
                 workers.append((contestant, worker))
@@ -277,6 +279,13 @@ async def each(items: Iterable[T], action: Callable[[T], Awaitable[R]]) -> list[
     return await asyncio.gather(*map(act, items))
 
 
+def turns(items: Sequence[T], rounds: int) -> Iterator[list[T]]:
+    """The items for each round. Another one begins each time: the first finds a busier machine."""
+    for number in range(rounds):
+        first = number % len(items)
+        yield [*items[first:], *items[:first]]
+
+
 async def terminate(report: Report) -> None:
     await report.terminate()
 
@@ -313,8 +322,8 @@ async def until(condition: Callable[[], bool], process: subprocess.Popen[bytes],
 
 async def starter(bench: Bench) -> list[Row]:
     seconds: Figures = defaultdict(list)
-    for _ in range(bench.scale.rounds):
-        for contestant in bench.contestants:
+    for order in turns(bench.contestants, bench.scale.rounds):
+        for contestant in order:
             program, *arguments = contestant.starter
             started = time.perf_counter()
             terminal = pexpect.spawn(program, arguments, cwd=str(bench.folder), timeout=PATIENCE)
@@ -331,12 +340,12 @@ async def worker_start(bench: Bench) -> list[Row]:
     polling: Figures = defaultdict(list)
     first_draft: Figures = defaultdict(list)
     bare_import = [sys.executable, "-c", "import temporalio.worker"]
-    for _ in range(bench.scale.rounds):
+    for order in turns(bench.contestants, bench.scale.rounds):
         started = time.perf_counter()
         with running(bare_import, bench.folder / "import.log") as process:
             await asyncio.to_thread(process.wait)
             polling["floor"].append(time.perf_counter() - started)
-        for contestant in bench.contestants:
+        for contestant in order:
             report = await bench.start(contestant)
             started = time.perf_counter()
             async with bench.worker(contestant):
@@ -358,9 +367,9 @@ async def worker_start(bench: Bench) -> list[Row]:
 
 async def one_report(bench: Bench) -> list[Row]:
     milliseconds: Figures = defaultdict(list)
-    async with bench.warm_workers():
-        for _ in range(bench.scale.single_reports):
-            for contestant in bench.contestants:
+    async with bench.warm_workers(bench.contestants):
+        for order in turns(bench.contestants, bench.scale.single_reports):
+            for contestant in order:
                 seconds = await bench.report(contestant) - LLM_DELAY
                 milliseconds[contestant.name].append(1000 * seconds)
     goal = Goal(most=1.15, to="floor")
@@ -372,9 +381,9 @@ async def many_reports(bench: Bench) -> list[Row]:
     seconds: Figures = defaultdict(list)
     cpu: Figures = defaultdict(list)
     survivors: Figures = defaultdict(list)
-    for _ in range(bench.scale.rounds):
+    for order in turns(bench.contestants, bench.scale.rounds):
         # Processes of the same program differ by some percent: each round has new ones.
-        async with bench.warm_workers() as workers:
+        async with bench.warm_workers(order) as workers:
             for contestant, worker in workers:
                 worker.take_pdfs()
                 used, started = worker.cpu, time.perf_counter()
@@ -412,8 +421,8 @@ async def waiting(bench: Bench) -> list[Row]:
     idle: Figures = defaultdict(list)
     memory: Figures = defaultdict(list)
     cpu: Figures = defaultdict(list)
-    for _ in range(bench.scale.rounds):
-        for contestant in bench.contestants:
+    for order in turns(bench.contestants, bench.scale.rounds):
+        for contestant in order:
             async with bench.worker(contestant) as worker:
                 await bench.report(contestant)
                 idle[contestant.name].append(worker.memory)
@@ -467,9 +476,9 @@ async def killed(bench: Bench) -> list[Row]:
 async def pdfs(bench: Bench) -> list[Row]:
     one, ten, long = len(PAGE), 10 * len(PAGE), bench.scale.long_draft
     seconds: dict[int, Figures] = {length: defaultdict(list) for length in (one, ten, long)}
-    for _ in range(bench.scale.rounds):
+    for order in turns(bench.apps, bench.scale.rounds):
         for length in (one, ten, long):
-            for contestant in bench.apps:
+            for contestant in order:
                 log = bench.new_folder() / "pdfs.log"
                 command = [*PEERS, "pdfs", str(length), str(bench.scale.pdf_seconds)]
                 with running(command, log, contestant.modules) as process:
