@@ -149,17 +149,22 @@ async def signal_once(
     return partial(client.workflow_service.signal_workflow_execution, request)
 
 
-def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
+def run_process(
+    main: Callable[[], Coroutine[Any, Any, int]],
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> NoReturn:
     """Runs `main` with the settings of .env, and ends the process with the exit code it returns.
 
-    A failure ends it with one sentence on stderr and exit code 1.
+    A failure ends it with one sentence on stderr and exit code 1. The event loop is asyncio's own,
+    or what `new_event_loop` returns.
     """
     result: int | str
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as it is during the imports
             signal.signal(signal.SIGINT, signal.default_int_handler)
         load_dotenv(_settings_file())
-        result = asyncio.run(main())
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            result = runner.run(main())
     except (Refused, RPCError) as error:
         result = str(error)
     except KeyboardInterrupt:

@@ -73,7 +73,7 @@ def main() -> NoReturn:
     for chatty in ("httpx", "LiteLLM", "temporalio.worker"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("temporalio.activity").addFilter(_in_one_line)
-    run_process(lambda: run(arguments.stop_with_stdin))
+    run_process(lambda: run(arguments.stop_with_stdin), _new_event_loop)
 
 
 async def run(stop_with_stdin: bool) -> NoReturn:
@@ -98,7 +98,16 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         raise Refused(str(error).partition(": Status {")[0]) from None
     finally:
         watch.cancel()
-    exit_process(0)  # from here, because asyncio.run would wait for an import of LiteLLM to end
+    exit_process(0)  # from here: the event loop's end would wait for an import of LiteLLM
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, with which a report takes a tenth less CPU, or asyncio's own on Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 async def _serve(client: Client, stop: asyncio.Event) -> None:
