@@ -72,7 +72,7 @@ SETTLE = 5  # seconds between the last draft and the look at a Worker that only 
 class Scale:
     """How much is measured."""
 
-    rounds: int = 6  # in which each contestant has its turn, for a median; twice the first one
+    rounds: int = 6  # in which each contestant has its turn, for a median; each is first in two
     single_reports: int = 20
     reports: int = 200
     calls: int = 300
