@@ -15,8 +15,8 @@ from temporalio.converter import default
 from temporalio.exceptions import ApplicationError
 
 import calls
-import folder
-import llm
+from beyond import llm
+from beyond import reports_dir as folder
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
 
 # The time budget of one LLM call. Reasoning models think for minutes, and a call that is cut off
@@ -156,7 +156,9 @@ def _unprintable(why: str) -> ApplicationError:
 
 @functools.cache
 def _pdf_module() -> ModuleType:
-    import pdf  # here, because ReportLab takes long to import, and only create_pdf needs it
+    from beyond import (
+        pdf,  # here, because ReportLab takes long to import, and only create_pdf needs it
+    )
 
     return pdf
 

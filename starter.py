@@ -29,8 +29,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
-import reports
-from connection import (
+from beyond.server.connection import (
     NO_SERVER,
     Refused,
     cancel_on_signals,
@@ -40,7 +39,11 @@ from connection import (
     signal_once,
     until_answered,
 )
-from local import local
+from beyond.server.local import local
+from beyond.terminal import reports
+from beyond.terminal.progress import NO_WORKER, Progress
+from beyond.terminal.reports import ReportHandle
+from beyond.terminal.screen import Leave, Screen, in_unicode
 from models import (
     NO_DRAFT,
     NO_EARLIER_DRAFT,
@@ -55,9 +58,6 @@ from models import (
     UserDecisionSignal,
     digest_of,
 )
-from progress import NO_WORKER, Progress
-from reports import ReportHandle
-from screen import Leave, Screen, in_unicode
 from workflow import GenerateReportWorkflow
 
 DEFAULT_PROMPT = "Give me 5 fun and fascinating facts about tardigrades."

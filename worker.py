@@ -30,10 +30,10 @@ from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
-from connection import Refused, connect, exit_process, run_process, until_answered
-from llm import load_litellm, obvious_settings_problem
+from beyond.llm import load_litellm, obvious_settings_problem
+from beyond.report.payloads import DATA_CONVERTER
+from beyond.server.connection import Refused, connect, exit_process, run_process, until_answered
 from models import TASK_QUEUE
-from payloads import DATA_CONVERTER
 from workflow import GenerateReportWorkflow
 
 log = logging.getLogger(__name__)

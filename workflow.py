@@ -22,7 +22,8 @@ with workflow.unsafe.imports_passed_through():
         create_pdf,
         llm_call,
     )
-    from decisions import DecisionQueue
+    from beyond.report.decisions import DecisionQueue
+    from beyond.report.payloads import decision_in, draft_in, filename_in, input_in, undecoded
     from models import (
         PAYLOAD_LIMIT,
         PROMPT_LIMIT,
@@ -39,7 +40,6 @@ with workflow.unsafe.imports_passed_through():
         UserDecisionSignal,
         digest_of,
     )
-    from payloads import decision_in, draft_in, filename_in, input_in, undecoded
 
 # After an outage of hours, a report goes on within a minute.
 RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))

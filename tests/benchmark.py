@@ -45,8 +45,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support import PROJECT, forget_own_settings
 
-import connection
-import local
+from beyond.server import connection, local
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX
 
 PEERS = [sys.executable, str(Path(__file__).with_name("benchmark_peers.py"))]

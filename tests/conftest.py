@@ -25,8 +25,7 @@ from temporalio.service import RPCError
 from terminal import OpenStarter, Starter
 
 import activities
-import connection
-import local
+from beyond.server import connection, local
 
 # The namespace of the Worker that tests share. In the default one, tests start their own.
 SHARED = "with-a-worker"

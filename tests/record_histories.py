@@ -24,8 +24,8 @@ from support import (
 from temporalio.client import Client, WorkflowFailureError
 
 from activities import create_pdf, llm_call
+from beyond.terminal.reports import ReportHandle
 from models import WORKFLOW_ID_PREFIX, Phase
-from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 HISTORIES = Path(__file__).with_name("histories")

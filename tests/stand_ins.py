@@ -11,8 +11,8 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
+from beyond.terminal.reports import ReportHandle
 from models import LLMCallInput, PDFGenerationInput
-from reports import ReportHandle
 
 
 class StandIns:

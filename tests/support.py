@@ -24,7 +24,8 @@ from temporalio.converter import default as default_converter
 from temporalio.service import GrpcCompression
 from temporalio.worker import Worker
 
-import local
+from beyond.server import local
+from beyond.terminal.reports import ReportHandle
 from models import (
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
@@ -34,7 +35,6 @@ from models import (
     UserDecision,
     UserDecisionSignal,
 )
-from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 PROJECT = Path(__file__).parent.parent

@@ -12,8 +12,8 @@ from temporalio import workflow
 from temporalio.client import Client
 from terminal import OpenStarter, piped
 
-from progress import NO_WORKER
-from reports import QUERY_TIMEOUT
+from beyond.terminal.progress import NO_WORKER
+from beyond.terminal.reports import QUERY_TIMEOUT
 
 
 @pytest.mark.usefixtures("worker")

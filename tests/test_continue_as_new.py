@@ -19,8 +19,8 @@ from support import (
 )
 from temporalio.client import Client
 
+from beyond.terminal.reports import ReportHandle
 from models import Phase
-from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 

@@ -26,9 +26,9 @@ from support import (
 )
 from temporalio.client import Client
 
-import local
+from beyond.server import local
+from beyond.terminal.reports import ReportHandle
 from models import Phase
-from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 STOP_BEFORE_LINK = """

@@ -13,9 +13,9 @@ from markdown_it.token import Token
 from pypdf import PdfReader
 from rich.console import Console
 
-import drafts
-import pdf
-from screen import Screen
+from beyond import markdown as drafts
+from beyond import pdf
+from beyond.terminal.screen import Screen
 
 GREEN, RED, AMBER = "#1a7f37", "#c62828", "#b7791f"
 

@@ -12,9 +12,9 @@ from support import keep, start_report, status_when, waiting
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 
-from decisions import DecisionQueue
+from beyond.report.decisions import DecisionQueue
+from beyond.terminal.reports import ReportHandle
 from models import Phase, ReportState, UserDecision, UserDecisionSignal
-from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 FLOOD = 3000  # a third of what the server takes, so that a slow machine takes it, too

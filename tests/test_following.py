@@ -20,10 +20,10 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from terminal import OpenStarter, piped
 
-import local
+from beyond.server import local
+from beyond.terminal.progress import NO_WORKER
+from beyond.terminal.reports import ReportHandle
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
-from progress import NO_WORKER
-from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 

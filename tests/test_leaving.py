@@ -137,7 +137,8 @@ def test_further_signals_change_nothing(
 
 SIGNALLED_WHILE_IT_ENDS = """
 import os
-import connection, starter
+import starter
+from beyond.server import connection
 exit_process = connection.exit_process
 
 def late_signal(result):

@@ -17,9 +17,9 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from terminal import Starter
 
-import llm
-import local
-from connection import TemporalUnreachable
+from beyond import llm
+from beyond.server import local
+from beyond.server.connection import TemporalUnreachable
 
 DEMO = "OFFLINE DEMO: no model is configured"
 COME_BACK = re.compile(r"Come back to it with: uv run starter\.py --local --workflow-id (\S+)$")

@@ -16,9 +16,9 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from beyond.report.payloads import DATA_CONVERTER
+from beyond.terminal.reports import ReportHandle
 from models import Phase, ReportStatus
-from payloads import DATA_CONVERTER
-from reports import ReportHandle
 from workflow import WRONG_INPUT, GenerateReportWorkflow
 
 

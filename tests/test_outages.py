@@ -17,10 +17,10 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import Client, WorkflowExecutionDescription
 from terminal import STILL_RUNNING, OpenStarter, piped
 
-import local
-import progress
+from beyond.server import local
+from beyond.terminal import progress
+from beyond.terminal.progress import NO_WORKER
 from models import UserDecision
-from progress import NO_WORKER
 
 
 @pytest.fixture(autouse=True)

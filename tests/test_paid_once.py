@@ -32,10 +32,10 @@ from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 import activities
 import calls
-import local
 from activities import llm_call
+from beyond.server import local
+from beyond.terminal.reports import ReportHandle
 from models import LLMCallInput
-from reports import ReportHandle
 
 LOST = ActivityCancellationDetails(not_found=True)
 AWAY = ActivityCancellationDetails(not_found=True, timed_out=True)

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 from support import PROJECT
 
-import drafts
-import pdf
-import pdf.document
+from beyond import markdown as drafts
+from beyond import pdf
 
 MEGABYTE = 1_000_000
 BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are shared

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-import pdf
-from pdf.document import CELLS, HEIGHT, WIDTH
-from pdf.formulas import formula
-from pdf.tables import Table, shared
-from pdf.text import Style, Text
-from pdf.words import BODY, Look, code_lines, words_of
+from beyond import pdf
+from beyond.pdf.document import CELLS, HEIGHT, WIDTH
+from beyond.pdf.formulas import formula
+from beyond.pdf.tables import Table, shared
+from beyond.pdf.text import Style, Text
+from beyond.pdf.words import BODY, Look, code_lines, words_of
 
 TOP = 792 - 72 - BODY * 1.5  # points: where the first line of a page stands, about
 

@@ -16,8 +16,8 @@ from reportlab.pdfbase import pdfdoc  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import TTFont  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
-import pdf
-from pdf.fonts import face, families, family_of, language, printable, stretches
+from beyond import pdf
+from beyond.pdf.fonts import face, families, family_of, language, printable, stretches
 
 
 def page(face_name: str, text: str) -> PdfReader:
@@ -102,7 +102,7 @@ def test_the_numbering_of_glyphs_starts_again_between_documents(
 ) -> None:
     draft = "السلام क्षेत्र\n\n|1|\n|-|\n|2|"
     before = pdf.render(draft)
-    monkeypatch.setattr("pdf.fonts.GLYPH_LIMIT", 0)
+    monkeypatch.setattr("beyond.pdf.fonts.GLYPH_LIMIT", 0)
     pdf.render("другой текст שלום")
     assert pdf.render(draft) == before
 
@@ -133,10 +133,11 @@ def test_a_character_has_the_first_font_that_has_it(char: str, family: str) -> N
 
 def test_fonts_are_read_when_a_draft_asks_for_them() -> None:
     script = """
-import pdf, pdf.fonts
+import beyond.pdf.fonts
+from beyond import pdf
 for draft in ("plain **bold** `code`", "✅ x", "🚀 `🚀` 𝒩 ខ្មែរ বাংলা", "汉字"):
     pdf.render(draft)
-    print(sorted(font.fontName for font in pdf.fonts.loaded()))
+    print(sorted(font.fontName for font in beyond.pdf.fonts.loaded()))
 """
     root = Path(pdf.__file__).parents[1]
     command = [sys.executable, "-c", script]

@@ -32,11 +32,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 import activities
-import drafts
-import folder
-import pdf
 import worker
 from activities import create_pdf, create_pdf_in_turn, llm_call
+from beyond import markdown as drafts
+from beyond import pdf
+from beyond import reports_dir as folder
 from models import PDFGenerationInput, Phase
 
 REPORT = PDFGenerationInput("# Bees\n\nThey *hum*.")

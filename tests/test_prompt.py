@@ -12,7 +12,7 @@ from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 from terminal import STARTER, OpenStarter
 
-from screen import Screen
+from beyond.terminal.screen import Screen
 
 pytestmark = pytest.mark.usefixtures("worker")
 

@@ -26,8 +26,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-import llm as model
 from activities import llm_call
+from beyond import llm as model
 from models import LLMCallInput, Phase
 
 NO_ANSWER = (

@@ -11,9 +11,9 @@ import pytest
 from support import PROJECT
 
 import activities
-import connection
-import llm
 import worker
+from beyond import llm
+from beyond.server import connection
 
 README = (PROJECT / "README.md").read_text()
 MODULES = sorted(PROJECT.glob("*.py"))

@@ -9,9 +9,9 @@ from support import eventually, is_running, keep, start_report, waiting
 from temporalio.client import Client, WorkflowExecutionStatus
 from terminal import OpenStarter, piped
 
+from beyond.terminal.progress import NO_WORKER
+from beyond.terminal.reports import find_report, latest_report
 from models import WORKFLOW_ID_PREFIX
-from progress import NO_WORKER
-from reports import find_report, latest_report
 
 pytestmark = pytest.mark.usefixtures("worker")
 

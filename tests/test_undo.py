@@ -5,6 +5,7 @@ from stand_ins import StandIns, during_a_call, hold_a_call, refusal, stand_ins_o
 from support import SUGGEST_AT, draft_of, edit, keep, reset, start_report, status_when, waiting
 from temporalio.client import Client
 
+from beyond.terminal.reports import ReportHandle
 from models import (
     NO_DRAFT,
     NO_EARLIER_DRAFT,
@@ -14,7 +15,6 @@ from models import (
     UserDecisionSignal,
     digest_of,
 )
-from reports import ReportHandle
 from workflow import UNDO_LIMIT, GenerateReportWorkflow
 
 MORE = "\n\nAdditional instructions: "

@@ -28,8 +28,8 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import GrpcCompression
 
-import connection
-from llm import load_litellm
+from beyond.llm import load_litellm
+from beyond.server import connection
 
 CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for a demo."
 

@@ -26,8 +26,8 @@ from temporalio.converter import default as default_converter
 from temporalio.exceptions import CancelledError
 
 from activities import HEARTBEAT_TIMEOUT, LLM_START_TO_CLOSE_TIMEOUT
+from beyond.terminal.reports import ReportHandle
 from models import Phase
-from reports import ReportHandle
 from workflow import GenerateReportWorkflow
 
 

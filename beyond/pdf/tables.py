@@ -6,7 +6,7 @@ from typing import Any
 
 from reportlab.platypus import Flowable  # type: ignore[import-untyped]
 
-from pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
+from beyond.pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
 
 SPACE = 10.0  # points above and below a table
 LINE = 0.6  # points

@@ -14,8 +14,8 @@ from markdown_it.token import Token
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 
-from drafts.source import Formulas, unwrapped
-from drafts.tokens import code_token, tidied
+from beyond.markdown.source import Formulas, unwrapped
+from beyond.markdown.tokens import code_token, tidied
 
 NESTING_LIMIT = 40  # block levels: no page has room for more, and the parser recurses
 PARAGRAPH_LIMIT = 40_000  # characters: no paragraph is longer, unless it is data

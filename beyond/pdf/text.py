@@ -10,9 +10,9 @@ from typing import Any
 from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
 from reportlab.platypus import Flowable  # type: ignore[import-untyped]
 
-from pdf.fonts import face, families, family_of, printable
-from pdf.order import in_visual_order
-from pdf.words import BODY, INK, PLAIN, Box, Look, Part, Word, split
+from beyond.pdf.bidi import in_visual_order
+from beyond.pdf.fonts import face, families, family_of, printable
+from beyond.pdf.words import BODY, INK, PLAIN, Box, Look, Part, Word, split
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
 WHOLE = 165.0  # a block of code or a table that is no higher is never split

@@ -22,7 +22,7 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
-from screen import printable
+from beyond.terminal.screen import printable
 
 DEFAULT_ADDRESS = "localhost:7233"
 THIS_MACHINE = ("localhost", "127.0.0.1")

@@ -16,11 +16,11 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from connection import Refused
-from folder import reports_dir
+from beyond.reports_dir import reports_dir
+from beyond.server.connection import Refused
+from beyond.terminal.progress import NO_WORKER
+from beyond.terminal.screen import Screen
 from models import WORKFLOW_ID_PREFIX, Phase, ReportStatus
-from progress import NO_WORKER
-from screen import Screen
 from workflow import GenerateReportWorkflow
 
 QUERY_TIMEOUT = timedelta(seconds=3)  # for which a Query waits for a Worker

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from functools import lru_cache
 from typing import Any
 
-from pdf.words import INK
+from beyond.pdf.words import INK
 
 LENGTH_LIMIT = 3_000  # characters: a page of formula, or no formula
 SIZE_SCALE = 1.08  # STIX looks smaller than FiraGO

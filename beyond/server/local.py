@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from temporalio.exceptions import ApplicationError
 
-from connection import (
+from beyond.llm import DEMO_MODEL, obvious_settings_problem, provider_keys
+from beyond.reports_dir import reports_dir
+from beyond.server.connection import (
     CONNECT_TIMEOUT,
     THIS_MACHINE,
     Refused,
@@ -24,8 +26,6 @@ from connection import (
     connection_settings,
     host_and_port,
 )
-from folder import reports_dir
-from llm import DEMO_MODEL, obvious_settings_problem, provider_keys
 
 if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
@@ -264,7 +264,7 @@ async def _local_worker(settings: dict[str, str], server_stops: bool) -> AsyncIt
         running = Local(server_stops, log, output.tell())
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(Path(__file__).with_name("worker.py")),
+            str(Path(__file__).parents[2] / "worker.py"),
             "--stop-with-stdin",
             env=os.environ | settings,
             stdin=asyncio.subprocess.PIPE,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from reportlab.lib.colors import Color, HexColor  # type: ignore[import-untyped]
 
-from pdf.fonts import RIGHT_TO_LEFT, SHAPED, Face, face, families, printable, stretches
+from beyond.pdf.fonts import RIGHT_TO_LEFT, SHAPED, Face, face, families, printable, stretches
 
 BODY = 10.5  # points, as all lengths here
 CODE_SCALE = 0.92  # Cascadia Mono looks larger than FiraGO

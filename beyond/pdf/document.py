@@ -15,14 +15,14 @@ from markdown_it.token import Token
 from reportlab import platypus, rl_config  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import letter  # type: ignore[import-untyped]
 
-from drafts import Draft, words_in
-from drafts.source import DISPLAYED
-from pdf.fonts import face, printable
-from pdf.formulas import Formula, formula, tag
-from pdf.order import is_rtl
-from pdf.tables import Table, fits, shared
-from pdf.text import FAINT, LINK, RULE, WHOLE, Style, Text, color
-from pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, code_lines, words_of
+from beyond.markdown import Draft, words_in
+from beyond.markdown.source import DISPLAYED
+from beyond.pdf.bidi import is_rtl
+from beyond.pdf.fonts import face, printable
+from beyond.pdf.formulas import Formula, formula, tag
+from beyond.pdf.tables import Table, fits, shared
+from beyond.pdf.text import FAINT, LINK, RULE, WHOLE, Style, Text, color
+from beyond.pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, code_lines, words_of
 
 TITLE = "Research Report"
 TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from pdf.words import Part
+from beyond.pdf.words import Part
 
 MIRRORED = str.maketrans("()[]{}<>«»‹›", ")(][}{><»«›‹")  # noqa: RUF001
 BRACKETS = {")": "(", "]": "[", "}": "{"}

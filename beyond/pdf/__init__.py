@@ -8,11 +8,19 @@ from collections.abc import Callable
 from datetime import date
 from threading import Lock
 
-import drafts
-from drafts.signs import line_with_signs
-from pdf import words
-from pdf.document import TITLE, TITLE_LIMIT, TOPIC_LIMIT, Composer, Report, TooMuchWork, front
-from pdf.fonts import language, loaded, printable
+from beyond import markdown as drafts
+from beyond.markdown.emoji import line_with_signs
+from beyond.pdf import words
+from beyond.pdf.document import (
+    TITLE,
+    TITLE_LIMIT,
+    TOPIC_LIMIT,
+    Composer,
+    Report,
+    TooMuchWork,
+    front,
+)
+from beyond.pdf.fonts import language, loaded, printable
 
 log = logging.getLogger(__name__)
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process

@@ -346,7 +346,7 @@ def _set(markdown: str) -> "Markdown":
     """The draft as rich sets it, with all of its text: nobody approves what was not shown."""
     from rich.markdown import Markdown
 
-    import drafts
+    from beyond import markdown as drafts
 
     class WholeMarkdown(Markdown):
         elements = {**Markdown.elements, "table_open": _whole_table()}  # noqa: RUF012

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from drafts.signs import EMOJI, with_signs
-from drafts.source import DISPLAYED, HIDDEN, Formulas
+from beyond.markdown.emoji import EMOJI, with_signs
+from beyond.markdown.source import DISPLAYED, HIDDEN, Formulas
 
 # HTML elements. A tag of any other name is a placeholder such as <name>, or the type List<T>.
 LOOKS = {

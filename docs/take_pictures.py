@@ -1,4 +1,4 @@
-"""Takes the README's pictures from a real report: uv run .github/take_pictures.py
+"""Takes the README's pictures from a real report: uv run docs/take_pictures.py
 
 Needs tmux (the terminal), chromium (the Web UI) and pdftoppm (the PDF) on PATH.
 """
@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.text import Text
 
 PROJECT = Path(__file__).parent.parent
-ASSETS = PROJECT / ".github" / "assets"
+PICTURES = PROJECT / "docs" / "pictures"
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from loopback_llm import LoopbackLLM, Reply  # noqa: E402 - they are found only now
 
-import local  # noqa: E402
+from beyond.server import local  # noqa: E402
 
 COLUMNS, ROWS = 96, 88
 PATIENCE = 60  # seconds
@@ -130,16 +130,16 @@ def take_pictures(environment: dict[str, str], folder: Path) -> None:
 
     console = Console(record=True, width=COLUMNS, file=Path(os.devnull).open("w"))  # noqa: SIM115
     console.print(Text.from_ansi(screen))
-    console.save_svg(str(ASSETS / "terminal.svg"), title="uv run starter.py")
+    console.save_svg(str(PICTURES / "terminal.svg"), title="uv run starter.py")
 
     workflow_id = next(
         word for word in screen.replace("\n", "").split() if word.startswith("generate-")
     )
     page = f"http://localhost:{PORT + local.UI_PORT_OFFSET}/namespaces/default/workflows/"
-    screenshot(f"{page}{workflow_id.rstrip(',')}", ASSETS / "web-ui.png")
+    screenshot(f"{page}{workflow_id.rstrip(',')}", PICTURES / "web-ui.png")
     first_page = ["-f", "1", "-singlefile", "-png", "-r", "80"]
     subprocess.run(
-        ["pdftoppm", *first_page, "research_pdf.pdf", ASSETS / "pdf"], cwd=folder, check=True
+        ["pdftoppm", *first_page, "research_pdf.pdf", PICTURES / "pdf"], cwd=folder, check=True
     )
 
 
