@@ -4,18 +4,14 @@ Every type here is a payload in the Event History. Old histories must go on deco
 field needs a default, and a field is never renamed.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 TASK_QUEUE = "research"
+WORKFLOW_TYPE = "GenerateReportWorkflow"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
 PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the step that carries them
-# Characters. Each step carries the prompt, and Temporal takes at most 2 MB a step.
-PROMPT_LIMIT = 100_000
-PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most."
-NO_DRAFT = "There is no draft to keep yet."
-NO_EARLIER_DRAFT = "There is no earlier draft to go back to."
+PROMPT_LIMIT = 100_000  # characters; each step carries the prompt
 
 
 class UserDecision(StrEnum):
@@ -35,20 +31,12 @@ class UserDecisionSignal:
     """A person's decision on a draft.
 
     `draft` is the number of the draft that the person judged. The tutorial's starter sends none,
-    which is 0 and means the current draft, or the one that the model is writing. `digest` is
-    `digest_of` the text that was read, or "": after a reset, another text can bear the same number.
+    which is 0 and means the draft that is current when the decision's turn comes.
     """
 
     decision: UserDecision
     additional_prompt: str = ""
     draft: int = 0
-    digest: str = ""
-
-
-def digest_of(draft: str) -> str:
-    """Sixteen hexadecimal digits that tell one text from another, or "" for no text."""
-    # As a surrogate, half a character is legal in JSON.
-    return draft and hashlib.sha256(draft.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass
@@ -65,18 +53,17 @@ class LLMCallInput:
 
 @dataclass
 class PDFGenerationInput:
-    """The approved text.
-
-    `topic` is printed under the report's title, and under it `approved`, the day of the decision
-    in UTC as an ISO date. `is_first` says that this report has never asked for a PDF before, so
-    that the first attempt need not search the folder for one.
-    """
+    """The approved text, the topic, and the day of approval in UTC as an ISO date."""
 
     content: str
     filename: str = "research_pdf.pdf"
     topic: str = ""
     approved: str = ""
-    is_first: bool = False
+
+
+@dataclass
+class GenerateReportInput:
+    prompt: str
 
 
 @dataclass
@@ -95,15 +82,10 @@ class ReportState:
     draft: str = ""
     number: int = 0  # of the current draft
     error: str = ""
-    refusal: str = ""  # of the last KEEP or UNDO that did not count
-    # A queue: in a single slot, each decision would overwrite the one before it.
-    decisions: list[UserDecisionSignal] = field(default_factory=list)
+    refusal: str = ""  # of the last decision that did not count
+    decisions: list[UserDecisionSignal] = field(default_factory=list)  # the oldest first
     earlier: list[EarlierDraft] = field(default_factory=list)  # the latest last
-
-
-@dataclass
-class GenerateReportInput:
-    prompt: str
+    topic_refused: bool = False
 
 
 @dataclass
@@ -128,14 +110,16 @@ class Phase(StrEnum):
 class ReportStatus:
     """The answer to the Query `get_report_status`.
 
-    `draft` is the number of the current draft, 0 before the first; `prompt` is the topic with the
-    instructions that the draft answers; `error` is one sentence for the person, or "". `digest` is
-    `digest_of` the current draft; `earlier_drafts` is how many times UNDO can go back.
+    `draft` is the number of the current draft, 0 before the first, and `text` its text. `prompt`
+    is the topic with the instructions that the draft answers. `error` is one sentence for the
+    person, or "". `earlier_drafts` is how many times UNDO can go back. `topic_refused` says that
+    the next instruction replaces the topic.
     """
 
     phase: Phase
     draft: int
     prompt: str
     error: str
-    digest: str = ""
+    text: str = ""
     earlier_drafts: int = 0
+    topic_refused: bool = False
