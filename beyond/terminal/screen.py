@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import shlex
 import sys
 import threading
@@ -17,14 +16,13 @@ try:
 except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
+from beyond.printable import printable
+
 if TYPE_CHECKING:
     from markdown_it.token import Token
     from prompt_toolkit import PromptSession
     from rich.markdown import Markdown, TableElement
 
-# Control characters other than tab and newline, and marks that reorder a line: in a draft, they
-# could redraw the terminal.
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 SMALL_DIGITS = {
     "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
@@ -413,8 +411,3 @@ def in_unicode(text: str) -> str:
     """The text, with a replacement character for each byte of the terminal's that is no UTF-8."""
     # As Python decodes arguments, and prompt-toolkit keys: such a byte is a lone surrogate.
     return text.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def printable(text: str) -> str:
-    """The text without what could redraw the terminal."""
-    return UNPRINTABLE.sub("", text)
