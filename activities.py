@@ -12,7 +12,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from beyond import llm
 from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
-from beyond.reports_dir import place_report
+from beyond.reports_dir import place as place_report
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
 
 # Reasoning models think for minutes, and a call that is cut off is paid for all the same, so the
@@ -45,7 +45,7 @@ PDF_OPTIONS_UNTIL_DONE = ActivityConfig(
     retry_policy=RETRY_UNTIL_DONE,
     priority=Priority(priority_key=4),  # behind the drafts, whose priority is 3
 )
-PDF_OPTIONS_AT_FIRST = ActivityConfig(**{**PDF_OPTIONS_UNTIL_DONE, "retry_policy": RETRY_TWICE})
+PDF_OPTIONS_AT_FIRST = PDF_OPTIONS_UNTIL_DONE | ActivityConfig(retry_policy=RETRY_TWICE)
 
 # One PDF keeps a core busy.
 _pdf_turn = asyncio.Semaphore(1)
@@ -87,6 +87,11 @@ def create_pdf(input: PDFGenerationInput) -> str:
     workflow_id = (activity.info().workflow_id if activity.in_activity() else None) or ""
     try:
         approved = date.fromisoformat(input.approved) if input.approved else None
+    except ValueError:
+        raise ApplicationError(
+            f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
+        ) from None
+    try:
         content = pdf.render(
             input.content,
             topic=input.topic,
@@ -94,10 +99,6 @@ def create_pdf(input: PDFGenerationInput) -> str:
             approved=approved,
             work_limit=PDF_WORK_LIMIT,
         )
-    except ValueError:
-        raise ApplicationError(
-            f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
-        ) from None
     except pdf.TooMuchWorkError:
         raise ApplicationError(
             "this draft takes too long to set as pages; ask for another one",

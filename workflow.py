@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from activities import (
@@ -47,7 +48,9 @@ class GenerateReportWorkflow:
     def get_research_result(self) -> str:
         return self._report.draft
 
-    @workflow.query(description="The phase, the current draft with its number, its prompt, an error.")
+    @workflow.query(
+        description="The phase, the current draft with its number, its prompt, an error."
+    )
     def get_report_status(self) -> ReportStatus:
         return self._report.status()
 
@@ -78,6 +81,7 @@ class GenerateReportWorkflow:
             elif decision == UserDecision.KEEP:
                 workflow.logger.info("User approved the research. Creating PDF...")
                 if pdf_filename := await self._create_pdf():
+                    workflow.set_current_details(f"Done: {pdf_filename}")
                     return f"Successfully created research report PDF: {pdf_filename}"
 
     async def _wait_for_decision(self) -> UserDecision:
@@ -101,7 +105,7 @@ class GenerateReportWorkflow:
         workflow.set_current_details(f"The model writes draft {number}.")
         try:
             answer = await workflow.execute_activity(
-                llm_call, call, summary=f"Draft {number}", **LLM_CALL_OPTIONS
+                llm_call, call, **LLM_CALL_OPTIONS | ActivityConfig(summary=f"Draft {number}")
             )
         except ActivityError as error:
             _end_if_cancelled()
@@ -116,24 +120,19 @@ class GenerateReportWorkflow:
         approved = report.approve(workflow.now().date().isoformat())
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
         # A passing fault is over after the first tries, and a lasting one is for the person to see.
+        summary = ActivityConfig(summary=f"PDF of draft {report.number}")
         for options in (PDF_OPTIONS_AT_FIRST, PDF_OPTIONS_UNTIL_DONE):
             try:
                 pdf_filename = await workflow.execute_activity(
-                    create_pdf, approved, summary=f"PDF of draft {report.number}", **options
+                    create_pdf, approved, **options | summary
                 )
             except ActivityError as error:
                 _end_if_cancelled()
-                for_good = _is_final(error)
-                report.miss_pdf(": ".join(filter(None, _explain(error))), for_good=for_good)
-                if for_good:
+                report.miss_pdf(*_explain(error), for_good=_is_final(error))
+                if _is_final(error):
                     break
             else:
-                if pdf_filename: 
-                    report.finish()
-                    workflow.set_current_details(f"Done: {pdf_filename}")
-                    return pdf_filename
-                report.miss_pdf("create_pdf returned no file name", for_good=True)
-                break
+                return report.finish(pdf_filename)
         return ""
 
 

@@ -5,7 +5,7 @@ how that ended.
 """
 
 import json
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, replace
 from itertools import takewhile
 from typing import Any
 
@@ -199,14 +199,13 @@ class Report:
     def refuse(self, call: LLMCallInput, kind: str, reason: str) -> None:
         """Keeps the current draft, and says why there is no new one. `kind` is the error's name."""
         state = self._state
-        error = f"Draft {self.number + 1} failed: {f'{kind}: ' if kind else ''}{reason}"
         if self.number or kind in PROMPT_REFUSALS:
             state.topic_refused = not self.number
             taken_back = self._instructions
         else:  # the prompt is not at fault: an EDIT asks with it again
             self._topic, state.prompt, state.topic_refused = self._new_topic, call.prompt, False
             taken_back = ""
-        self._fail(_end_sentence(error))
+        self._fail(_sentence(f"Draft {self.number + 1} failed", kind, reason))
         if taken_back:
             state.error += f' The instruction "{_quote(taken_back)}" was taken back.'
 
@@ -232,15 +231,19 @@ class Report:
         self._count(approved)
         return approved
 
-    def miss_pdf(self, reason: str, *, for_good: bool) -> None:
+    def miss_pdf(self, kind: str, reason: str, *, for_good: bool) -> None:
         """Says why there is no PDF. If there will be none, the person decides again."""
-        self._state.error = _end_sentence(f"The PDF was not created: {reason}")
+        self._state.error = _sentence("The PDF was not created", kind, reason)
         if for_good:
             self.phase = Phase.WAITING
 
-    def finish(self) -> None:
-        """The PDF is there."""
+    def finish(self, pdf_filename: str | None) -> str:
+        """Returns the name of the PDF, or "" if somebody ended its Activity by hand without one."""
+        if not pdf_filename:
+            self.miss_pdf("", "create_pdf returned no file name", for_good=True)
+            return ""
         self.phase, self._state.error = Phase.DONE, ""
+        return pdf_filename
 
     # Going on in a new run.
 
@@ -287,7 +290,7 @@ class Report:
 
 def _measure(payload: Any) -> int:
     """The bytes of a payload as JSON, which Temporal writes in ASCII."""
-    return len(json.dumps(asdict(payload) if is_dataclass(payload) else payload))
+    return len(json.dumps(payload, default=asdict))
 
 
 def _quote(instructions: str) -> str:
@@ -296,5 +299,6 @@ def _quote(instructions: str) -> str:
     return instructions[:QUOTE_LIMIT] + "…"
 
 
-def _end_sentence(text: str) -> str:
+def _sentence(*parts: str) -> str:
+    text = ": ".join(filter(None, parts))
     return text if text.endswith(("!", "?", "…")) else text.rstrip(" .") + "."

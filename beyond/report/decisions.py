@@ -30,7 +30,7 @@ def explain_refusal(decision: UserDecisionSignal, state: ReportState) -> str:
 
 
 def explain_late(decision: UserDecisionSignal, number: int) -> str:
-    """Why a decision after the approval does not count, or "" for a KEEP, which asks for nothing."""
+    """Why a decision after the approval does not count. "" for a KEEP: it asks for nothing new."""
     if decision.decision == UserDecision.KEEP:
         return ""
     return f"The {decision.decision} did not count: draft {number} was already approved."
