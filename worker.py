@@ -30,7 +30,8 @@ from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
-from beyond.llm import load_litellm, obvious_settings_problem
+from beyond.llm import load_litellm
+from beyond.llm.settings import find_obvious_problem
 from beyond.report.payloads import DATA_CONVERTER
 from beyond.server.connection import Refused, connect, exit_process, run_process, until_answered
 from models import TASK_QUEUE
@@ -86,7 +87,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     gc.set_threshold(*COLLECT_AT)
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
     client = await connect(runtime=runtime, data_converter=DATA_CONVERTER)
-    if problem := obvious_settings_problem():
+    if problem := find_obvious_problem():
         raise Refused(problem)
     watch = asyncio.create_task(_watch(client))
     try:
