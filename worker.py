@@ -24,7 +24,8 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
-from beyond.llm import load_litellm, obvious_settings_problem
+from beyond.llm import load_litellm
+from beyond.llm.settings import find_obvious_problem
 from beyond.report.payloads import DATA_CONVERTER
 from beyond.server.connection import connect, require_namespace, until_answered
 from models import TASK_QUEUE
@@ -75,7 +76,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
     client = await connect(runtime=runtime, data_converter=DATA_CONVERTER)
     await require_namespace(client)
-    if problem := obvious_settings_problem():
+    if problem := find_obvious_problem():
         raise RefusedError(problem)
     watching = asyncio.create_task(_watch(client))
     worker = Worker(

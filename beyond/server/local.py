@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from temporalio.exceptions import ApplicationError
 
-from beyond.llm import DEMO_MODEL, obvious_settings_problem, provider_keys
+from beyond.llm.demo import DEMO_MODEL
+from beyond.llm.settings import find_obvious_problem, find_provider_keys
 from beyond.reports_dir import reports_dir
 from beyond.server.connection import (
     CONNECT_TIMEOUT,
@@ -64,7 +65,7 @@ async def local() -> AsyncIterator[Local]:
     Both stop at the end. Raises Refused where they cannot start, and when the Worker stops early.
     """
     settings = _demo_settings()
-    if not settings and (problem := obvious_settings_problem()):
+    if not settings and (problem := find_obvious_problem()):
         raise Refused(problem)
     _require_reports_dir()
     async with _local_server() as server_stops, _local_worker(settings, server_stops) as running:
@@ -332,7 +333,7 @@ def _require_reports_dir() -> None:
 
 def _demo_settings() -> dict[str, str]:
     """The offline demo model, where neither a model nor a key of any provider is configured."""
-    if os.environ.get("LLM_MODEL") or provider_keys():
+    if os.environ.get("LLM_MODEL") or find_provider_keys():
         return {}
     print(
         "OFFLINE DEMO: no model is configured, so drafts are canned text. "
