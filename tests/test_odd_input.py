@@ -7,7 +7,16 @@ from uuid import uuid4
 
 import pytest
 from stand_ins import StandIns, hold_a_call, refusal, stand_ins_of
-from support import edit, events_of, eventually, keep, metadata_of, status_when, waiting
+from support import (
+    ReportHandle,
+    edit,
+    events_of,
+    eventually,
+    keep,
+    metadata_of,
+    status_when,
+    waiting,
+)
 from support import start_report as start_a_report
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
@@ -17,7 +26,6 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from beyond.report.payloads import DATA_CONVERTER
-from beyond.terminal.reports import ReportHandle
 from models import Phase, ReportStatus
 from workflow import WRONG_INPUT, GenerateReportWorkflow
 
