@@ -8,6 +8,7 @@ from support import (
     MORE,
     RESULT,
     SUGGEST_AT,
+    ReportHandle,
     draft_of,
     edit,
     eventually,
@@ -19,7 +20,6 @@ from support import (
 )
 from temporalio.client import Client
 
-from beyond.terminal.reports import ReportHandle
 from models import Phase
 from workflow import GenerateReportWorkflow
 

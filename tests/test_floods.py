@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 from stand_ins import StandIns, during_a_call, stand_ins_of
-from support import keep, start_report, status_when, waiting
+from support import (
+    ReportHandle,
+    keep,
+    start_report,
+    status_when,
+    waiting,
+)
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 
 from beyond.report.decisions import DecisionQueue
-from beyond.terminal.reports import ReportHandle
 from models import Phase, ReportState, UserDecision, UserDecisionSignal
 from workflow import GenerateReportWorkflow
 

@@ -17,8 +17,8 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from terminal import Starter
 
-from beyond import llm
 from beyond.data_dir import APP
+from beyond.llm.demo import DEMO_MODEL
 from beyond.server import dev_server, local
 from beyond.server.connection import TemporalUnreachableError
 
@@ -267,7 +267,7 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
 
 def test_the_key_for_temporal_is_no_models_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_API_KEY", "a-key")
-    assert local._choose_demo() == {"LLM_MODEL": llm.DEMO_MODEL}
+    assert local._choose_demo() == {"LLM_MODEL": DEMO_MODEL}
     monkeypatch.setenv("GROQ_API_KEY", "another-key")
     assert local._choose_demo() == {}
 

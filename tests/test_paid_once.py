@@ -13,11 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import calls
 import psutil
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import (
     PATIENCE,
+    ReportHandle,
     WorkerProcess,
     draft_of,
     eventually,
@@ -31,10 +33,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 import activities
-import calls
 from activities import llm_call
-from beyond.server import local
-from beyond.terminal.reports import ReportHandle
+from beyond.server.dev_server import start_server
 from models import LLMCallInput
 
 LOST = ActivityCancellationDetails(not_found=True)
@@ -237,7 +237,7 @@ async def mortal_server(
 ) -> AsyncIterator[tuple[WorkflowEnvironment, psutil.Process]]:
     port, database = free_port(), tmp_path / "temporal.db"
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
-    async with await local.start_server(port, database) as server:
+    async with await start_server(port, database) as server:
         [process] = [
             child for child in psutil.Process().children() if str(database) in child.cmdline()
         ]

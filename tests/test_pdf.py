@@ -237,7 +237,10 @@ def test_equal_drafts_give_equal_bytes_whatever_came_before() -> None:
 def test_equal_drafts_give_equal_bytes_in_another_process() -> None:
     """A retry on another Worker finds the file of the attempt before by its bytes."""
     draft = "ע ท"  # as many letters of one language as of another
-    program = f"import hashlib, pdf; print(hashlib.md5(pdf.render({draft!r})).hexdigest())"
+    program = (
+        "import hashlib; from beyond import pdf;"
+        f"print(hashlib.md5(pdf.render({draft!r})).hexdigest())"
+    )
     made = {
         subprocess.run(
             [sys.executable, "-c", program],
@@ -287,13 +290,13 @@ def test_nothing_is_read_or_fetched() -> None:
     assert touched == []
 
 
-def test_what_cannot_be_set_becomes_plain_text(
+def test_a_construct_that_cannot_be_set_is_set_as_it_stands(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug in tables")
 
-    monkeypatch.setattr(pdf.document, "shared", broken)
+    monkeypatch.setattr(pdf.document, "share_width", broken)
     text = text_of("before\n\n|a|b|\n|-|-|\n|c|d|\n\n> after")
     lines = [line.strip() for line in text.splitlines()]
     assert lines == ["before", "|a|b|", "|-|-|", "|c|d|", "after"]
@@ -303,14 +306,21 @@ def test_what_cannot_be_set_becomes_plain_text(
     assert "[^1]:Anote." in notes and "|a|b||-|-|" in notes
 
 
-def test_a_draft_that_defeats_the_parser_becomes_plain_text(
+def test_a_draft_that_defeats_the_parser_is_set_as_it_stands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object) -> None:
         raise RecursionError
 
-    monkeypatch.setattr(drafts, "tidied", broken)
+    monkeypatch.setattr(drafts, "tidy", broken)
     assert text_of("# a\n\n*b*").split() == ["#", "a", "*b*"]
+
+
+def test_a_draft_that_takes_too_long_is_refused() -> None:
+    for draft in ("# Bees", "- item\n" * 5_000):
+        with pytest.raises(pdf.TooMuchWorkError):
+            pdf.render(draft, work_limit=0)
+    assert pdf.render("# Bees", work_limit=BUDGET).startswith(b"%PDF")
 
 
 @pytest.mark.parametrize(

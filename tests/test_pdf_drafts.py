@@ -11,10 +11,10 @@ from pypdf import PdfReader
 
 from beyond import pdf
 from beyond.pdf.document import CELLS, HEIGHT, WIDTH
-from beyond.pdf.formulas import formula
-from beyond.pdf.tables import Table, shared
+from beyond.pdf.formulas import set_formula
+from beyond.pdf.tables import Table, share_width
 from beyond.pdf.text import Style, Text
-from beyond.pdf.words import BODY, Look, code_lines, words_of
+from beyond.pdf.words import BODY, Look, make_code_lines, make_words
 
 TOP = 792 - 72 - BODY * 1.5  # points: where the first line of a page stands, about
 
@@ -48,7 +48,7 @@ def place(markdown: str, text: str) -> tuple[float, float, float]:
 
 def order(text: str, rtl: bool) -> str:
     """A line from left to right, but for the letters of words that run from right to left."""
-    set_text = Text(words_of([(text, Look())]), Style(rtl=rtl))
+    set_text = Text(make_words([(text, Look())]), Style(rtl=rtl))
     set_text.wrap(10_000, 0)
     parts = [part for _, part in set_text.lines[0].parts]
     return "".join(part.source if part.direction == "R" else part.shown for part in parts)
@@ -73,11 +73,11 @@ def test_a_word_breaks_in_a_cell_only_where_there_is_no_room_elsewhere() -> None
 @pytest.mark.parametrize("columns", [2, 5, 9, 16, 25])
 def test_columns_fill_the_page_and_no_more(columns: int) -> None:
     rows = [
-        [Text(words_of([("word " * number + "longest" * (number % 4), Look())]), Style())
+        [Text(make_words([("word " * number + "longest" * (number % 4), Look())]), Style())
          for number in range(1, columns + 1)]
         for _ in range(3)
     ]  # fmt: skip
-    widths = shared(rows, WIDTH)
+    widths = share_width(rows, WIDTH)
     assert sum(widths) <= WIDTH + 0.01
     assert min(widths) > 0
 
@@ -105,16 +105,18 @@ def test_a_column_is_aligned_as_its_mark_says() -> None:
 
 def test_digits_are_of_equal_width_in_tables() -> None:
     for size in CELLS:
-        cells = words_of([("1111 0000", Look(size, figures=True))])
+        cells = make_words([("1111 0000", Look(size, figures=True))])
         assert cells[0].width == pytest.approx(cells[1].width)
-    assert words_of([("1111 0000", Look())])[0].width < words_of([("1111 0000", Look())])[1].width
+    assert (
+        make_words([("1111 0000", Look())])[0].width < make_words([("1111 0000", Look())])[1].width
+    )
     assert "1,238.4" in texts("| QPS |\n|--:|\n| 1,238.4 |")[0]
 
 
 def test_a_row_is_split_only_when_it_is_taller_than_half_a_page() -> None:
     def cell(lines: int) -> list[Text]:
         text = "\n".join(f"line {number}" for number in range(lines))
-        return [Text(words_of([(text, Look())]), Style())]
+        return [Text(make_words([(text, Look())]), Style())]
 
     whole = Table([cell(1), cell(20), cell(15), cell(15)], [200.0], 0, False)
     whole.wrap(WIDTH, HEIGHT)
@@ -185,7 +187,7 @@ def test_code_keeps_its_columns() -> None:
     [page] = read(draft).pages
     bars = [x for text, x, _, _ in pieces(page) if text.endswith("x") or text == "│ x"]
     assert bars
-    lines = code_lines(draft.split("\n", 1)[1].rsplit("\n", 1)[0], 8.75)
+    lines = make_code_lines(draft.split("\n", 1)[1].rsplit("\n", 1)[0], 8.75)
     assert lines[0].width == pytest.approx(lines[1].width)
 
 
@@ -197,13 +199,15 @@ def test_a_formula_stands_on_the_base_line_and_can_be_found() -> None:
 
 
 def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
-    made = formula(r"$$x = \frac{a}{b} \tag{7}$$", BODY, True)
+    made = set_formula(r"$$x = \frac{a}{b} \tag{7}$$", BODY, True)
     assert made and made.ascent > BODY and made.descent > 0
     x, _, _ = place(r"$$x = \frac{a}{b} \tag{7}$$", r"$$x = \frac{a}{b} \tag{7}$$")
     assert 72 + WIDTH / 3 < x < 72 + WIDTH / 2
     assert "(7)" in texts(r"$$x = \frac{a}{b} \tag{7}$$")[0]
-    wide = formula("$$" + "+".join("abcdefghijklm" * 6) + "$$", BODY, True)
-    assert wide and wide.width > WIDTH and wide.scaled(WIDTH, HEIGHT).width == pytest.approx(WIDTH)
+    wide = set_formula("$$" + "+".join("abcdefghijklm" * 6) + "$$", BODY, True)
+    assert (
+        wide and wide.width > WIDTH and wide.shrink_to(WIDTH, HEIGHT).width == pytest.approx(WIDTH)
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,7 @@ def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
     ],
 )
 def test_a_formula_that_cannot_be_set_stays_as_it_is(source: str) -> None:
-    assert formula(source, BODY, False) is None
+    assert set_formula(source, BODY, False) is None
     assert "".join(source.split()) in "".join(texts(f"before {source} after")[0].split())
 
 
@@ -255,7 +259,7 @@ def test_a_formula_that_cannot_be_set_stays_as_it_is(source: str) -> None:
     ],
 )
 def test_a_formula_as_models_write_it_is_set(source: str) -> None:
-    assert formula(source, BODY, False)
+    assert set_formula(source, BODY, False)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,17 @@ from typing import Any
 
 import pytest
 from pypdf import PdfReader
-from reportlab.pdfbase import pdfdoc  # type: ignore[import-untyped]
-from reportlab.pdfbase.ttfonts import TTFont  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
 from beyond import pdf
-from beyond.pdf.fonts import face, families, family_of, language, printable, stretches
+from beyond.pdf.fonts import (
+    choose_families,
+    detect_language,
+    find_family,
+    get_face,
+    replace_unprintable,
+    split_by_family,
+)
 
 
 def page(face_name: str, text: str) -> PdfReader:
@@ -39,25 +44,25 @@ def descriptors(reader: PdfReader) -> Iterator[Any]:
 
 
 def test_a_face_knows_a_glyph_and_a_width_for_each_character() -> None:
-    inside = face("Text").face
+    inside = get_face("Text").face
     assert inside.charToGlyph[ord("a")] > 0
-    assert face("Text").width("a", 10) == pytest.approx(inside.charWidths[ord("a")] / 100)
-    assert face("Text") is face("Text", 0)
-    assert face("Signs", 3) is face("Signs")
-    assert face("World", 2) is face("World")
+    assert get_face("Text").measure("a", 10) == pytest.approx(inside.charWidths[ord("a")] / 100)
+    assert get_face("Text") is get_face("Text", 0)
+    assert get_face("Signs", 3) is get_face("Signs")
+    assert get_face("World", 2) is get_face("World")
 
 
 def test_a_character_of_our_own_is_set_with_its_glyph_and_found_as_its_text() -> None:
-    font = face("Text")
-    figures = "".join(font.figures()[ord(digit)] for digit in "1234567890")
-    assert len({font.width(figure, 10) for figure in figures}) == 1
-    assert font.width("1", 10) != font.width("0", 10)
+    font = get_face("Text")
+    figures = "".join(font.get_figures()[ord(digit)] for digit in "1234567890")
+    assert len({font.measure(figure, 10) for figure in figures}) == 1
+    assert font.measure("1", 10) != font.measure("0", 10)
     assert page(font.fontName, figures).pages[0].extract_text() == "1234567890"
 
 
 @pytest.mark.parametrize("text", ["السلام", "क्षेत्र", "שָׁלוֹם", "x̄", "ประเทศน้ำ"])
 def test_shaped_text_can_be_found(text: str) -> None:
-    font = face("Text")
+    font = get_face("Text")
     width, glyphs = font.shape(text, text[0] in "اש")
     assert width > 0
     shown = page(font.fontName, glyphs).pages[0].extract_text()
@@ -65,25 +70,9 @@ def test_shaped_text_can_be_found(text: str) -> None:
 
 
 def test_a_subset_depends_on_its_characters_alone() -> None:
-    inside = face("Text").face
+    inside = get_face("Text").face
     assert inside.makeSubset([0, 97, 98]) is inside.makeSubset([0, 97, 98])
     assert inside.makeSubset([0, 97, 98]) != inside.makeSubset([0, 97, 99])
-
-
-@pytest.mark.parametrize("family", ["Text", "Code", "Signs", "World"])
-def test_ascii_is_split_as_reportlab_splits_it(family: str) -> None:
-    font, text = face(family), "".join(map(chr, range(32, 127)))
-    assert font.has_ascii
-    out = Canvas(io.BytesIO())
-    assert font.splitString(text, out._doc) == TTFont.splitString(font, text, out._doc)
-    assert font.splitString("\t", out._doc) == TTFont.splitString(font, "\t", out._doc)
-
-
-def test_ascii_is_its_own_code_outside_of_texts() -> None:
-    text = "\n" + "".join(map(chr, range(32, 127)))
-    assert text.encode("extpdfdoc") == text.encode() == pdfdoc.pdfdocEnc(text)
-    assert pdfdoc.pdfdocEnc("é…") == "é…".encode("extpdfdoc") != "é…".encode()
-    assert pdfdoc.pdfdocEnc(b"\xff") == b"\xff"
 
 
 def test_what_is_kept_is_what_reportlab_makes() -> None:
@@ -128,7 +117,7 @@ def test_helvetica_is_not_in_the_file() -> None:
     ],
 )
 def test_a_character_has_the_first_font_that_has_it(char: str, family: str) -> None:
-    assert family_of(char, families(char)) == family
+    assert find_family(char, choose_families(char)) == family
 
 
 def test_fonts_are_read_when_a_draft_asks_for_them() -> None:
@@ -137,9 +126,9 @@ import beyond.pdf.fonts
 from beyond import pdf
 for draft in ("plain **bold** `code`", "✅ x", "🚀 `🚀` 𝒩 ខ្មែរ বাংলা", "汉字"):
     pdf.render(draft)
-    print(sorted(font.fontName for font in beyond.pdf.fonts.loaded()))
+    print(sorted(font.fontName for font in beyond.pdf.fonts.get_loaded_faces()))
 """
-    root = Path(pdf.__file__).parents[1]
+    root = Path(pdf.__file__).parents[2]
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     plain, signs, world, han = map(ast.literal_eval, done.stdout.splitlines())
@@ -156,11 +145,11 @@ def test_han_is_set_in_the_font_of_its_place() -> None:
         ("漢字 한국", "KR"),
         ("個海洋", "TC"),
     ]:
-        assert stretches(text, families(text))[0][0] == f"Han {family}"
+        assert split_by_family(text, choose_families(text))[0][0] == f"Han {family}"
 
 
 def test_a_mark_stays_with_its_letter() -> None:
-    assert stretches("αα̂b", families("α̂")) == [("Text", "αα̂b")]
+    assert split_by_family("αα̂b", choose_families("α̂")) == [("Text", "αα̂b")]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +164,7 @@ def test_a_mark_stays_with_its_letter() -> None:
     ],
 )
 def test_what_no_font_has_is_said(text: str, expected: str) -> None:
-    assert printable(text) == expected
+    assert replace_unprintable(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -193,4 +182,4 @@ def test_what_no_font_has_is_said(text: str, expected: str) -> None:
     ],
 )
 def test_a_language_is_named_where_its_script_tells(text: str, expected: str) -> None:
-    assert language(text) == expected
+    assert detect_language(text) == expected

@@ -62,12 +62,12 @@ def test_neither_a_folder_nor_a_link_is_overwritten(reports: Path) -> None:
 def test_a_file_has_its_name_only_when_it_is_whole_and_on_the_disk(
     reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[list[str]] = []
-    monkeypatch.setattr(os, "fsync", lambda _: seen.append(os.listdir(reports)))
+    seen: list[list[Path]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(list(reports.iterdir())))
     place_report(b"ours", NAME, REPORT)
     [[temporary]] = seen
-    assert temporary.endswith(".tmp")
-    assert os.listdir(reports) == [NAME]
+    assert temporary.suffix == ".tmp"
+    assert list(reports.iterdir()) == [reports / NAME]
 
 
 def test_200_reports_at_once_are_200_files(reports: Path) -> None:

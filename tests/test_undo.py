@@ -2,10 +2,19 @@
 
 import pytest
 from stand_ins import StandIns, during_a_call, hold_a_call, refusal, stand_ins_of
-from support import SUGGEST_AT, draft_of, edit, keep, reset, start_report, status_when, waiting
+from support import (
+    SUGGEST_AT,
+    ReportHandle,
+    draft_of,
+    edit,
+    keep,
+    reset,
+    start_report,
+    status_when,
+    waiting,
+)
 from temporalio.client import Client
 
-from beyond.terminal.reports import ReportHandle
 from models import (
     NO_DRAFT,
     NO_EARLIER_DRAFT,

@@ -3,6 +3,7 @@
 Both get the same tokens, so a person approves what will be printed, word for word.
 """
 
+import logging
 import re
 import threading
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from markdown_it.token import Token
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 
-from beyond.markdown.source import Formulas, unwrapped
-from beyond.markdown.tokens import code_token, tidied
+from beyond.markdown.source import Formulas, unwrap
+from beyond.markdown.tokens import make_code_token, tidy
 
-NESTING_LIMIT = 40  # block levels: no page has room for more, and the parser recurses
+log = logging.getLogger(__name__)
+
+NESTING_LIMIT = 40  # levels of blocks: pages have no room for more, and the parser recurses
 PARAGRAPH_LIMIT = 40_000  # characters: no paragraph is longer, unless it is data
-# What a draft may contain to be parsed within seconds: beyond, the parser's time grows with the
-# square. A page of prose has some 50 lines and 20 marks.
+# What a draft may contain. The parser's time grows with the square: at these limits it takes
+# seconds. A page of prose has some 50 lines and 20 marks.
 LIMITS = (
     (re.compile(r"^[ \t]*\S", re.MULTILINE), 15_000),  # lines
     (re.compile(r"\|"), 30_000),  # table cells
@@ -53,47 +56,51 @@ def read(markdown: str) -> Draft:
     Beyond `LIMITS`, and inside blocks beyond `NESTING_LIMIT` and `PARAGRAPH_LIMIT`, the draft is
     code, as it stands.
     """
-    text = re.sub(r"\r\n?", "\n", markdown).replace("\0", "").removeprefix("\ufeff")
-    if any(sum(1 for _ in pattern.finditer(text)) > limit for pattern, limit in LIMITS):
-        return as_source(text)
+    source = re.sub(r"\r\n?", "\n", markdown).replace("\0", "").removeprefix("\ufeff")
+    if any(sum(1 for _ in pattern.finditer(source)) > limit for pattern, limit in LIMITS):
+        return read_as_source(source)
     formulas = Formulas()
-    text = formulas.hidden(unwrapped(text))
-    tokens = tidied(text, _parsers.of_drafts, _parsers.of_html, formulas, PARAGRAPH_LIMIT)
+    text = formulas.hide(unwrap(source))
+    try:
+        tokens = tidy(text, _parsers.of_drafts, _parsers.of_html, formulas, PARAGRAPH_LIMIT)
+    except Exception:  # of any kind: no word of a draft is lost to a fault in its reading
+        log.warning("The draft is shown as it stands", exc_info=True)
+        return read_as_source(source)
     title = ""
     for before, token in pairwise(tokens):
         if before.type == "heading_open" and not title:
-            title = words_in(token)
-    return Draft(tokens, [formulas.shown(line) for line in text.split("\n")], title)
+            title = get_words(token)
+    return Draft(tokens, [formulas.restore(line) for line in text.split("\n")], title)
 
 
-def words_in(token: Token) -> str:
+def get_words(token: Token) -> str:
     """The words of an inline token."""
     parts = (" " if c.type.endswith("break") else c.content for c in token.children or [])
     return " ".join("".join(parts).split())
 
 
-def as_source(text: str) -> Draft:
+def read_as_source(text: str) -> Draft:
     """A draft as it stands, which nothing can be wrong with."""
-    return Draft([code_token(text)], text.split("\n"), "")
+    return Draft([make_code_token(text)], text.split("\n"), "")
 
 
 class _Parsers(threading.local):
     """The parsers of one thread, as MarkdownIt fills caches while it works."""
 
     def __init__(self) -> None:
-        self.of_drafts = _parser()
-        self.of_html = _parser().disable("html_block")  # which has been made Markdown by then
+        self.of_drafts = _make_parser()
+        self.of_html = _make_parser().disable("html_block")  # which has been made Markdown by then
 
 
-def _parser() -> MarkdownIt:
+def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT + 10})
     parser.enable(["table", "strikethrough"])
     parser.use(gfm_autolink_plugin).use(footnote_plugin, inline=False, move_to_end=False)
-    parser.block.ruler.before("table", "too_deep", _too_deep)
+    parser.block.ruler.before("table", "too_deep", _take_too_deep)
     return parser
 
 
-def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+def _take_too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """A block rule that takes what is nested too deep as it stands; the parser would drop it."""
     if state.level < NESTING_LIMIT:
         return False

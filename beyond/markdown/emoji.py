@@ -1,4 +1,4 @@
-"""Emoji as signs that a page can carry: few mean something, and the rest is decoration."""
+"""Emoji as signs that the page's fonts have: few mean something, and the rest is decoration."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from markdown_it.token import Token
 
 GREEN, RED, AMBER, BLUE = "#1a7f37", "#c62828", "#b7791f", "#1f6feb"
-SIGNS = {  # what stands for an emoji, and the color in which it means the same
+SIGNS = {  # the sign for an emoji, and the color that is part of its meaning
     **dict.fromkeys("✅✔☑", ("✔", GREEN)),
     **dict.fromkeys("❌❎✖✘", ("✘", RED)),
     **{"✓": ("✓", GREEN), "✗": ("✗", RED), "⚠": ("⚠", AMBER), "🚨": ("⚠", RED)},
@@ -38,8 +38,8 @@ SIGNS = {  # what stands for an emoji, and the color in which it means the same
     **{"➜": ("→", ""), "💲": ("$", ""), "♀": ("♀", ""), "♂": ("♂", ""), "∞": ("∞", "")},
     "♾": ("∞", ""),
 }
-TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, characters that carry their color without being emoji
-ALONE = {"📈": "↗", "📉": "↘"}  # decoration elsewhere
+TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, plain characters that get the color of their emoji
+ALONE = {"📈": "↗", "📉": "↘"}  # signs if nothing stands beside them, else decoration
 JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
 PICTURE = (
     "[\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1"
@@ -57,10 +57,10 @@ DECORATION = re.compile(rf"(?P<before>[ \xa0]*)(?P<emoji>{EMOJI.pattern})(?P<aft
 IGNORED = re.compile(f"[{STYLE}\ufe0e{JOINER}{TONES}]")
 
 
-def sign(emoji: str) -> tuple[str, str]:
+def find_sign(emoji: str) -> tuple[str, str]:
     """What an emoji means and its color; ("", "") for decoration."""
     if emoji[-1] == "\u20e3":  # the frame of a key
-        return emoji[0] + "." * emoji[0].isdigit(), ""
+        return (f"{emoji[0]}." if emoji[0].isdigit() else emoji[0]), ""
     if "\U0001f1e6" <= emoji[0] <= "\U0001f1ff":  # a flag
         return "".join(chr(ord(char) - 0x1F1E6 + ord("A")) for char in emoji), ""
     if emoji[-1] > "\U000e0020":  # the flag of a part of a country, spelled out: "gbsct"
@@ -69,7 +69,7 @@ def sign(emoji: str) -> tuple[str, str]:
     return SIGNS.get(IGNORED.sub("", emoji), ("", ""))
 
 
-def name(emoji: str) -> str:
+def describe(emoji: str) -> str:
     """An emoji in words, or as the sign that says as much."""
     if emoji in ALONE:
         return ALONE[emoji]
@@ -77,13 +77,13 @@ def name(emoji: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def line_with_signs(text: str) -> str:
-    """A line that is no Markdown, such as a topic, with signs in place of emoji."""
+def replace_emoji_in_line(text: str) -> str:
+    """A line of plain text, such as a topic, with signs in place of emoji."""
     token = Token("text", "", 0, content=text)
-    return "".join(part.content for part in with_signs([token]))
+    return "".join(part.content for part in replace_emoji([token]))
 
 
-def with_signs(children: list[Token]) -> list[Token]:
+def replace_emoji(children: list[Token]) -> list[Token]:
     """The children of an inline token, with signs in place of emoji."""
     texts = (child.content for child in children if child.type == "text")
     if not any(EMOJI.search(text) for text in texts if not text.isascii()):
@@ -95,7 +95,7 @@ def with_signs(children: list[Token]) -> list[Token]:
             line.append(child)
             continue
         seen = "".join(c.content for c in line)
-        pictures = EMOJI.sub(lambda match: "x" if sign(match[0])[0] else "", seen)
+        pictures = EMOJI.sub(lambda match: "x" if find_sign(match[0])[0] else "", seen)
         alone = not re.sub(r"[\W_]", "", pictures)
         linked = False
         for position, token in enumerate(line):
@@ -105,7 +105,7 @@ def with_signs(children: list[Token]) -> list[Token]:
                 continue
             last = not any(other.content for other in line[position + 1 :])
             only_link = linked and not EMOJI.sub("", token.content).strip()
-            out += _split(token, name if alone or only_link else None, last)
+            out += _split(token, describe if alone or only_link else None, last)
         line = []
         if child:
             out.append(child)
@@ -125,16 +125,17 @@ def _split(token: Token, named: Callable[[str], str] | None, at_end: bool) -> li
     for match in DECORATION.finditer(text):
         add(text[position : match.start()])
         position = match.end()
-        means, color = sign(match["emoji"])
+        means, color = find_sign(match["emoji"])
         if not means and named:
             means = named(match["emoji"])
-            means += " " * (EMOJI.match(text, position) is not None)
+            if EMOJI.match(text, position):
+                means += " "
         if means:
             add(match["before"])
             add(means, color)
             add(match["after"])
         elif text[position:].strip() == "" and at_end:
-            pass  # with the space before it
+            pass  # the space before it goes, too
         elif re.match(r"[.,;:!?)\]]", text[position:]):
             add(match["after"])
         else:

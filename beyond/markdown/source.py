@@ -29,16 +29,16 @@ FORMULA = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 PRICE = re.compile(r"\d[\d.,]*[^\\^_={}<>+]*(?:\s|[A-Za-z]{2})[^\\^_={}<>+]*|[A-Z_]{2,}\W?")
-MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # or else \[1\] is a citation
+MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
 DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
-HIDDEN_LIMIT = 0xFFF0  # formulas: the private characters that there are
+HIDDEN_LIMIT = 0xFFF0  # formulas: as many as there are private characters for
 FIRST = 0xF0000  # the private character that stands for the first formula
 HIDDEN = re.compile("[\U000f0000-\U000ffffd]")
 
 
-def unwrapped(text: str) -> str:
+def unwrap(text: str) -> str:
     """The draft without a fence or an indentation that a model has put around the whole of it."""
-    text = _unindented(text)
+    text = _unindent(text)
     lines = text.split("\n")
     filled = [number for number, line in enumerate(lines) if line.strip()]
     for first in filled[: OUTSIDE + 1]:
@@ -59,13 +59,13 @@ def unwrapped(text: str) -> str:
                 and not BLOCK.search(outside)
                 and (around or (whole and re.match(r"\s*#", "\n".join(inside))))
             ):
-                inside = _unindented("\n".join(inside)).split("\n")
+                inside = _unindent("\n".join(inside)).split("\n")
                 return "\n".join([*lines[:first], "", *inside, "", *lines[last + 1 :]])
         break
-    return _lengthened(text)
+    return _lengthen_fences(text)
 
 
-def _unindented(text: str) -> str:
+def _unindent(text: str) -> str:
     """The text less an indentation of all its lines, or of all but the first."""
     if re.match(r" {4}|\t", text.lstrip("\n")):
         return textwrap.dedent(text.expandtabs(4))
@@ -75,7 +75,7 @@ def _unindented(text: str) -> str:
     return f"{first}\n{dedented}" if indented and len(BLOCK.findall(dedented)) > 2 else text
 
 
-def _lengthened(text: str) -> str:
+def _lengthen_fences(text: str) -> str:
     """The text with longer fences around Markdown that has fences in it: models nest equal ones."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
@@ -101,16 +101,17 @@ class Formulas:
     def __init__(self) -> None:
         self.sources: list[str] = []
 
-    def hidden(self, text: str) -> str:
+    def hide(self, text: str) -> str:
         """The text with a character in place of each formula: no Markdown can eat into it."""
         text = HIDDEN.sub("\ufffd", text)
         if not any(mark in text for mark in ("$", "\\", "]:")):
-            return text  # only code can match, which stays as it is, and the search takes long
-        return FORMULA.sub(self._hide, text)
+            return text  # without these the search, which takes long, finds nothing but code
+        return FORMULA.sub(self._hide_one, text)
 
-    def _hide(self, match: re.Match[str]) -> str:
+    def _hide_one(self, match: re.Match[str]) -> str:
         if match["source"]:
-            # As the definition of a link it would not be seen, and "[1][2]" would be a link.
+            # An entry of a list of sources: Markdown would take it for the definition of a link,
+            # which is not printed, and "[1][2]" in the text for that link.
             return f"\\[{match['source']}\\]:"
         tex = match["round"] or match["square"] or match["double"] or match["single"]
         if tex is None and not match["name"]:
@@ -126,7 +127,7 @@ class Formulas:
         self.sources.append(source)
         return chr(FIRST + len(self.sources) - 1)
 
-    def shown(self, text: str) -> str:
+    def restore(self, text: str) -> str:
         """The text with its formulas."""
         if not self.sources:
             return text

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from beyond.markdown.emoji import EMOJI, with_signs
+from beyond.markdown.emoji import EMOJI, replace_emoji
 from beyond.markdown.source import DISPLAYED, HIDDEN, Formulas
 
 # HTML elements. A tag of any other name is a placeholder such as <name>, or the type List<T>.
@@ -48,12 +48,12 @@ KEY = re.compile(r"[^\W\d_][\w ./&()'-]{0,30}:(\s|$)")
 Nesting = Literal[-1, 0, 1]
 
 
-def code_token(text: str) -> Token:
+def make_code_token(text: str) -> Token:
     """What stands in for Markdown that is not read as such: code."""
     return Token("fence", "code", 0, content=text.rstrip("\n") + "\n", block=True)
 
 
-def tidied(
+def tidy(
     text: str, parser: MarkdownIt, html_parser: MarkdownIt, formulas: Formulas, limit: int
 ) -> list[Token]:
     """The tokens of a draft whose formulas are hidden; a paragraph beyond `limit` is code.
@@ -61,35 +61,35 @@ def tidied(
     `html_parser` reads blocks of HTML that have been made Markdown.
     """
     env: dict[str, Any] = {}
-    tokens = list(_without_html(parser.parse(text, env), html_parser, env))
+    tokens = list(_replace_html(parser.parse(text, env), html_parser, env))
     notes = _Notes(env)
     out: list[Token] = []
-    for token in notes.collected(tokens):
+    for token in notes.collect(tokens):
         if token.type == "inline":
             source = len(token.content) > limit or DRAWN.fullmatch(token.content)
             if source and out[-1].type == "paragraph_open":
                 opening = out.pop()
-                token = code_token(formulas.shown(token.content))
+                token = make_code_token(formulas.restore(token.content))
                 token.map, token.level = opening.map, opening.level
             else:
                 around = out[-2].type if len(out) > 1 else ""
-                token.children = _inline(
+                token.children = _tidy_inline(
                     token.children or [],
                     formulas,
                     notes,
                     in_item=around == "list_item_open",
                     in_quote=around == "blockquote_open",
                 )
-                token.content = formulas.shown(token.content)
+                token.content = formulas.restore(token.content)
         elif token.type == "paragraph_close" and out[-1].type == "fence":
             continue
         elif token.type in ("fence", "code_block"):
-            token.content = formulas.shown(token.content)
+            token.content = formulas.restore(token.content)
         out.append(token)
     return out
 
 
-def _without_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) -> Iterator[Token]:
+def _replace_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) -> Iterator[Token]:
     """The tokens with blocks of HTML as the Markdown that says the same."""
     for token in tokens:
         if token.type != "html_block":
@@ -99,17 +99,17 @@ def _without_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) 
         position = 0
         for verbatim in [*VERBATIM.finditer(token.content), None]:
             end = verbatim.start() if verbatim else None
-            made += parser.parse(_as_markdown(token.content[position:end]), env)
+            made += parser.parse(_to_markdown(token.content[position:end]), env)
             if verbatim:
                 position = verbatim.end()
-                made.append(code_token(unescape(TAG.sub("", verbatim[2])).strip("\n")))
+                made.append(make_code_token(unescape(TAG.sub("", verbatim[2])).strip("\n")))
         for other in made:
             other.level += token.level
             other.map = token.map
             yield other
 
 
-def _as_markdown(html: str) -> str:
+def _to_markdown(html: str) -> str:
     """A block of HTML as Markdown; tags inside of lines stay."""
 
     def block(match: re.Match[str]) -> str:
@@ -130,7 +130,7 @@ def _as_markdown(html: str) -> str:
 
     lines = [" ".join(line.split()) for line in TAG.sub(block, html).split("\n")]
     out: list[str] = []
-    inside = False  # a table
+    inside = False  # of a table
     for line in lines:
         row = line.startswith("|")
         out += [""] if row and not inside else []
@@ -150,14 +150,14 @@ class _Notes:
         }
         self.referred = len(self.numbers)
 
-    def reference(self, token: Token) -> Token:
+    def refer(self, token: Token) -> Token:
         number = self.numbers[token.meta["label"]]
         meta: dict[str, Any] = {"looks": ("sup",), "goto": f"note {number}"}
         if not token.meta["subId"]:
             meta["anchor"] = f"reference {number}"
         return Token("text", "", 0, content=f"[{number}]", meta=meta)
 
-    def collected(self, tokens: list[Token]) -> Iterator[Token]:
+    def collect(self, tokens: list[Token]) -> Iterator[Token]:
         """The tokens with the definitions at their end, in the order of their numbers."""
         notes: dict[str, list[Token]] = {}
         into: list[Token] | None = None
@@ -174,7 +174,7 @@ class _Notes:
                 yield token
         if not notes:
             return
-        if last != "heading_close":  # of a section that the draft has for them
+        if last != "heading_close":  # the draft has a heading for them
             yield Token("heading_open", "h2", 1)
             text = Token("text", "", 0, content="Notes")
             yield Token("inline", "", 0, content="Notes", children=[text])
@@ -202,13 +202,13 @@ class _Notes:
             inlines[-1].children = [*(inlines[-1].children or []), space, back]
 
 
-def _inline(
+def _tidy_inline(
     children: list[Token], formulas: Formulas, notes: _Notes, in_item: bool, in_quote: bool
 ) -> list[Token]:
     """The children of an inline token, without HTML and with formulas, lines and signs."""
     out: list[Token] = []
     looks: Counter[str] = Counter()
-    links = 0  # of HTML that are open
+    links = 0  # how many of HTML's are open
 
     def add(kind: str, content: str = "", tag: str = "", nesting: Nesting = 0, **meta: Any) -> None:
         now = tuple(look for look in looks if looks[look] > 0)
@@ -226,7 +226,7 @@ def _inline(
                     if match.start() > position:
                         add(kind, child.content[position : match.start()], tag, **child.meta)
                     position = match.end()
-                    add("code_inline", formulas.shown(match[0]), "code", formula=True)
+                    add("code_inline", formulas.restore(match[0]), "code", formula=True)
                 if position < len(child.content) or child.meta:
                     add(kind, child.content[position:], tag, **child.meta)
             case "html_inline":
@@ -234,35 +234,35 @@ def _inline(
                 name = ((html and html[2]) or "").lower()
                 bare = html and re.fullmatch(r"(\s+[a-z][\w-]*)+\s*", html[3] or "", re.IGNORECASE)
                 if not html or (name and name not in ELEMENTS) or (bare and name in LOOKS):
-                    add("text", formulas.shown(child.content))
+                    add("text", formulas.restore(child.content))
                 elif name in LOOKS and not child.content.endswith("/>"):
                     looks[LOOKS[name]] = max(0, looks[LOOKS[name]] + (-1 if html[1] else 1))
                 elif name == "a":
-                    values = _attributes(html[3])
+                    values = _read_attributes(html[3])
                     if not html[1] and values.get("href"):
                         links += 1
                         add("link_open", "", "a", 1)
-                        out[-1].attrs = {"href": formulas.shown(values["href"])}
+                        out[-1].attrs = {"href": formulas.restore(values["href"])}
                     elif html[1] and links:
                         links -= 1
                         add("link_close", "", "a", -1)
                 elif name == "img":
-                    values = _attributes(html[3])
-                    add("image", formulas.shown(values.get("alt", "")), "img")
-                    out[-1].attrs = {"src": formulas.shown(values.get("src", ""))}
+                    values = _read_attributes(html[3])
+                    add("image", formulas.restore(values.get("alt", "")), "img")
+                    out[-1].attrs = {"src": formulas.restore(values.get("src", ""))}
                 elif name in LINES and (not html[1]) and (out or name == "li"):
                     if out and out[-1].type != "hardbreak":
                         add("hardbreak", "", "br")
                     if name == "li":
                         add("text", "• ")
             case "footnote_ref":
-                out.append(notes.reference(child))
+                out.append(notes.refer(child))
             case "code_inline":
-                add("code_inline", formulas.shown(child.content), "code")
+                add("code_inline", formulas.restore(child.content), "code")
             case "image" | "link_open":
                 for key, value in child.attrs.items():
-                    child.attrs[key] = formulas.shown(str(value))
-                child.content = formulas.shown(child.content)
+                    child.attrs[key] = formulas.restore(str(value))
+                child.content = formulas.restore(child.content)
                 child.children = None
                 out.append(child)
             case _:
@@ -281,18 +281,18 @@ def _inline(
         out[:1] = bold
         if len(out) > 3 and out[3].type == "softbreak":
             out[3] = Token("hardbreak", "br", 0)
-    return with_signs(_with_lines(out))
+    return replace_emoji(_keep_lines(out))
 
 
-def _attributes(text: str) -> dict[str, str]:
+def _read_attributes(text: str) -> dict[str, str]:
     return {
         match[1].lower(): unescape(match[2] or match[3] or match[4] or "")
         for match in ATTRIBUTE.finditer(text)
     }
 
 
-def _with_lines(children: list[Token]) -> list[Token]:
-    """Soft line breaks become hard where the next line, or the last one, is one of its own."""
+def _keep_lines(children: list[Token]) -> list[Token]:
+    """Soft line breaks become hard between lines of which one is a line of its own."""
     if not any(child.type == "softbreak" for child in children):
         return children
     lines: list[list[Token]] = [[]]
@@ -315,16 +315,16 @@ def _ends(line: list[Token]) -> bool:
     types = [token.type for token in line]
     bold = types[:1] == ["strong_open"] and "strong_close" in types
     after = line[types.index("strong_close") :] if bold else line
-    separator = SEPARATOR.fullmatch(_text(line)) is not None
-    title = bold and not EMOJI.sub("", _text(after)).strip()
+    separator = SEPARATOR.fullmatch(_join_text(line)) is not None
+    title = bold and not EMOJI.sub("", _join_text(after)).strip()
     return title or separator or _stands(line[-1:])
 
 
 def _begins(line: list[Token], before: list[Token]) -> bool:
     """Whether a line is an entry, "Author: …", a separator or a displayed formula."""
-    text = _text(line)
+    text = _join_text(line)
     label = bool(line) and line[0].type == "strong_open" and KEY.match(f"{text} ")
-    keyed = KEY.match(text) and KEY.match(_text(before))
+    keyed = KEY.match(text) and KEY.match(_join_text(before))
     own = ENTRY.match(text) or SEPARATOR.fullmatch(text) or label or keyed or _stands(line[:1])
     return bool(own)
 
@@ -334,5 +334,5 @@ def _stands(line: list[Token]) -> bool:
     return any(t.meta.get("formula") and t.content.startswith(DISPLAYED) for t in line)
 
 
-def _text(line: list[Token]) -> str:
+def _join_text(line: list[Token]) -> str:
     return "".join(token.content for token in line).strip()

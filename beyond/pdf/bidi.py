@@ -8,7 +8,7 @@ MIRRORED = str.maketrans("()[]{}<>«»‹›", ")(][}{><»«›‹")  # noqa: RU
 BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
-def in_visual_order(parts: list[Part], rtl: bool) -> list[Part]:
+def reorder(parts: list[Part], rtl: bool) -> list[Part]:
     """The parts of a line from left to right: the Unicode Bidirectional Algorithm in brief.
 
     The rules have their names from Unicode Standard Annex 9.

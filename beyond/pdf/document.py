@@ -15,17 +15,17 @@ from markdown_it.token import Token
 from reportlab import platypus, rl_config  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import letter  # type: ignore[import-untyped]
 
-from beyond.markdown import Draft, words_in
+from beyond.markdown import Draft, get_words
 from beyond.markdown.source import DISPLAYED
 from beyond.pdf.bidi import is_rtl
-from beyond.pdf.fonts import face, printable
-from beyond.pdf.formulas import Formula, formula, tag
-from beyond.pdf.tables import Table, fits, shared
+from beyond.pdf.fonts import get_face, replace_unprintable
+from beyond.pdf.formulas import Formula, find_tag, set_formula
+from beyond.pdf.tables import Table, fits, share_width
 from beyond.pdf.text import FAINT, LINK, RULE, WHOLE, Style, Text, color
-from beyond.pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, code_lines, words_of
+from beyond.pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, make_code_lines, make_words
 
 TITLE = "Research Report"
-TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
+PRINTED_TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
 TITLE_LIMIT = 120  # characters of a heading in the outline and of the document's title
 MARGIN = 72.0  # points, as all lengths here
 WIDTH, HEIGHT = letter[0] - 2 * MARGIN, letter[1] - 2 * MARGIN
@@ -34,7 +34,7 @@ DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5  # the day of approval, the page number
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
 CODE = 8.75  # 88 characters in a line
-FORMULAS = 10_000  # characters of LaTeX, each of which takes up to a millisecond to set
+FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisecond to set
 FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 BULLETS = "•\u2013"
@@ -42,19 +42,19 @@ SIDES = {"left": "left", "center": "center", "right": "right"}
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
 Run = tuple[str, Look] | Box
 
-rl_config.useA85 = 0  # ASCII85 only makes the pages larger, and is slow to write
+rl_config.useA85 = 0  # ASCII85 makes pages larger and takes time
 log = logging.getLogger(__name__)
 
 
-class TooMuchWork(Exception):
-    """The draft takes longer than it may."""
+class TooMuchWorkError(Exception):
+    """A draft takes more CPU time than it may."""
 
 
 class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
-    """Letter paper with page numbers and metadata.
+    """Pages with their numbers, and what a reader's software shows about the document.
 
-    It relies on three internals of ReportLab, which a test in tests/test_pdf_fonts.py holds: a page
-    begins with `_preamble`, fonts are in "BasicFonts", and `_endBuild` ends the last page.
+    The class relies on three internals of ReportLab, which a test in tests/test_pdf_fonts.py holds:
+    a page begins with `_preamble`, fonts are in "BasicFonts", and `_endBuild` ends the last page.
     """
 
     def __init__(self, out: io.BytesIO, approved: date | None, **about: Any) -> None:
@@ -67,7 +67,7 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
 
     def begin(self, canvas: Any, _: object) -> None:
         """Prepare the document."""
-        if self.page == 1:  # Helvetica, which each page would select and none uses
+        if self.page == 1:  # no font is named that is not embedded, such as ReportLab's Helvetica
             canvas._preamble = ""
             canvas._doc.idToObject["BasicFonts"].dict.pop("F1")
             if self.approved:
@@ -76,37 +76,39 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     def finish(self, canvas: Any, _: object) -> None:
         """Print the page number; the number of pages is known at the end."""
         canvas.setFillColor(FAINT)
-        canvas.setFont(face("Text").fontName, TINY)
+        canvas.setFont(get_face("Text").fontName, TINY)
         canvas.drawRightString(letter[0] / 2 + 6, MARGIN / 2 + 4, f"{self.page} of")
         canvas.doForm("pages")
 
     def _endBuild(self) -> None:
         canvas = self.canv
         for name in getattr(canvas, "wanted", set()) - getattr(canvas, "anchors", set()):
-            canvas.bookmarkHorizontal(name, 0, 0)  # a reference in what is set as source
+            canvas.bookmarkHorizontal(
+                name, 0, 0
+            )  # to a note in a construct that is set as it stands
         canvas.beginForm("pages")
         canvas.setFillColor(FAINT)
-        canvas.setFont(face("Text").fontName, TINY)
+        canvas.setFont(get_face("Text").fontName, TINY)
         canvas.drawString(letter[0] / 2 + 8, MARGIN / 2 + 4, str(self.page))
         canvas.endForm()
         super()._endBuild()
 
 
-def front(topic: str, approved: date | None) -> list[Any]:
+def make_front(topic: str, approved: date | None) -> list[Any]:
     """What stands above the draft: title, topic and day of approval."""
     centered = Style(align="center", leading=30)
-    out: list[Any] = [Text(words_of([(TITLE, Look(24, bold=True))]), centered)]
+    out: list[Any] = [Text(make_words([(TITLE, Look(24, bold=True))]), centered)]
     if topic:
         look = Look(13, FAINT)
-        out.append(Text(words_of([(topic, look)]), Style(align="center", leading=17, before=6)))
+        out.append(Text(make_words([(topic, look)]), Style(align="center", leading=17, before=6)))
     if approved:
         day = f"{approved:%B} {approved.day}, {approved.year}"
         look = Look(SMALL, FAINT)
-        out.append(Text(words_of([(day, look)]), Style(align="center", leading=14, before=6)))
-    return [*out, rule(14)]
+        out.append(Text(make_words([(day, look)]), Style(align="center", leading=14, before=6)))
+    return [*out, make_rule(14)]
 
 
-def rule(space: float) -> platypus.HRFlowable:
+def make_rule(space: float) -> platypus.HRFlowable:
     """A line across the page."""
     return platypus.HRFlowable("100%", 0.7, color=RULE, spaceBefore=space, spaceAfter=space / 2)
 
@@ -115,13 +117,13 @@ class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
     def __init__(self, check_work: Callable[[], None]) -> None:
-        self.check_work = check_work  # raises TooMuchWork
+        self.check_work = check_work  # raises TooMuchWorkError
         self.leave()
         self.formulas: set[str] = set()
         self.formula_length = 0
         self.headings: set[str] = set()  # the names of all
-        self.places: Counter[str] = Counter()  # how often each has been given
-        self.ranks: list[int] = []  # of the headings that enclose the text
+        self.places: Counter[str] = Counter()  # how many headings have each name
+        self.ranks: list[int] = []  # of the heading above and of those that enclose it
 
     def leave(self) -> None:
         """Leave what encloses the text."""
@@ -129,55 +131,56 @@ class Composer:
         self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
         self.mark = ""  # a number or a bullet for the next text
         self.bars: list[float] = []  # of the enclosing quotes, from the left
-        self.joined = 0  # of these, how many stand beside a text already
+        self.joined = 0  # how many of these stand beside the text above, too
 
-    def story(self, draft: Draft) -> list[Any]:
+    def compose(self, draft: Draft) -> list[Any]:
         """The flowables of a draft; a construct that cannot be set is set as it stands."""
         for before, token in pairwise(draft.tokens):
             if before.type == "heading_open":
-                self.headings.add(self.place(words_in(token)))
+                self.headings.add(self.name_place(get_words(token)))
         self.places.clear()
         out: list[Any] = []
         held: list[Text] = []  # headings and the like, which stay with what follows
-        for construct in constructs(draft.tokens):
+        for construct in split_constructs(draft.tokens):
             try:
-                flowables = self.compose(construct)
+                flowables = self.compose_construct(construct)
                 for flowable in flowables:
                     flowable.wrap(WIDTH, HEIGHT)
-            except TooMuchWork:
+            except TooMuchWorkError:
                 raise
-            except Exception:  # what nobody has tried defeats the layout; words must not be lost
-                # Each token tells, as footnotes have been collected from all over the draft.
+            except Exception:  # of any kind: no word of a draft is lost to a fault in its layout
+                # Footnotes come from all over the draft, so each token tells its own lines.
                 lines = sorted({n for token in construct for n in range(*(token.map or (0, 0)))})
                 first, last = min(lines, default=0) + 1, max(lines, default=0) + 1
                 log.warning("Lines %d to %d are set as they stand", first, last, exc_info=True)
                 self.leave()
-                flowables = [self.code("\n".join(draft.lines[n] for n in lines))]
+                flowables = [self.make_code("\n".join(draft.lines[n] for n in lines))]
                 flowables[0].wrap(WIDTH, HEIGHT)
             if construct[0].type == "heading_open" or introduces(construct):
                 held += flowables
                 continue
-            out += [*kept_together(held, flowables), *held, *flowables]
+            out += [*keep_together(held, flowables), *held, *flowables]
             held = []
         return out + held
 
-    def compose(self, tokens: list[Token]) -> list[Any]:
+    def compose_construct(self, tokens: list[Token]) -> list[Any]:
         """The flowables of one top-level construct."""
         out: list[Any] = []
         for position, token in enumerate(tokens):
             kind = token.type
             if self.mark and kind in ("hr", "table_open", "blockquote_open", "list_item_open"):
-                out.append(self.text([("\xa0", Look())], before=3))  # for a mark these cannot take
+                # These cannot have the mark beside them, so it gets a line of its own.
+                out.append(self.make_text([("\xa0", Look())], before=3))
             match kind:
                 case "paragraph_open":
-                    close = token.hidden and out  # in a tight list, but for its first item
-                    out += self.paragraph(tokens[position + 1], 3 if close else 7)
+                    close = token.hidden and out  # in a tight list, after its first text
+                    out += self.make_paragraph(tokens[position + 1], 3 if close else 7)
                 case "heading_open":
-                    out.append(self.heading(token, tokens[position + 1]))
+                    out.append(self.make_heading(token, tokens[position + 1]))
                 case "fence" | "code_block":
-                    out.append(self.code(token.content))
+                    out.append(self.make_code(token.content))
                 case "hr":
-                    out.append(rule(12))
+                    out.append(make_rule(12))
                 case "bullet_list_open":
                     self.lists.append(None)
                 case "ordered_list_open":
@@ -188,14 +191,16 @@ class Composer:
                     number = self.lists[-1]
                     bullet = BULLETS[(len(self.lists) - 1) % 2]
                     self.mark = bullet if number is None else f"{number}."
-                    self.enter(max(INDENT, 6.5 * len(self.mark) + 8))  # more than a digit is wide
+                    self.enter(
+                        max(INDENT, 6.5 * len(self.mark) + 8)
+                    )  # 6.5 points: more than the width of a digit
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
                     self.bars = [*self.bars, self.lefts[-1] + 4]
                     self.enter(INDENT)
                 case "list_item_close":
                     if self.mark:
-                        out.append(self.text([("\xa0", Look())], before=3))
+                        out.append(self.make_text([("\xa0", Look())], before=3))
                     self.lefts.pop()
                 case "blockquote_close":
                     self.lefts.pop()
@@ -203,14 +208,14 @@ class Composer:
                     self.joined = min(self.joined, len(self.bars))
                 case "table_open":
                     rows = takewhile(lambda t: t.type != "table_close", tokens[position:])
-                    out.append(self.table(list(rows)))
+                    out.append(self.make_table(list(rows)))
         return out
 
     def enter(self, width: float) -> None:
         """Enter a quote or a list item."""
         self.lefts.append(min(self.lefts[-1] + width, DEEPEST))
 
-    def paragraph(self, token: Token, before: float) -> list[Text]:
+    def make_paragraph(self, token: Token, before: float) -> list[Text]:
         """A paragraph; the formulas that it displays stand apart, in the middle."""
         children = list(token.children or [])
         if self.mark and children and children[0].content[:1] in ("☐", "☑"):
@@ -221,8 +226,8 @@ class Composer:
 
         def flush() -> None:
             nonlocal before
-            if trimmed := without_breaks(lines):
-                out.append(self.text(self.inline(trimmed), before=before))
+            if trimmed := strip_breaks(lines):
+                out.append(self.make_text(self.make_runs(trimmed), before=before))
                 before = 7
             lines.clear()
 
@@ -231,45 +236,45 @@ class Composer:
                 lines.append(child)
                 continue
             flush()
-            made = self.formula(child.content, BODY, True)
+            made = self.make_formula(child.content, BODY, True)
             if not made:
-                out.append(self.code(child.content))
+                out.append(self.make_code(child.content))
                 continue
-            runs: list[Run] = [made.scaled(WIDTH - self.lefts[-1], FORMULA_HEIGHT)]
+            runs: list[Run] = [made.shrink_to(WIDTH - self.lefts[-1], FORMULA_HEIGHT)]
             if following and (end := re.match(r"[.,;:]\s*", following.content)):
-                runs.append((end[0].strip(), Look()))  # of a sentence that ends in the formula
+                runs.append((end[0].strip(), Look()))  # the sentence ends in the formula
                 following.content = following.content[end.end() :]
-            if number := tag(child.content):
+            if number := find_tag(child.content):
                 runs.append((f"\xa0\xa0\xa0\xa0{number}", Look()))
-            out.append(self.text(runs, before=before, align="center"))
+            out.append(self.make_text(runs, before=before, align="center"))
             before = 7
         flush()
-        return out or [self.text([], before=before)]
+        return out or [self.make_text([], before=before)]
 
-    def formula(self, source: str, size: float, displayed: bool) -> Formula | None:
+    def make_formula(self, source: str, size: float, displayed: bool) -> Formula | None:
         """A formula, as long as there are not more of them than a draft has time for."""
         if source not in self.formulas:
             self.formulas.add(source)
             self.formula_length += len(source)
-        return formula(source, size, displayed) if self.formula_length < FORMULAS else None
+        return set_formula(source, size, displayed) if self.formula_length < FORMULAS else None
 
-    def heading(self, token: Token, content: Token) -> Text:
+    def make_heading(self, token: Token, content: Token) -> Text:
         """A heading and its entry in the outline, under the nearest one of a higher rank."""
         size, rank = HEADINGS[token.tag], int(token.tag[1])
-        runs = self.inline(content.children or [], Look(size, bold=True))
-        text = self.text(runs, size=size, before=size * 1.1)
-        title = words_in(content)
+        runs = self.make_runs(content.children or [], Look(size, bold=True))
+        text = self.make_text(runs, size=size, before=size * 1.1)
+        title = get_words(content)
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
-        text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT], self.place(title)
+        text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT], self.name_place(title)
         return text
 
-    def place(self, title: str) -> str:
+    def name_place(self, title: str) -> str:
         """The name of a heading, to which a table of contents may link as on GitHub."""
         slug = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
         self.places[slug] += 1
         return f"{slug}-{number}" if (number := self.places[slug] - 1) else slug
 
-    def inline(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
+    def make_runs(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
         """The runs of a paragraph, a heading or a table cell."""
         self.check_work()
         look = look or Look()
@@ -292,8 +297,8 @@ class Composer:
                     href = ""
                 case _:
                     depth[child.tag] += child.nesting
-            if meta.get("formula") and (box := self.formula(text, look.size, False)):
-                out.append(box.scaled(WIDTH - self.lefts[-1] - INDENT, FORMULA_HEIGHT))
+            if meta.get("formula") and (box := self.make_formula(text, look.size, False)):
+                out.append(box.shrink_to(WIDTH - self.lefts[-1] - INDENT, FORMULA_HEIGHT))
                 continue
             looks = {tag for tag in depth if depth[tag] > 0} | set(meta.get("looks", ()))
             now = look
@@ -301,7 +306,7 @@ class Composer:
                 now = now._replace(code=True, size=look.size * CODE_SCALE)
                 text = text.replace("\n", " ")
             if looks:
-                now = self.looked(now, looks)
+                now = self.apply_looks(now, looks)
             if meta.get("color"):
                 now = now._replace(color=color(meta["color"]))
             goto = f"#{meta['goto']}" if "goto" in meta else href if LIVE.match(href) else ""
@@ -316,10 +321,10 @@ class Composer:
             if now.framed and text.strip():
                 text = f"\xa0{text}\xa0"
             if text or now.anchor:
-                out.append((printable(text), now))
+                out.append((replace_unprintable(text), now))
         return out
 
-    def looked(self, look: Look, names: set[str]) -> Look:
+    def apply_looks(self, look: Look, names: set[str]) -> Look:
         """A look with the looks that names of HTML elements stand for."""
         if "sub" in names or "sup" in names:
             rise = look.size * (-0.18 if "sub" in names else 0.36)
@@ -332,10 +337,10 @@ class Composer:
             framed="kbd" in names,
         )
 
-    def text(
+    def make_text(
         self, runs: Sequence[Run], size: float = BODY, before: float = 0, align: str = ""
     ) -> Text:
-        """A text where the draft has arrived, with the mark that waits for one."""
+        """A text as deep as the draft is at this point, with the mark that waits for one."""
         if not any(not isinstance(run, tuple) or run[0].strip() for run in runs):
             runs = [("\xa0", Look(size))] if self.mark else runs
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
@@ -350,9 +355,9 @@ class Composer:
             rtl=is_rtl(source),
         )
         self.joined, self.mark = len(self.bars), ""
-        return Text(words_of(runs), style)
+        return Text(make_words(runs), style)
 
-    def code(self, content: str) -> Text:
+    def make_code(self, content: str) -> Text:
         """Code or source, with its own line breaks."""
         style = Style(
             leading=CODE * 1.5,
@@ -365,15 +370,15 @@ class Composer:
             shaded=True,
         )
         self.joined, self.mark = len(self.bars), ""
-        return Text(code_lines(content.strip("\n"), CODE), style)
+        return Text(make_code_lines(content.strip("\n"), CODE), style)
 
-    def cell(self, runs: list[Run], size: float, side: str) -> Text:
+    def make_cell(self, runs: list[Run], size: float, side: str) -> Text:
         """The text of a cell."""
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
         style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source))
-        return Text(words_of(runs), style)
+        return Text(make_words(runs), style)
 
-    def table(self, tokens: list[Token]) -> Table:
+    def make_table(self, tokens: list[Token]) -> Table:
         """A table, columns as wide as their text needs."""
         room = WIDTH - self.lefts[-1]
         for size in CELLS:
@@ -384,10 +389,11 @@ class Composer:
                 if token.type == "inline":
                     look = Look(size, bold=before.type == "th_open", figures=True)
                     side = str(before.attrGet("style")).removeprefix("text-align:")
-                    cells[-1].append(self.cell(self.inline(token.children or [], look), size, side))
+                    runs = self.make_runs(token.children or [], look)
+                    cells[-1].append(self.make_cell(runs, size, side))
             if fits(cells, room):
                 break
-        table = Table(cells, shared(cells, room), self.lefts[-1], cells[0][0].style.rtl)
+        table = Table(cells, share_width(cells, room), self.lefts[-1], cells[0][0].style.rtl)
         table.bars, self.joined = self.bars, len(self.bars)
         return table
 
@@ -397,37 +403,37 @@ def introduces(construct: Sequence[Token]) -> bool:
     return len(construct) == 3 and construct[1].content.rstrip(" *_").endswith((":", "\uff1a"))
 
 
-def kept_together(headings: Sequence[Text], following: Sequence[Any]) -> list[Any]:
-    """What begins a new page where headings would stand at the foot of one without their text."""
+def keep_together(headings: Sequence[Text], following: Sequence[Any]) -> list[Any]:
+    """A page break before headings that would stand at the foot of a page without their text."""
     if not headings or not following:
         return []
     needed = sum(heading.height + heading.spaceBefore for heading in headings)
     first = following[0]
     if isinstance(first, Table):
-        needed += first.least_height() + first.spaceBefore
+        needed += first.least_height + first.spaceBefore
     elif isinstance(first, Text):
         whole = first.style.shaded and first.height <= WHOLE
-        needed += first.height_to(len(first.lines) if whole else 3) + first.spaceBefore
+        needed += first.measure_to(len(first.lines) if whole else 3) + first.spaceBefore
     return [platypus.CondPageBreak(min(needed, HEIGHT / 2))]
 
 
-def without_breaks(children: Sequence[Token]) -> list[Token]:
+def strip_breaks(children: Sequence[Token]) -> list[Token]:
     """The children without line breaks and blanks around them."""
 
-    def blank(child: Token) -> bool:
+    def is_blank(child: Token) -> bool:
         return child.type.endswith("break") or (
             child.type == "text" and not child.content.strip() and "anchor" not in child.meta
         )
 
     out = list(children)
-    while out and blank(out[0]):
+    while out and is_blank(out[0]):
         out.pop(0)
-    while out and blank(out[-1]):
+    while out and is_blank(out[-1]):
         out.pop()
     return out
 
 
-def constructs(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+def split_constructs(tokens: Sequence[Token]) -> Iterator[list[Token]]:
     """The tokens of each top-level construct."""
     construct: list[Token] = []
     for token in tokens:

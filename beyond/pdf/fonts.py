@@ -2,10 +2,8 @@
 
 What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
 character in `charToGlyph` and `charWidths`; `addObjects` writes the table by which readers find
-the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `splitString` gives ASCII its
-own codes; `makeSubset`, `PDFName`, `makeToUnicodeCMap`, a stream's filter and the format of an
-array of numbers depend on nothing but their arguments; `pdfdocEnc` leaves ASCII as it is. A test in
-tests/test_pdf_fonts.py holds each of these.
+the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `makeSubset` and a stream's
+filter depend on nothing but their arguments. tests/test_pdf_fonts.py has a test of each.
 """
 
 import io
@@ -19,11 +17,11 @@ from typing import Any
 
 import pymupdf_fonts  # type: ignore[import-untyped]
 import uharfbuzz as hb  # type: ignore[import-untyped]
-from reportlab.pdfbase import pdfdoc, pdfmetrics, ttfonts  # type: ignore[import-untyped]
+from reportlab.pdfbase import pdfdoc, pdfmetrics  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import ShapeData, ShapedStr, TTFont  # type: ignore[import-untyped]
 
 # Unicode ranges
-RTL = "\u0590-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufeff"  # less the digits
+RTL = "\u0590-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufeff"  # without the digits
 RIGHT_TO_LEFT = re.compile(f"[{RTL}]")
 INDIC = "\u0900-\u0dff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u200c\u200d"
 KANA, HANGUL, HAN = re.compile("[\u3041-\u30ff]"), re.compile("[\uac00-\ud7a3]"), "\u3400-\u9fff"
@@ -35,14 +33,14 @@ WIDE = re.compile(  # Han, kana, Hangul and their punctuation
 )
 MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
 SHAPED = re.compile(rf"[{RTL}]+(?:[{RTL}\u064b-\u065f])*|[{INDIC}]+|\w[{MARKS}]+")
-INVISIBLE = re.compile(  # joiners that join nothing, and variation selectors
+INVISIBLE = re.compile(  # joiners outside of the scripts that need them, and variation selectors
     "(?<![\u0600-\u0dff])[\u200c\u200d]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 GLYPHS = 0xF0000  # the first character that stands for a glyph
 GLYPH_LIMIT = 60_000  # such characters in a private plane, before their numbering starts again
 FIRA = ("figo", "figbo", "figit", "figbi")
 CASCADIA = ("cascadia", "cascadiab", "cascadiai", "cascadiabi")
-FILES = {  # of each family: regular, bold, italic, bold italic, as far as there are such
+FILES = {  # of each family: regular, bold, italic, bold italic, as far as the package has them
     "Text": FIRA,
     "Code": CASCADIA,
     "Signs": ("DejaVuSans",),
@@ -52,26 +50,15 @@ FILES = {  # of each family: regular, bold, italic, bold italic, as far as there
         for place in ("SC", "TC", "JP", "KR")
     },
 }
-PLACES = 4  # families of Han
+PLACES = 4  # the number of families for Han
 STYLES = ("", "-Bold", "-Italic", "-BoldItalic")
 WESTERN = ("Text", "Code", "Signs", "World")
-LANGUAGES = {  # of scripts that one language is written in, by the first word of a character's name
+LANGUAGES = {  # of scripts of one language, by the first word in the Unicode name of a letter
     **{"GREEK": "el", "HEBREW": "he", "THAI": "th", "GEORGIAN": "ka", "ARMENIAN": "hy"},
     **{"HANGUL": "ko", "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "zh", "TAMIL": "ta"},
     **{"TELUGU": "te", "KANNADA": "kn", "MALAYALAM": "ml", "GUJARATI": "gu", "GURMUKHI": "pa"},
     **{"KHMER": "km", "LAO": "lo", "SINHALA": "si"},
 }
-
-
-_cmap = lru_cache(64)(ttfonts.makeToUnicodeCMap)
-_encoded = pdfdoc.pdfdocEnc
-# A page has some 170 names and 350 values. Most are alike in each file, and nearly all are ASCII,
-# for which ReportLab's codec takes eight times as long.
-pdfdoc.PDFName = lru_cache(500)(pdfdoc.PDFName)
-pdfdoc.pdfdocEnc = lambda value: (
-    value.encode() if isinstance(value, str) and value.isascii() else _encoded(value)
-)
-ttfonts.makeToUnicodeCMap = lambda name, subset: _cmap(name, tuple(subset))
 
 
 class Face(TTFont):  # type: ignore[misc]
@@ -85,25 +72,15 @@ class Face(TTFont):  # type: ignore[misc]
         self.shaper = hb.Font(hb.Face(data))
         self.characters: dict[tuple[int, str, float], int] = {}
         self.labels: dict[int, str] = {}
-        self.has_ascii = all(map(self.has, map(chr, range(32, 127))))
-        self.face.glyphToChar = {}  # for ReportLab's own shaping: a third of a megabyte
-        self.face.makeSubset = _by_characters(self.face.makeSubset)
+        self.face.makeSubset = _keep_subsets(self.face.makeSubset)
         self.shape = lru_cache(10_000)(self._shape)  # words recur
-        self.figures = cache(self._figures)
-
-    def splitString(self, text: str, doc: Any, encoding: str = "utf-8") -> list[tuple[int, bytes]]:
-        """The text in parts of one subset each, as codes. ASCII is its own code, in the first."""
-        self._assignState(doc)
-        if self.has_ascii and text.isascii() and text.isprintable():
-            return [(0, text.encode())]
-        parts: list[tuple[int, bytes]] = super().splitString(text, doc, encoding)
-        return parts
+        self.get_figures = cache(self._make_figures)
 
     def has(self, char: str) -> bool:
         """Whether the font has a glyph for a character."""
         return ord(char) in self.face.charToGlyph
 
-    def width(self, text: str, size: float) -> float:
+    def measure(self, text: str, size: float) -> float:
         """The width of a text in points, set without shaping."""
         return float(self.stringWidth(text, size))
 
@@ -117,10 +94,10 @@ class Face(TTFont):  # type: ignore[misc]
         hb.shape(self.shaper, buffer)
         glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
         ends = dict(pairwise([*sorted({info.cluster for info, _ in glyphs}), len(text)]))
-        labelled: list[Any] = [("", "")]  # a blank, as ReportLab cannot begin with a raised glyph
+        labelled: list[Any] = [("", "")]  # a blank: ReportLab cannot begin with a raised glyph
         for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
-            # Each glyph stands for one character, so that readers that reorder text can do so;
-            # if there are fewer glyphs (a ligature), blanks stand for the other characters.
+            # Each glyph stands for one character, as some readers reorder what they extract. For a
+            # ligature, blanks stand for its other characters.
             source = text[start : ends[start]][:: -1 if rtl else 1]
             labelled += zip_longest(group, source, fillvalue="")
         shown, data, unit = "", [], 1000 / self.face.unitsPerEm
@@ -129,11 +106,11 @@ class Face(TTFont):  # type: ignore[misc]
             index = info.codepoint if info else self.face.charToGlyph[ord(" ")]
             moves = (at.x_advance, at.y_advance, at.x_offset, at.y_offset) if at else (0,) * 4
             width = self.shaper.get_glyph_h_advance(index) * unit if info else 0
-            shown += self._character(index, label, width)
+            shown += self._assign_character(index, label, width)
             data.append(ShapeData(0, *(move * unit for move in moves), width))
         return sum(item.x_advance for item in data) / 1000, ShapedStr(shown, data)
 
-    def _character(self, glyph: int, label: str, width: float) -> str:
+    def _assign_character(self, glyph: int, label: str, width: float) -> str:
         code = self.characters.get((glyph, label, width))
         if code is None:
             code = self.characters[glyph, label, width] = GLYPHS + len(self.characters)
@@ -141,7 +118,7 @@ class Face(TTFont):  # type: ignore[misc]
             self.face.charToGlyph[code], self.face.charWidths[code] = glyph, width
         return chr(code)
 
-    def _figures(self) -> dict[int, str]:
+    def _make_figures(self) -> dict[int, str]:
         """A translation of digits into digits of equal width."""
         made = {}
         for digit in "0123456789":
@@ -150,7 +127,7 @@ class Face(TTFont):  # type: ignore[misc]
             buffer.guess_segment_properties()
             hb.shape(self.shaper, buffer, {"tnum": True})
             width = buffer.glyph_positions[0].x_advance * 1000 / self.face.unitsPerEm
-            made[ord(digit)] = self._character(buffer.glyph_infos[0].codepoint, digit, width)
+            made[ord(digit)] = self._assign_character(buffer.glyph_infos[0].codepoint, digit, width)
         return made
 
     def forget(self) -> bool:
@@ -159,7 +136,7 @@ class Face(TTFont):  # type: ignore[misc]
             return False
         self.characters.clear()
         self.shape.cache_clear()
-        self.figures.cache_clear()
+        self.get_figures.cache_clear()
         return True
 
     def addObjects(self, doc: Any) -> None:
@@ -177,32 +154,16 @@ class Face(TTFont):  # type: ignore[misc]
                 item.content = re.sub("(?<=> <)[0-9A-F]{5,6}", text, item.content)
             if name.startswith(("toUnicodeCMap:", "fontFile:")):
                 item.filters = [_Compressed()]
-        for font in doc.idToObject["BasicFonts"].dict.values():
-            if isinstance(getattr(font, "Widths", None), pdfdoc.PDFArray):
-                font.Widths = _Widths(font.Widths.sequence)
 
 
 class _Compressed(pdfdoc.PDFStreamFilterZCompress):  # type: ignore[misc]
-    """ReportLab's filter, which keeps what it made last."""
+    """ReportLab's compression that keeps what it made last: most drafts have the same fonts."""
 
     encode = staticmethod(lru_cache(64)(pdfdoc.PDFZCompress.encode))
 
 
-class _Widths(pdfdoc.PDFArray):  # type: ignore[misc]
-    """ReportLab's array, which keeps what it made last of numbers."""
-
-    def format(self, document: Any, IND: bytes = b"\n ") -> bytes:
-        return self._format(tuple(self.sequence))
-
-    @staticmethod
-    @lru_cache(64)
-    def _format(widths: tuple[float, ...]) -> bytes:
-        made: bytes = pdfdoc.PDFArray(widths).format(None)
-        return made
-
-
-def _by_characters(make: Any) -> Any:
-    """Keep the subsets that were made last: the drafts of a Worker share most characters."""
+def _keep_subsets(make: Any) -> Any:
+    """`makeSubset` that keeps what it made last: most drafts have the same characters."""
     kept = lru_cache(32)(lambda characters, glyphs: make(list(characters)))
     owner = make.__self__
 
@@ -213,16 +174,16 @@ def _by_characters(make: Any) -> Any:
     return subset
 
 
-def face(family: str, style: int = 0) -> Face:
+def get_face(family: str, style: int = 0) -> Face:
     """A font of a family, read once a process; style 1 is bold, 2 italic, 3 both."""
     names = FILES[family]
     if style >= len(names):
         style = style & 1 if len(names) > 1 else 0
-    return _face(family, style)
+    return _load_face(family, style)
 
 
 @cache
-def _face(family: str, style: int) -> Face:
+def _load_face(family: str, style: int) -> Face:
     name = FILES[family][style]
     if family == "Signs":
         data = files("ziafont").joinpath("fonts", f"{name}.ttf").read_bytes()
@@ -236,7 +197,7 @@ def _face(family: str, style: int) -> Face:
     return font
 
 
-def loaded() -> Iterator[Face]:
+def get_loaded_faces() -> Iterator[Face]:
     """The faces that this process has read."""
     for name in pdfmetrics.getRegisteredFontNames():
         font = pdfmetrics.getFont(name)
@@ -244,7 +205,7 @@ def loaded() -> Iterator[Face]:
             yield font
 
 
-def families(text: str, code: bool = False) -> tuple[str, ...]:
+def choose_families(text: str, code: bool = False) -> tuple[str, ...]:
     """The families for a text, in the order in which they are tried."""
     if text.isascii():
         return ("Code", "Text") if code else ("Text",)
@@ -259,36 +220,27 @@ def families(text: str, code: bool = False) -> tuple[str, ...]:
     return (*western, *dict.fromkeys(f"Han {p}" for p in (place, "SC", "JP", "KR", "TC")))
 
 
-@cache
-def _families_of(order: tuple[str, ...]) -> dict[str, str]:
-    """The family of each character that has been asked for."""
-    return {}
-
-
-def family_of(char: str, order: tuple[str, ...]) -> str:
+@lru_cache(20_000)
+def find_family(char: str, order: tuple[str, ...]) -> str:
     """The first of the families that has a character, or nothing."""
-    known = _families_of(order)
-    if char not in known:
-        tried = order
-        if len(order) > PLACES:  # fonts of Han are large: they are read for what only they have
-            tried = order[-PLACES:] + order if WIDE.match(char) else order[:-PLACES]
-        known[char] = next((family for family in tried if face(family).has(char)), "")
-    return known[char]
+    tried = order
+    if len(order) > PLACES:  # fonts of Han are large: they are read for what only they have
+        tried = order[-PLACES:] + order if WIDE.match(char) else order[:-PLACES]
+    return next((family for family in tried if get_face(family).has(char)), "")
 
 
-def stretches(text: str, order: tuple[str, ...]) -> list[tuple[str, str]]:
+def split_by_family(text: str, order: tuple[str, ...]) -> list[tuple[str, str]]:
     """The text in stretches of one family each."""
     if text.isascii():
         return [(order[0], text)]
-    found = {family_of(char, order) or order[0] for char in set(text)}
-    if len(found) == 1:
-        return [(found.pop(), text)]
+    found = {char: find_family(char, order) or order[0] for char in set(text)}
+    if len(set(found.values())) == 1:
+        return [(found[text[0]], text)]
     out: list[tuple[str, str]] = []
-    known = _families_of(order)
-    for family, group in groupby(text, lambda char: known[char] or order[0]):
+    for family, group in groupby(text, found.__getitem__):
         part = "".join(group)
         while out and part and (unicodedata.combining(part[0]) or part[0] in "\u200c\u200d"):
-            if not face(out[-1][0]).has(part[0]):
+            if not get_face(out[-1][0]).has(part[0]):
                 break
             out[-1] = out[-1][0], out[-1][1] + part[0]
             part = part[1:]
@@ -298,55 +250,54 @@ def stretches(text: str, order: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 @lru_cache(20_000)
-def _printed(char: str) -> str | None:
+def _find_replacement(char: str) -> str | None:
     """What stands for a character in print; None for a letter that no font has."""
     kind = unicodedata.category(char)
     if char in "\n\u200c\u200d":
         return char
     known = kind not in ("Cc", "Cf", "Co", "Zl")
-    if known and family_of(char, families(char)):
+    if known and find_family(char, choose_families(char)):
         return char
     if kind in ("Cc", "Cf", "Zs", "Zl", "Zp"):
         return {"Zs": " ", "Zl": "\n", "Zp": "\n"}.get(kind, "")
     if kind[0] in "LM" and char < "\U00020000":
         return None
     name = unicodedata.name(char, f"U+{ord(char):04X}")
-    if "\U0001f000" <= char <= "\U0001faff":  # in code, as it is typed on GitHub
+    if "\U0001f000" <= char <= "\U0001faff":  # as one types it on GitHub
         return f":{name.lower().replace(' ', '_')}:"
     return f"[{name}]"
 
 
-def printable(text: str) -> str:
+def replace_unprintable(text: str) -> str:
     """The text without invisible characters, and with a note for what no font of ours has."""
     if text.isascii() and text.isprintable():
         return text
     text = INVISIBLE.sub("", unicodedata.normalize("NFC", text.replace("\t", " ")))
     out: list[str] = []
-    for missing, group in groupby(text, lambda char: _printed(char) is None):
+    for missing, group in groupby(text, lambda char: _find_replacement(char) is None):
         if not missing:
-            out += [_printed(char) or "" for char in group]
+            out += [_find_replacement(char) or "" for char in group]
             continue
         for script, letters in groupby(group, lambda c: unicodedata.name(c, "unknown").split()[0]):
             number = sum(1 for _ in letters)
-            plural = "s" * (number > 1)
-            out.append(f"[{number} character{plural} of {script.capitalize()} script]")
+            noun = "character" if number == 1 else "characters"
+            out.append(f"[{number} {noun} of {script.capitalize()} script]")
     return "".join(out)
 
 
-def language(text: str) -> str:
-    """The language that most letters are in, as a tag; "" where the script does not tell."""
+def detect_language(text: str) -> str:
+    """The language that most letters are in, as a tag; "" if the script does not tell."""
     if text.isascii():
         return ""
     counts: dict[str, int] = {}
     letters = re.sub(r"[\W\d_a-zA-Z]", "", text)
     counts[""] = len(re.findall("[a-zA-Z]", text))
-    for char in dict.fromkeys(letters):  # of two that are equal, the first
+    for char in dict.fromkeys(letters):  # in this order, so that of two equal counts the first wins
         script = re.split("[ -]", unicodedata.name(char, ""))[0]
         tag = LANGUAGES.get(script, "" if script == "LATIN" else script)
         counts[tag] = counts.get(tag, 0) + letters.count(char)
-    if counts.get("ja", 0) * 10 > counts.get(
-        "zh", 0
-    ):  # most of Japanese is Han; Chinese has no kana
+    # Most of Japanese is Han; Chinese has no kana.
+    if counts.get("ja", 0) * 10 > counts.get("zh", 0):
         counts["ja"] = counts.get("ja", 0) + counts.pop("zh", 0)
     found = max(counts, key=lambda tag: counts[tag])
     if found == "zh":

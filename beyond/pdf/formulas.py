@@ -8,9 +8,9 @@ from typing import Any
 
 from beyond.pdf.words import INK
 
-LENGTH_LIMIT = 3_000  # characters: a page of formula, or no formula
+LENGTH_LIMIT = 3_000  # characters: what is longer than a page is not a formula
 SIZE_SCALE = 1.08  # STIX looks smaller than FiraGO
-# What ziamath does not know, and what says the same.
+# Commands that ziamath does not know, and what says the same.
 REWRITTEN = (
     (re.compile(r"\\(?:label|nonumber|notag)\b\s*(?:\{[^}]*\})?"), ""),
     (re.compile(r"\\(?:begin|end)\{(?:equation|multline|gather)\*?\}"), ""),
@@ -42,7 +42,7 @@ class Formula:
         self.shapes, self.source = shapes, source
         self.width, self.ascent, self.descent = box
 
-    def scaled(self, width: float, height: float) -> "Formula":
+    def shrink_to(self, width: float, height: float) -> "Formula":
         """The formula, smaller if it does not fit into a width and a height in points."""
         factor = min(width / self.width, height / max(1.0, self.ascent + self.descent))
         if factor >= 1:
@@ -65,33 +65,33 @@ class Formula:
 
 
 @lru_cache(500)
-def formula(source: str, size: float, displayed: bool) -> Formula | None:
+def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
     """Set a formula with its delimiters; None if it cannot be set."""
     tex = DELIMITERS.sub("", source.strip()).strip()
     if not tex or len(tex) > LENGTH_LIMIT:
         return None
-    import ziamath  # noqa: F401  # here, because it takes long; its absence is no formula's fault
+    import ziamath  # noqa: F401  # here, because it takes long; outside of `try`, as it must be there
 
     for pattern, replacement in REWRITTEN:
         tex = pattern.sub(replacement, tex)
     try:
-        return _set(TAG.sub("", tex), size * SIZE_SCALE, displayed, source)
+        return _set_latex(TAG.sub("", tex), size * SIZE_SCALE, displayed, source)
     except Exception as error:  # of any kind: ziamath does not say what it raises
         log.info("A formula is left as LaTeX (%s: %s)", type(error).__name__, error)
         return None
 
 
-def tag(source: str) -> str:
+def find_tag(source: str) -> str:
     """The number of a displayed formula, in parentheses, or nothing."""
     found = TAG.search(source)
     return f"({found[1]})" if found else ""
 
 
-def _set(tex: str, size: float, displayed: bool, source: str) -> Formula | None:
+def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula | None:
     import ziamath.zmath
     from ziafont.config import config
 
-    config.svg2 = False  # paths where they stand, rather than symbols and their uses
+    config.svg2 = False  # each path in its place, rather than symbols and references to them
     math = ziamath.zmath.Latex(tex, size=size, inline=not displayed)
     letters = "".join(math.mathml.itertext())
     if "\\" in letters:  # a command that it does not know
@@ -107,27 +107,29 @@ def _set(tex: str, size: float, displayed: bool, source: str) -> Formula | None:
     shapes: list[list[tuple[str, list[float]]]] = []
     for element in canvas.iter():
         if element.tag == "path":
-            shapes.append(_path(element.attrib["d"]))
+            shapes.append(_read_path(element.attrib["d"]))
         elif element.tag == "rect" and element.get("fill") != "none":
             shapes.append(
-                _rectangle(*(float(element.attrib[k]) for k in ("x", "y", "width", "height")))
+                _draw_rectangle(*(float(element.attrib[k]) for k in ("x", "y", "width", "height")))
             )
         elif element.tag == "rect":
             width = float(element.get("stroke-width", "0.5"))
             x, y, w, h = (float(element.attrib[k]) for k in ("x", "y", "width", "height"))
-            shapes += [_rectangle(x, y, w, width), _rectangle(x, y + h - width, w, width)]
-            shapes += [_rectangle(x, y, width, h), _rectangle(x + w - width, y, width, h)]
+            shapes += [_draw_rectangle(x, y, w, width), _draw_rectangle(x, y + h - width, w, width)]
+            shapes += [_draw_rectangle(x, y, width, h), _draw_rectangle(x + w - width, y, width, h)]
         elif element.tag not in ("svg", "g"):
             return None
     return Formula(shapes, (box.xmax - box.xmin, box.ymax, -box.ymin), source)
 
 
-def _rectangle(x: float, y: float, width: float, height: float) -> list[tuple[str, list[float]]]:
+def _draw_rectangle(
+    x: float, y: float, width: float, height: float
+) -> list[tuple[str, list[float]]]:
     corners = [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
     return [("moveTo", corners[0]), *(("lineTo", corner) for corner in corners[1:]), ("close", [])]
 
 
-def _path(description: str) -> list[tuple[str, list[float]]]:
+def _read_path(description: str) -> list[tuple[str, list[float]]]:
     """An SVG path of absolute M, L, Q, C and Z; a PDF has no quadratic curves."""
     out: list[tuple[str, list[float]]] = []
     at = [0.0, 0.0]

@@ -11,8 +11,9 @@ from beyond.pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
 SPACE = 10.0  # points above and below a table
 LINE = 0.6  # points
 NARROW = 8.0  # points: no column of text is narrower
-LONG = 120.0  # points: what is longer is an address or a name in a program, not a word
-WEIGHT = 0.8  # of what a column lacks: it counts less the longer it is, as that wraps anyway
+LONG = 120.0  # points: what is wider is an address or a name in a program, not a word
+WEIGHT = 0.8  # the power of what a column lacks: long text wraps anyway, so it counts for less
+PAGE = 648.0  # points between the margins of letter paper
 TALL = 0.5  # of a page's height: a row that is taller may be split
 
 
@@ -29,23 +30,25 @@ class Table(Flowable):  # type: ignore[misc]
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size of the table in points."""
         if not self.heights:
-            self.heights = [self.height_of(row) for row in self.rows]
+            self.heights = [self.measure_row(row) for row in self.rows]
         self.width, self.height = width, sum(self.heights)
         return width, self.height
 
-    def height_of(self, row: Sequence[Text]) -> float:
+    def measure_row(self, row: Sequence[Text]) -> float:
         """The height of a row in points."""
         return 2 * PADDING + max(
             cell.wrap(width - 2 * PADDING, 0)[1]
             for cell, width in zip(row, self.widths, strict=True)
         )
 
+    @property
     def least_height(self) -> float:
         """The height in points of what of the table may stand at the foot of a page."""
         self.wrap(0, 0)
         return self.height if self.height <= WHOLE else sum(self.heights[:3])
 
-    def part(self, rows: list[list[Text]], heights: list[float]) -> "Table":
+    def _make_part(self, rows: list[list[Text]], heights: list[float]) -> "Table":
+        """Some rows of the table, in columns as wide as its own."""
         table = Table(rows, self.widths, self.left, self.rtl)
         table.heights, table.bars = heights, self.bars
         return table
@@ -63,11 +66,11 @@ class Table(Flowable):  # type: ignore[misc]
         tall = number < len(self.rows) and self.heights[number] > TALL * PAGE
         if tall and (pieces := self._cut(number, height - used)):
             (top, top_height), (rest, rest_height) = pieces
-            first = self.part([*self.rows[:number], top], [*self.heights[:number], top_height])
+            above = [*self.rows[:number], top], [*self.heights[:number], top_height]
             repeated = header if number else ([], [])
             rows = [*repeated[0], rest, *self.rows[number + 1 :]]
             heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
-            return [first, self.part(rows, heights)]
+            return [self._make_part(*above), self._make_part(rows, heights)]
         if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
             number -= 1  # no row stands alone on the next page
         if number == 2 and len(self.rows) > 4 and self.heights[1] < WHOLE / 2:
@@ -75,11 +78,14 @@ class Table(Flowable):  # type: ignore[misc]
         if number < 2:
             return []
         return [
-            self.part(self.rows[:number], self.heights[:number]),
-            self.part([*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]]),
+            self._make_part(self.rows[:number], self.heights[:number]),
+            self._make_part(
+                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]]
+            ),
         ]
 
     def _cut(self, number: int, height: float) -> tuple[Any, Any] | None:
+        """A row in two at a height, each with its height; None if no line of a cell fits."""
         tops, rests = [], []
         for cell, width in zip(self.rows[number], self.widths, strict=True):
             room = height - 2 * PADDING
@@ -92,7 +98,7 @@ class Table(Flowable):  # type: ignore[misc]
                 return None
             tops.append(pieces[0])
             rests.append(pieces[1])
-        return (tops, self.height_of(tops)), (rests, self.height_of(rests))
+        return (tops, self.measure_row(tops)), (rests, self.measure_row(rests))
 
     def draw(self) -> None:
         """Paint the rows."""
@@ -119,18 +125,15 @@ class Table(Flowable):  # type: ignore[misc]
             canvas.line(x0, y, x0 + total, y)
 
 
-PAGE = 648.0  # points between the margins of letter paper
-
-
 def fits(rows: Sequence[Sequence[Text]], room: float) -> bool:
     """Whether a table fits into a width in points without breaking a word."""
     columns = zip(*rows, strict=True)
-    least = [max(min(cell.least_width(), LONG) for cell in column) for column in columns]
+    least = [max(min(cell.least_width, LONG) for cell in column) for column in columns]
     needed: float = sum(least) + len(least) * (2 * PADDING + 0.1)
     return needed <= room
 
 
-def shared(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
+def share_width(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
     """The widths of columns in points: each its longest word, and of the rest what it needs.
 
     Raises ValueError for more columns than a page has room for.
@@ -139,10 +142,10 @@ def shared(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
     columns = list(zip(*rows, strict=True))
     if len(columns) * (2 * PADDING + NARROW) > room:
         raise ValueError(f"a table of {len(columns)} columns is too wide for a page")
-    wanted = [max(cell.natural_width() for cell in column) + space for column in columns]
+    wanted = [max(cell.natural_width for cell in column) + space for column in columns]
     if sum(wanted) <= room:
         return wanted
-    least = [max(cell.least_width() for cell in column) + space for column in columns]
+    least = [max(cell.least_width for cell in column) + space for column in columns]
     if sum(least) > room:
         # Words must break somewhere: in the widest columns, down to a width that they share.
         narrow = sorted(least)

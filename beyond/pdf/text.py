@@ -10,13 +10,13 @@ from typing import Any
 from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
 from reportlab.platypus import Flowable  # type: ignore[import-untyped]
 
-from beyond.pdf.bidi import in_visual_order
-from beyond.pdf.fonts import face, families, family_of, printable
-from beyond.pdf.words import BODY, INK, PLAIN, Box, Look, Part, Word, split
+from beyond.pdf.bidi import reorder
+from beyond.pdf.fonts import choose_families, find_family, get_face, replace_unprintable
+from beyond.pdf.words import BODY, INK, Box, Look, Part, Word, split_word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
 WHOLE = 165.0  # a block of code or a table that is no higher is never split
-BAR, JOINT = 2.5, 10.0  # the width of a quote's bar, and how far it reaches up
+BAR, JOINT = 2.5, 10.0  # the width of a quote's bar; how far it goes on between two texts
 FAINT, LINK, RULE, SHADE = map(HexColor, ("#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"))
 color = lru_cache(100)(HexColor)
 
@@ -39,14 +39,14 @@ class Style:
     left: float = 0.0
     align: str = ""  # left, center or right; by default where the text begins
     bars: list[float] = field(default_factory=list)  # of the quotes around it, from the left
-    joined: int = 0  # bars that reach up to the text above
+    joined: int = 0  # how many of these bars go on from the text above
     mark: str = ""  # a bullet or a number beside the first line
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
 
 
-def _joined(run: list[Part]) -> Part:
+def _join(run: list[Part]) -> Part:
     if len(run) == 1:
         return run[0]
     return run[0]._replace(
@@ -79,6 +79,7 @@ class Text(Flowable):  # type: ignore[misc]
         """Whether the piece has the end of the text."""
         return self.end == len(self.lines)
 
+    @property
     def natural_width(self) -> float:
         """The width in points at which no line would have to be broken."""
         widest = width = 0.0
@@ -88,6 +89,7 @@ class Text(Flowable):  # type: ignore[misc]
             width = 0.0 if word.newline else width + (word.gap.width if word.gap else 0)
         return widest
 
+    @property
     def least_width(self) -> float:
         """The width of the longest word in points."""
         return max((word.width for word in self.words), default=0.0)
@@ -96,19 +98,23 @@ class Text(Flowable):  # type: ignore[misc]
         """The size in points that the text takes up in a width."""
         if width != self.wrapped:
             pad = 2 * PADDING if self.style.shaded else 0
-            self.lines = list(self.broken(width - self.style.left - pad))
+            self.lines = list(self.break_lines(width - self.style.left - pad))
             heights = (line.ascent + line.descent for line in self.lines)
             self.tops = list(accumulate(heights, initial=0.0))
             self.start, self.end, self.wrapped = 0, len(self.lines), width
-        self.width, self.height = width, self.height_to(self.end)
+        self.width, self.height = width, self.measure_to(self.end)
         return width, self.height
 
-    def height_to(self, end: int) -> float:
+    def measure_to(self, end: int) -> float:
         """The height in points of the piece, or of its lines before one of them."""
-        pad = PADDING * (self.first + (end == len(self.lines))) if self.style.shaded else 0
-        return self.tops[min(end, self.end)] - self.tops[self.start] + pad
+        height = self.tops[min(end, self.end)] - self.tops[self.start]
+        if self.style.shaded and self.first:
+            height += PADDING
+        if self.style.shaded and end == len(self.lines):
+            height += PADDING
+        return height
 
-    def broken(self, room: float) -> Iterator[Line]:
+    def break_lines(self, room: float) -> Iterator[Line]:
         """The lines in a width."""
         line: list[Word] = []
         width = 0.0
@@ -117,28 +123,29 @@ class Text(Flowable):  # type: ignore[misc]
             word = words.pop()
             if line and width + word.width > room + 0.01:
                 fits = room - width
-                # Rather a long word after a short line than a line of its own for each.
-                if word.width > room and fits > room / 3 and (cut := split(word, fits, line == [])):
+                # A word that must break somewhere begins in this line if that has room for it.
+                begins = word.width > room and fits > room / 3
+                if begins and (cut := split_word(word, fits, False)):
                     line.append(cut[0])
                     words.append(cut[1])
                 else:
                     words.append(word)
-                yield self.line(line, room)
+                yield self.make_line(line, room)
                 line, width = [], 0.0
                 continue
-            if word.width > room + 0.01 and (cut := split(word, room, True)):
+            if word.width > room + 0.01 and (cut := split_word(word, room, True)):
                 words.append(cut[1])
-                yield self.line([cut[0]], room)
+                yield self.make_line([cut[0]], room)
                 continue
             line.append(word)
             width += word.width + (word.gap.width if word.gap else 0)
             if word.newline:
-                yield self.line(line, room)
+                yield self.make_line(line, room)
                 line, width = [], 0.0
         if line or not self.words:
-            yield self.line(line, room)
+            yield self.make_line(line, room)
 
-    def line(self, words: list[Word], room: float) -> Line:
+    def make_line(self, words: list[Word], room: float) -> Line:
         """Place words in a line."""
         parts: list[Part] = []
         for word, following in zip_longest(words, words[1:]):
@@ -146,11 +153,12 @@ class Text(Flowable):  # type: ignore[misc]
             if not (word.gap and following):
                 continue
             gap, look = word.gap, word.gap.look
-            if look[5:11] != PLAIN and not (following.parts and following.parts[0].look == look):
+            goes_on = following.parts and following.parts[0].look == look
+            if (look.rise or look.is_decorated) and not goes_on:
                 gap = gap._replace(look=Look(look.size, look.color))
             parts.append(gap)
         if any(part.direction == "R" for part in parts):
-            parts = in_visual_order(parts, self.style.rtl)
+            parts = reorder(parts, self.style.rtl)
         leading = self.style.leading
         width, ascent, descent = 0.0, leading * 0.76, leading * 0.24
         runs: list[tuple[float, list[Part]]] = []  # what is painted in one stroke
@@ -172,14 +180,14 @@ class Text(Flowable):  # type: ignore[misc]
             before = part
         start = {"center": (room - width) / 2, "right": room - width}
         x = start.get(self.style.align or ("right" if self.style.rtl else "left"), 0.0)
-        placed = [(x + at, _joined(run)) for at, run in runs]
+        placed = [(x + at, _join(run)) for at, run in runs]
         return Line(placed, width, ascent, descent)
 
     def split(self, width: float, height: float) -> list["Text"]:
         """The text in two at a height in points: no line stands alone on either side."""
         self.wrap(width, height)
         style = self.style
-        pad = PADDING * self.first if style.shaded else 0
+        pad = PADDING if style.shaded and self.first else 0
         end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
         end = min(end, self.end - 1)  # if only the padding at the end does not fit
         if self.end - end == 1:
@@ -206,7 +214,7 @@ class Text(Flowable):  # type: ignore[misc]
         y = self.height
         for number, bar in enumerate(style.bars):
             canvas.setFillColor(RULE)
-            # Bars go on from the text before, across any space there is between the two.
+            # Bars go on in the space between this text and the one above.
             top = y + (JOINT if number < style.joined and self.first else 0)
             at = self.width - bar - BAR if style.rtl else bar
             canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
@@ -214,7 +222,8 @@ class Text(Flowable):  # type: ignore[misc]
             canvas.setFillColor(SHADE)
             canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
             x += PADDING
-            y -= PADDING * self.first
+            if self.first:
+                y -= PADDING
         if self.first and style.outline:
             level, title, key = style.outline
             canvas.anchors = {*getattr(canvas, "anchors", ()), key}
@@ -222,8 +231,8 @@ class Text(Flowable):  # type: ignore[misc]
             canvas.addOutlineEntry(title, key, level)
         if self.first and style.mark and self.lines:
             canvas.setFillColor(INK)
-            order = families(style.mark)
-            canvas.setFont(face(family_of(style.mark[-1], order) or "Text").fontName, BODY)
+            order = choose_families(style.mark)
+            canvas.setFont(get_face(find_family(style.mark[-1], order) or "Text").fontName, BODY)
             base = y - self.lines[0].ascent
             if style.rtl:
                 canvas.drawString(self.width - style.left + 7, base, style.mark)
@@ -260,7 +269,7 @@ class Text(Flowable):  # type: ignore[misc]
                 if look.rise != rise:
                     rise = look.rise
                     text.setRise(rise)
-                if look[6:11] != PLAIN[1:]:
+                if look.is_decorated:
                     self.decorate(canvas, x + at, y, part)
                 text.textOut(part.shown)
             y -= line.descent
@@ -269,12 +278,12 @@ class Text(Flowable):  # type: ignore[misc]
         canvas.drawText(text)
 
     def hide(self, text: Any, x: float, y: float, box: Box) -> None:
-        """Put what a box says into the page, unseen, so that readers can find and copy it."""
-        source = printable(" ".join(box.source.split()))
-        font = face("Text")
+        """Write what a box says on the page, unseen, so that readers can find and copy it."""
+        source = replace_unprintable(" ".join(box.source.split()))
+        font = get_face("Text")
         text.setTextOrigin(x, y)
         text.setTextRenderMode(3)
-        text.setFont(font.fontName, box.width / max(0.1, font.width(source, 1)))
+        text.setFont(font.fontName, box.width / max(0.1, font.measure(source, 1)))
         text.textOut(source)
         text.setTextRenderMode(0)
 

@@ -1,7 +1,7 @@
 """The words of a text, measured: what no line may break, in parts of one look, font and direction.
 
 ReportLab's own Paragraph breaks lines at spaces, knows one direction, and breaks what is left of a
-paragraph again on each page: a long one takes it time that grows with the square of the length.
+paragraph again on each page, which takes time that grows with the square of the length.
 """
 
 import re
@@ -13,13 +13,21 @@ from typing import Any, NamedTuple, Protocol
 
 from reportlab.lib.colors import Color, HexColor  # type: ignore[import-untyped]
 
-from beyond.pdf.fonts import RIGHT_TO_LEFT, SHAPED, Face, face, families, printable, stretches
+from beyond.pdf.fonts import (
+    RIGHT_TO_LEFT,
+    SHAPED,
+    Face,
+    choose_families,
+    get_face,
+    replace_unprintable,
+    split_by_family,
+)
 
 BODY = 10.5  # points, as all lengths here
 CODE_SCALE = 0.92  # Cascadia Mono looks larger than FiraGO
-RAISED_SCALE = 0.68  # the size of a superscript, of its text's
-PORTION = 1_000  # characters of a word: each break within it measures the rest of it again
-LOOKS_KEPT, PIECES_KEPT = 24, 1_000  # a page has a handful of looks and some 300 different words
+RAISED_SCALE = 0.68  # the size of a superscript, in that of its text
+PORTION = 1_000  # characters; a longer word, which is data, is measured in portions
+LOOKS_KEPT, PIECES_KEPT = 24, 1_000  # a page has some 5 looks and 300 different words
 INK = HexColor("#212126")
 
 # Unicode ranges. Chinese and Japanese break between any two characters, but not before a closing
@@ -62,8 +70,15 @@ class Look(NamedTuple):
     anchor: str = ""  # the name of this place
     figures: bool = False  # of equal width
 
+    @property
+    def style(self) -> int:
+        """The number of the font in its family, as `get_face` takes it."""
+        return (1 if self.bold else 0) + (2 if self.italic else 0)
 
-PLAIN = Look()[5:11]
+    @property
+    def is_decorated(self) -> bool:
+        """Whether more than glyphs is painted, or the place matters to a link."""
+        return bool(self.strike or self.underline or self.framed or self.link or self.anchor)
 
 
 class Box(Protocol):
@@ -103,11 +118,11 @@ class Word:
     newline: bool = False
 
 
-def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
+def make_words(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
     """The words of a text, measured. A text's line breaks are those in its runs."""
     words: list[Word] = []
     source = "".join(run[0] for run in runs if isinstance(run, tuple))
-    order, bidi = families(source), RIGHT_TO_LEFT.search(source) is not None
+    order, bidi = choose_families(source), RIGHT_TO_LEFT.search(source) is not None
     glued = False  # whether what comes next belongs to the last word
     for run in runs:
         if not isinstance(run, tuple):
@@ -120,10 +135,10 @@ def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
             glued = True
             continue
         text, look = run
-        fonts = families(text, code=True) if look.code else order
-        look, space, measured = _setting(look, fonts, bidi)
+        fonts = choose_families(text, code=True) if look.code else order
+        look, space, measure = _make_measure(look, fonts, bidi)
         if look.anchor and not text:
-            words.append(Word([Part(look, face("Text"), "", 0.0)]))
+            words.append(Word([Part(look, get_face("Text"), "", 0.0)]))
             glued = True
         for token in WORD.findall(text):
             if token == "\n":
@@ -135,11 +150,11 @@ def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
             if token[0] == " ":
                 if words and not words[-1].newline:
                     same = words[-1].parts and words[-1].parts[-1].look is look
-                    words[-1].gap = space if same else _gap(words[-1], look)
+                    words[-1].gap = space if same else _make_gap(words[-1], look)
                 glued = False
                 continue
-            for piece in _pieces(token):
-                parts, width = measured(piece)
+            for piece in _split_pieces(token):
+                parts, width = measure(piece)
                 if glued and len(piece) < PORTION and not _may_break(words[-1], piece):
                     words[-1].parts += parts
                     words[-1].width += width
@@ -150,7 +165,7 @@ def words_of(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
 
 
 @lru_cache(LOOKS_KEPT)
-def _setting(
+def _make_measure(
     look: Look, order: tuple[str, ...], bidi: bool
 ) -> tuple[Look, Part, Callable[[str], tuple[list[Part], float]]]:
     """What sets text in one look: the look, its space, and what measures a piece.
@@ -159,16 +174,16 @@ def _setting(
     """
 
     @lru_cache(PIECES_KEPT)
-    def measured(piece: str) -> tuple[list[Part], float]:
-        parts = _parts(piece, look, order, bidi)
+    def measure(piece: str) -> tuple[list[Part], float]:
+        parts = _make_parts(piece, look, order, bidi)
         return parts, sum(part.width for part in parts)
 
-    return look, _gap(Word([]), look), measured
+    return look, _make_gap(Word([]), look), measure
 
 
 def forget() -> None:
     """Measure each word anew, because glyphs have other numbers now."""
-    _setting.cache_clear()
+    _make_measure.cache_clear()
 
 
 def _may_break(word: Word, piece: str) -> bool:
@@ -177,21 +192,21 @@ def _may_break(word: Word, piece: str) -> bool:
     return bool(loose) and piece[0] not in CLOSING
 
 
-def _gap(word: Word, look: Look) -> Part:
+def _make_gap(word: Word, look: Look) -> Part:
     """The space after a word: in its look, unless that is smaller or raised."""
     last = word.parts[-1] if word.parts else None
     if last and last.font and not (last.look.code or last.look.rise):
         look = last.look
     elif look.code or look.rise:
         look = Look(look.size / (CODE_SCALE if look.code else RAISED_SCALE), look.color)
-    font = face("Text", look.bold + 2 * look.italic)
-    return Part(look, font, " ", font.width(" ", look.size), "N", " ")
+    font = get_face("Text", look.style)
+    return Part(look, font, " ", font.measure(" ", look.size), "N", " ")
 
 
-def _pieces(token: str) -> list[str]:
+def _split_pieces(token: str) -> list[str]:
     """The parts of what stands between two spaces, between which a line may break."""
     if len(token) > PORTION:
-        return [piece for portion in _portions(token) for piece in _pieces(portion)]
+        return [piece for portion in _split_portions(token) for piece in _split_pieces(portion)]
     if token.isascii():
         return HYPHENS.findall(token) if "-" in token[1:-1] else [token]
     if UNSPACED.search(token):
@@ -199,17 +214,16 @@ def _pieces(token: str) -> list[str]:
     return HYPHENS.findall(token)
 
 
-def _parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -> list[Part]:
+def _make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -> list[Part]:
     """A piece in parts of one font and one direction each."""
-    style = look.bold + 2 * look.italic
     out: list[Part] = []
 
     def add(font: Face, text: str, kind: str) -> None:
-        shown = text.translate(font.figures()) if look.figures else text
-        out.append(Part(look, font, shown, font.width(shown, look.size), kind, text))
+        shown = text.translate(font.get_figures()) if look.figures else text
+        out.append(Part(look, font, shown, font.measure(shown, look.size), kind, text))
 
     if piece.isascii() and not bidi:
-        add(face(order[0], style), piece, "L")
+        add(get_face(order[0], look.style), piece, "L")
         return out
     for run in RUNS.findall(piece) if bidi else [piece]:
         kind = "L"
@@ -217,8 +231,8 @@ def _parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -
             kind = "R"
         elif bidi and not run[0].isalpha():
             kind = "A" if ARABIC_NUMBER.match(run) else "D" if NUMBER.search(run) else "N"
-        for family, part in stretches(run, order):
-            font = face(family, style)
+        for family, part in split_by_family(run, order):
+            font = get_face(family, look.style)
             position = 0
             for match in [*SHAPED.finditer(part), None] if kind in "LR" else [None]:
                 plain = part[position : match.start()] if match else part[position:]
@@ -231,8 +245,8 @@ def _parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -
     return out
 
 
-def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
-    """A word in two, of which the first fits into a width; None where nothing of it fits."""
+def split_word(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
+    """A word in two, of which the first fits into a width; None if nothing of it fits."""
     left = room
     for number, part in enumerate(word.parts):
         if part.width <= left:
@@ -240,10 +254,10 @@ def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
             continue
         if part.font is None or not part.source:
             break
-        low = _fitting(part, left)
+        low = _count_fitting(part, left)
         hyphen = ""
-        joints = _ends(SPACES, part.source, low, low / 2)
-        joints = joints or _ends(JOINTS, part.source, low, low / 3)
+        joints = _find_ends(SPACES, part.source, low, low / 2)
+        joints = joints or _find_ends(JOINTS, part.source, low, low / 3)
         letters = part.source[max(0, low - 3) : low + 2]
         if joints:
             low = joints[-1]
@@ -255,8 +269,9 @@ def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
             if not alone:
                 return None
             low = 1
-        head = _parts(part.source[:low] + hyphen, part.look, _order(part)) if low else []
-        tail = _parts(part.source[low:], part.look, _order(part)) if part.source[low:] else []
+        order = _choose_order(part)
+        head = _make_parts(part.source[:low] + hyphen, part.look, order) if low else []
+        tail = _make_parts(part.source[low:], part.look, order) if part.source[low:] else []
         first, rest = [*word.parts[:number], *head], [*tail, *word.parts[number + 1 :]]
         if not rest:
             return None
@@ -275,24 +290,24 @@ def split(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
     )
 
 
-def _ends(pattern: re.Pattern[str], text: str, end: int, least: float) -> list[int]:
+def _find_ends(pattern: re.Pattern[str], text: str, end: int, least: float) -> list[int]:
     """Where a pattern's matches in the beginning of a text end, if that is far enough on."""
     return [match.end() for match in pattern.finditer(text, 0, end) if match.end() > least]
 
 
-def _fitting(part: Part, room: float) -> int:
+def _count_fitting(part: Part, room: float) -> int:
     """How many characters of a part fit into a width."""
 
     def fits(number: int) -> bool:
         if not number:
             return True
-        parts = _parts(part.source[:number], part.look, _order(part))
+        parts = _make_parts(part.source[:number], part.look, _choose_order(part))
         return sum(made.width for made in parts) <= room
 
     if room <= 0:
         return 0
     most = len(part.source) - 1
-    low = min(most, int(room / part.width * len(part.source)))  # if all were equally wide
+    low = min(most, int(room / part.width * len(part.source)))  # a first guess
     step = 1
     if fits(low):
         while low < most and fits(min(most, low + step)):
@@ -308,33 +323,33 @@ def _fitting(part: Part, room: float) -> int:
     return low
 
 
-def _order(part: Part) -> tuple[str, ...]:
-    return families(part.source, code=part.look.code)
+def _choose_order(part: Part) -> tuple[str, ...]:
+    return choose_families(part.source, code=part.look.code)
 
 
-def code_lines(text: str, size: float) -> list[Word]:
+def make_code_lines(text: str, size: float) -> list[Word]:
     """The lines of a block of code, in which every character has its column."""
     look = Look(size, code=True)
-    font = face("Code")
-    cell = font.width("0", size)
+    font = get_face("Code")
+    cell = font.measure("0", size)
     words: list[Word] = []
-    for line in printable(text.expandtabs(4)).split("\n"):
-        for portion in _portions(line) or [""]:
+    for line in replace_unprintable(text.expandtabs(4)).split("\n"):
+        for portion in _split_portions(line) or [""]:
             parts: list[Part] = []
-            for family, part in stretches(portion, families(portion, code=True)):
+            for family, part in split_by_family(portion, choose_families(portion, code=True)):
                 if family == "Code":
                     parts.append(Part(look, font, part, len(part) * cell, "L", part))
                 else:
-                    parts += _in_columns(part, look, family, cell)
+                    parts += _fit_columns(part, look, family, cell)
             words.append(Word(parts, sum(part.width for part in parts)))
         words[-1].newline = True
     return words
 
 
-def _in_columns(text: str, look: Look, family: str, cell: float) -> Iterator[Part]:
+def _fit_columns(text: str, look: Look, family: str, cell: float) -> Iterator[Part]:
     """What the code's font does not have, scaled to whole columns."""
     for stretch in re.findall(r"[^\W\d_]+|.", text):
-        for part in _parts(stretch, look, (family,)):
+        for part in _make_parts(stretch, look, (family,)):
             wide = any(unicodedata.east_asian_width(char) in "WF" for char in part.source)
             if stretch.isalpha() and not wide:
                 columns = max(1, round(part.width / cell + 0.3))
@@ -349,6 +364,6 @@ def _in_columns(text: str, look: Look, family: str, cell: float) -> Iterator[Par
             yield part._replace(look=smaller, width=columns * cell)
 
 
-def _portions(text: str) -> list[str]:
-    """A text in portions that are measured at once; only data has longer words."""
+def _split_portions(text: str) -> list[str]:
+    """A text in portions, as each break in a word measures the rest of it again."""
     return [text[start : start + PORTION] for start in range(0, len(text), PORTION)]

@@ -14,7 +14,8 @@ from tempfile import TemporaryFile
 from temporalio.exceptions import ApplicationError
 
 from beyond.data_dir import find_data_dir
-from beyond.llm import DEMO_MODEL, obvious_settings_problem, provider_keys
+from beyond.llm.demo import DEMO_MODEL
+from beyond.llm.settings import find_obvious_problem, find_provider_keys
 from beyond.process import RefusedError
 from beyond.reports_dir import find_reports_dir
 from beyond.server.connection import (
@@ -55,7 +56,7 @@ async def run_local() -> AsyncIterator[Local]:
     Both stop at the end. Raises RefusedError if they cannot start, and when the Worker stops early.
     """
     settings = _choose_demo()
-    if not settings and (problem := obvious_settings_problem()):
+    if not settings and (problem := find_obvious_problem()):
         raise RefusedError(problem)
     _require_reports_dir()
     data = _require_data_dir()
@@ -180,7 +181,7 @@ def _require_reports_dir() -> None:
 
 def _choose_demo() -> dict[str, str]:
     """The offline demo model, if neither a model nor a key of any provider is configured."""
-    if os.environ.get("LLM_MODEL") or provider_keys():
+    if os.environ.get("LLM_MODEL") or find_provider_keys():
         return {}
     print(
         "OFFLINE DEMO: no model is configured, so drafts are canned text. "
