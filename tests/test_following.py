@@ -216,7 +216,6 @@ class Unfit:
         raise RuntimeError("it does not fit")
 
 
-@pytest.mark.takes(12)
 async def test_a_workflow_that_fails_on_the_worker_is_told(
     client: Client, open_starter: OpenStarter
 ) -> None:
