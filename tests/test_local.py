@@ -73,7 +73,6 @@ def open_local(tmp_path: Path) -> Iterator[OpenLocal]:
         process.wait()
 
 
-@pytest.mark.takes(6)
 def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
@@ -109,7 +108,6 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.takes(12)
 def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:

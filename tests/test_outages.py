@@ -29,7 +29,6 @@ def demo_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
 
 
-@pytest.mark.takes(20)
 async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     away_from_the_worker: Client,
     open_starter: OpenStarter,
@@ -114,7 +113,6 @@ def test_no_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.takes(8)
 async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

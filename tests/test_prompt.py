@@ -236,7 +236,6 @@ def test_a_bell_rings_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.takes(13)
 async def test_a_draft_that_took_long_rings_the_bell(
     llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
