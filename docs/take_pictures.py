@@ -22,7 +22,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from loopback_llm import LoopbackLLM, Reply  # noqa: E402 - they are found only now
 
-from beyond.server.dev_server import UI_PORT_OFFSET  # noqa: E402
+from beyond.server.dev_server import UI_PORT_OFFSET, start_server  # noqa: E402
 
 COLUMNS, ROWS = 96, 88
 PATIENCE = 60  # seconds
