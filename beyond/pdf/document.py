@@ -196,7 +196,8 @@ class Composer:
                     )  # 6.5 points: more than the width of a digit
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
-                    self.bars = [*self.bars, self.lefts[-1] + 4]
+                    if not token.meta.get("definition"):
+                        self.bars = [*self.bars, self.lefts[-1] + 4]
                     self.enter(INDENT)
                 case "list_item_close":
                     if self.mark:
@@ -204,7 +205,8 @@ class Composer:
                     self.lefts.pop()
                 case "blockquote_close":
                     self.lefts.pop()
-                    self.bars = self.bars[:-1]
+                    if not token.meta.get("definition"):
+                        self.bars = self.bars[:-1]
                     self.joined = min(self.joined, len(self.bars))
                 case "table_open":
                     rows = takewhile(lambda t: t.type != "table_close", tokens[position:])
