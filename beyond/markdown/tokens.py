@@ -39,6 +39,7 @@ VERBATIM = re.compile(
 ROW = re.compile(r"<tr\b[^>]*>(.*?)(?=</?tr\b|\Z)", re.DOTALL | re.I)
 CELL = re.compile(r"<t([hd])\b([^>]*)>(.*?)(?=</?t[hd]\b|\Z)", re.DOTALL | re.I)
 SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?(\d{1,2})", re.I)
+BADGE = re.compile(r"//(img\.shields\.io|badge|badgen|[^ ]*/badge)")
 ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
 # A line that begins like this is a line of its own: an entry, an item, an equation, "Author: …".
@@ -283,8 +284,10 @@ def _tidy_inline(
                         add("link_close", "", "a", -1)
                 elif name == "img":
                     values = _read_attributes(html[3])
+                    if BADGE.search(values.get("src", "")):
+                        continue
                     add("image", formulas.restore(values.get("alt", "")), "img")
-                    out[-1].attrs = {"src": formulas.restore(values.get("src", ""))}
+                    out[-1].attrs = {"src": formulas.restore_picture(values.get("src", ""))}
                 elif name in LINES and (not html[1]) and (out or name == "li"):
                     if out and out[-1].type != "hardbreak":
                         add("hardbreak", "", "br")
@@ -294,9 +297,11 @@ def _tidy_inline(
                 out.append(notes.refer(child))
             case "code_inline":
                 add("code_inline", formulas.restore(child.content), "code")
+            case "image" if BADGE.search(str(child.attrs.get("src"))):
+                pass
             case "image" | "link_open":
                 for key, value in child.attrs.items():
-                    child.attrs[key] = formulas.restore(str(value))
+                    child.attrs[key] = formulas.restore_picture(str(value))
                 child.content = formulas.restore(child.content)
                 child.children = None
                 out.append(child)

@@ -20,6 +20,7 @@ from beyond.paper import SIZES
 from beyond.pdf.bidi import is_rtl
 from beyond.pdf.fonts import RIGHT_TO_LEFT, get_face, replace_unprintable
 from beyond.pdf.formulas import Formula, find_tag, set_formula
+from beyond.pdf.pictures import read_picture
 from beyond.pdf.tables import NARROW_PADDING, Table, align_numbers, fits, share_width
 from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text, color
 from beyond.pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, make_code_lines, make_words
@@ -342,8 +343,13 @@ class Composer:
                 case "hardbreak":
                     text = "\n"
                 case "image":
-                    href = href or str(child.attrGet("src") or "")
-                    text = " ".join(filter(None, [text, href and f"({href})"]))
+                    address = str(child.attrGet("src") or "")
+                    if picture := read_picture(address, text):
+                        out.append(picture.shrink_to(WIDTH - self.lefts[-1] - INDENT, HEIGHT / 2))
+                        continue
+                    remote = LIVE.match(address)
+                    text = text or (address.rpartition("/")[2] if remote else "")
+                    href = href or (address if remote else "")
                 case "link_open":
                     href = str(child.attrGet("href"))
                 case "link_close":
@@ -370,7 +376,9 @@ class Composer:
             if "anchor" in meta:
                 now = now._replace(anchor=meta["anchor"])
             if child.type == "image":
-                href = ""
+                now = now._replace(framed=True)
+                if href == address:
+                    href = ""
             if now.framed and text.strip():
                 text = f"\xa0{text}\xa0"
             if text or now.anchor:
