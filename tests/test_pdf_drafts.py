@@ -10,6 +10,7 @@ import pytest
 from pypdf import PdfReader
 
 from beyond import pdf
+from beyond.paper import check_paper
 from beyond.pdf.document import CELLS, HEIGHT, WIDTH
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.tables import NARROW_PADDING, Table, share_width
@@ -348,3 +349,34 @@ def test_a_topic_has_signs_for_emoji_too() -> None:
     document = PdfReader(io.BytesIO(pdf.render("text", topic="Bees 🚀 and ✅ honey")))
     assert document.metadata
     assert document.metadata.subject == "Bees and ✔ honey"
+
+
+def test_a_report_has_one_title_and_paper_as_asked() -> None:
+    reader = PdfReader(io.BytesIO(pdf.render("# The Sea\n\nDeep.", topic="sea?", paper="a4")))
+    assert reader.pages[0].extract_text().count("The Sea") == 1
+    assert [round(float(side)) for side in reader.pages[0].mediabox[2:]] == [595, 842]
+    assert check_paper("A4") == "a4"
+    with pytest.raises(ValueError, match="write letter or a4"):
+        check_paper("legal")
+
+
+def test_a_rule_at_an_edge_is_dropped() -> None:
+    def rules(markdown: str) -> int:
+        contents = read(markdown).pages[0].get_contents()
+        assert contents is not None
+        return contents.get_data().count(b" re f")
+
+    plain = "# A\n\nx\n\n## B\n\ny"
+    assert rules("---\n\n# A\n\nx\n\n---\n\n## B\n\ny\n\n---") == rules(plain)
+    assert rules("# A\n\nx\n\n---\n\ny") > rules("# A\n\nx\n\ny")
+
+
+def test_a_bold_line_stays_with_its_text() -> None:
+    for lines in range(28, 46):
+        for page in texts("x<br>" * lines + "\n\n**Bold title**\n\nfirst line"):
+            assert ("Bold title" in page) == ("first line" in page)
+
+
+def test_numbers_stand_right_unless_the_draft_says_so() -> None:
+    draft = "|a wide column|b|\n|-|-|\n|1|x|\n|100|y|"
+    assert place(draft, "1")[0] > place(draft.replace("|-|-|", "|:-|-|"), "1")[0] + 10

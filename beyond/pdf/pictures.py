@@ -38,7 +38,6 @@ def read_picture(address: str, source: str) -> Picture | None:
         image = Image.open(io.BytesIO(base64.b64decode(data)))
         if image.width * image.height > PIXELS_LIMIT:
             return None
-        image = image.convert("RGBA")
+        return Picture(image.convert("RGBA"), image.width * POINTS, image.height * POINTS, source)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    return Picture(image, image.width * POINTS, image.height * POINTS, source)

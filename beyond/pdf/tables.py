@@ -183,10 +183,7 @@ def align_numbers(rows: Sequence[Sequence[Text]]) -> None:
     """Columns of numbers stand right if the draft says nothing."""
     for header, *cells in zip(*rows, strict=True):
         sources = [cell.source for cell in cells if cell.source.strip()]
-        if (
-            re.search(r"\d", "".join(sources))
-            and not header.style.align
-            and all(map(NUMBER.fullmatch, sources))
-        ):
+        numbers = any(map(str.isdecimal, "".join(sources))) and all(map(NUMBER.fullmatch, sources))
+        if numbers and not header.style.align:
             for cell in (header, *cells):
                 cell.style.align = "right"
