@@ -1,68 +1,68 @@
-"""The Activities: everything that touches the world outside the Workflow."""
+"""The Activities: everything that touches the world outside the Workflow, and its time budget."""
 
 import asyncio
-import contextvars
-import functools
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from datetime import date, timedelta
-from types import ModuleType
 from typing import Any
 
 from temporalio import activity
+from temporalio.common import Priority, RetryPolicy
 from temporalio.converter import default
 from temporalio.exceptions import ApplicationError
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
-import calls
 from beyond import llm
-from beyond import reports_dir as folder
+from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
+from beyond.reports_dir import place_report
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
 
-# The time budget of one LLM call. Reasoning models think for minutes, and a call that is cut off
-# is paid for all the same, so the limit is generous; heartbeats, not this limit, reveal a dead
-# Worker. The HTTP client gives up first, so that the error names the provider.
+# Reasoning models think for minutes, and a call that is cut off is paid for all the same, so the
+# limit is generous; heartbeats, not this limit, reveal a dead Worker. The HTTP client gives up
+# first, so that the error names the provider.
 LLM_HTTP_TIMEOUT = timedelta(minutes=9, seconds=30)
 LLM_START_TO_CLOSE_TIMEOUT = timedelta(minutes=10)
-HEARTBEAT_INTERVAL = timedelta(seconds=3)
-HEARTBEAT_TIMEOUT = timedelta(seconds=10)  # survives two lost heartbeats
-
-# A PDF waits for its turn in the Worker, behind any number of others. Heartbeats say that it does;
-# they are rarer than those of a call, because a thousand may wait.
+# A PDF waits for its turn in the Worker, behind any number of others.
 PDF_START_TO_CLOSE_TIMEOUT = timedelta(days=1)
-PDF_HEARTBEAT_INTERVAL = timedelta(seconds=10)
-PDF_HEARTBEAT_TIMEOUT = timedelta(seconds=30)
-# One renders, because it keeps a core busy; the others write to the disk.
-PDF_THREADS = 4
-
+# CPU seconds for a draft: ten times what the worst draft of 1 MB takes, as slower machines exist.
+PDF_WORK_LIMIT = 120
 # An answer that is no completion is asked for again until this attempt; then the person decides.
 UNUSABLE_ANSWER_ATTEMPTS = 3
-# CPU seconds for a draft as Markdown, and as many as plain text, which it becomes beyond them: ten
-# times what the worst draft of 1 MB takes, because slower machines exist.
-PDF_WORK_LIMIT = 120
-# Attempts that may die at work on a PDF, as they do where a draft uses up the memory, before it is
-# set as plain text, and as many again before it goes back to the person.
-MOST_DEATHS = 3
 
-_pdf_threads = ThreadPoolExecutor(PDF_THREADS, thread_name_prefix="pdf")
+# After an outage of hours, a report goes on within a minute.
+RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
+# About three seconds: a passing fault is over by then, and a lasting one is for the person to see.
+RETRY_TWICE = RetryPolicy(maximum_attempts=3)
+
+LLM_CALL_OPTIONS = ActivityConfig(
+    start_to_close_timeout=LLM_START_TO_CLOSE_TIMEOUT,
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=RETRY_UNTIL_DONE,
+    # A cancelled report ends when its call has been stopped, not before.
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+PDF_OPTIONS_UNTIL_DONE = ActivityConfig(
+    start_to_close_timeout=PDF_START_TO_CLOSE_TIMEOUT,
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=RETRY_UNTIL_DONE,
+    priority=Priority(priority_key=4),  # behind the drafts, whose priority is 3
+)
+PDF_OPTIONS_AT_FIRST = PDF_OPTIONS_UNTIL_DONE | ActivityConfig(retry_policy=RETRY_TWICE)
+
+# One PDF keeps a core busy.
+_pdf_turn = asyncio.Semaphore(1)
 
 
 @activity.defn
 async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once; Temporal owns the retries.
 
-    Returns the provider's answer in the OpenAI shape. Raises ApplicationError: retryable where
-    asking again can help, non-retryable otherwise, with a sentence for a person as the message.
+    Returns the provider's answer in the OpenAI shape. Raises ApplicationError: retryable if asking
+    again can help, non-retryable otherwise, with a sentence for a person as the message.
     """
-    if not activity.in_activity():
-        return await _answer(input)
-    async with _heartbeats():
-        retry_unusable = activity.info().attempt < UNUSABLE_ANSWER_ATTEMPTS
-        return await calls.shared(lambda: _answer(input, retry_unusable))
-
-
-async def _answer(input: LLMCallInput, retry_unusable: bool = True) -> dict[str, Any]:
-    answer = await llm.complete(input, LLM_HTTP_TIMEOUT, retry_unusable=retry_unusable)
+    attempt = activity.info().attempt if activity.in_activity() else 1
+    async with send_heartbeats():
+        answer = await llm.complete(
+            input, LLM_HTTP_TIMEOUT, retry_unusable=attempt < UNUSABLE_ANSWER_ATTEMPTS
+        )
     size = default().payload_converter.to_payload(answer).ByteSize()
     if size > PAYLOAD_LIMIT:
         raise ApplicationError(
@@ -78,111 +78,38 @@ async def _answer(input: LLMCallInput, retry_unusable: bool = True) -> dict[str,
 def create_pdf(input: PDFGenerationInput) -> str:
     """Writes the approved text as a PDF into `REPORTS_DIR` and returns the file's name.
 
-    The name is `input.filename`, or with -1, -2, … where reports of that name exist. A retry finds
-    the file that an earlier attempt finished. Raises ApplicationError: non-retryable for a name
-    that cannot be a file and for a text that takes too long, retryable (with the reason) where the
-    disk refuses.
+    The name is `input.filename`, or has the report's ID behind it if another file has that name.
+    Raises ApplicationError: non-retryable for a name that cannot be a file and for a text that
+    takes too long, retryable (with the reason) if the disk refuses.
     """
-    info = activity.info() if activity.in_activity() else None
-    workflow_id = (info and info.workflow_id) or ""
+    from beyond import pdf  # here, because ReportLab takes long to import, and a starter needs none
+
+    workflow_id = (activity.info().workflow_id if activity.in_activity() else None) or ""
     try:
         approved = date.fromisoformat(input.approved) if input.approved else None
     except ValueError:
         raise ApplicationError(
             f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
         ) from None
-    pdf = _pdf_module()
     try:
         content = pdf.render(
             input.content,
             topic=input.topic,
             workflow_id=workflow_id,
             approved=approved,
-            plain=_deaths() >= MOST_DEATHS,
             work_limit=PDF_WORK_LIMIT,
         )
-    except pdf.TooMuchWork:
-        raise _unprintable("takes too long to set as pages") from None
-    is_first = info and info.attempt == 1 and input.is_first
-    return folder.place(
-        content,
-        input.filename,
-        reuse=bool(workflow_id),
-        search=bool(workflow_id) and not is_first,
-    )
+    except pdf.TooMuchWorkError:
+        raise ApplicationError(
+            "this draft takes too long to set as pages; ask for another one",
+            type="Unprintable",
+            non_retryable=True,
+        ) from None
+    return place_report(content, input.filename, workflow_id)
 
 
 @activity.defn(name="create_pdf")
 async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
-    """What the Worker runs as `create_pdf`: its heartbeats go on while it waits for a thread.
-
-    They carry how many attempts have died at work. Raises ApplicationError, non-retryable where
-    neither Markdown nor plain text was survived.
-    """
-    deaths = _deaths()
-    if deaths >= 2 * MOST_DEATHS:
-        raise _unprintable("ends every Worker that sets it")
-    loop = asyncio.get_running_loop()
-
-    def work() -> str:
-        if activity.info().attempt > 1:  # a first one that dies at once need not be counted
-            loop.call_soon_threadsafe(activity.heartbeat, deaths + 1)
-        return create_pdf(input)
-
-    job = _pdf_threads.submit(contextvars.copy_context().run, work)
-    future = asyncio.wrap_future(job)
-    try:
-        while not future.done():
-            await asyncio.wait({future}, timeout=PDF_HEARTBEAT_INTERVAL.total_seconds())
-            if not future.done():
-                activity.heartbeat(deaths + job.running())
-        return future.result()
-    except ApplicationError:
-        activity.heartbeat(deaths)
-        raise
-    except asyncio.CancelledError:
-        if calls.attempt_is_lost():  # the next one says how it ended
-            activity.raise_complete_async()
-        raise
-    finally:
-        job.cancel()  # leaves the line; what has begun goes on, and the next attempt finds its file
-
-
-def _unprintable(why: str) -> ApplicationError:
-    return ApplicationError(
-        f"this draft {why}; ask for another one", type="Unprintable", non_retryable=True
-    )
-
-
-@functools.cache
-def _pdf_module() -> ModuleType:
-    from beyond import (
-        pdf,  # here, because ReportLab takes long to import, and only create_pdf needs it
-    )
-
-    return pdf
-
-
-def _deaths() -> int:
-    """How many attempts have died while they worked on this PDF, as their heartbeats tell."""
-    details = activity.info().heartbeat_details if activity.in_activity() else ()
-    return int(details[0]) if details else 0
-
-
-@asynccontextmanager
-async def _heartbeats() -> AsyncIterator[None]:
-    """Shows Temporal every few seconds that this Worker lives, and lets it cancel the call."""
-
-    async def beat() -> None:
-        # The start of a first attempt is a sign of life. A later one may hear of a cancellation.
-        if activity.info().attempt == 1:
-            await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()
+    """What the Worker runs as `create_pdf`: its heartbeats go on while it waits for its turn."""
+    async with send_heartbeats(), _pdf_turn:
+        return await asyncio.to_thread(create_pdf, input)

@@ -12,6 +12,7 @@ WORKFLOW_TYPE = "GenerateReportWorkflow"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
 PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the step that carries them
 PROMPT_LIMIT = 100_000  # characters; each step carries the prompt
+INSTRUCTIONS_MARK = "\n\nAdditional instructions: "  # before each one in the prompt
 
 
 class UserDecision(StrEnum):

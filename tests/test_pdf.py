@@ -359,7 +359,6 @@ def test_an_empty_draft_is_a_report_of_one_page(draft: str) -> None:
     assert len(read(draft).pages) == 1
 
 
-@pytest.mark.takes(4)
 @pytest.mark.parametrize(
     "draft",
     [

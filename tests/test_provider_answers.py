@@ -1,11 +1,8 @@
 """What a provider, or something that stands in its place, may answer, and what becomes of it."""
 
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import replace
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -24,26 +21,24 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from activities import llm_call
-from beyond import llm as model
+from beyond.llm import complete
+from beyond.llm.errors import make_application_error
 from models import LLMCallInput, Phase
 
+LIMIT = timedelta(minutes=1)
 NO_ANSWER = (
     "openai/gpt-4o: what came is no answer of a model; "
     "check that neither a proxy nor a sign-in page stands between"
 )
 
 
-async def refused(llm: LoopbackLLM, reply: Reply, attempt: int = 1) -> ApplicationError:
-    """The error of an attempt that gets this reply."""
+async def refused(llm: LoopbackLLM, reply: Reply, retry_unusable: bool = True) -> ApplicationError:
+    """The error of a call that gets this reply."""
     llm.replies.append(reply)
-    environment = ActivityEnvironment()
-    # Of its own: an answer that an earlier test got is kept.
-    environment.info = replace(environment.info, attempt=attempt, activity_id=str(uuid4()))
     with pytest.raises(ApplicationError) as error:
-        await environment.run(llm_call, LLMCallInput("bees"))
+        await complete(LLMCallInput("bees"), LIMIT, retry_unusable=retry_unusable)
     return error.value
 
 
@@ -70,11 +65,6 @@ async def test_one_character_is_a_draft(llm: LoopbackLLM) -> None:
     assert result["choices"][0]["message"]["content"] == "\u200b7\n"
 
 
-async def wanted() -> bool:
-    """What the server says of the Activity of a report that is open."""
-    return True
-
-
 UNUSABLE = {
     "no choices": "{}",
     "choices null": '{"choices": null}',
@@ -91,15 +81,13 @@ UNUSABLE = {
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer")  # they are errors in pytest only
 @pytest.mark.parametrize("body", UNUSABLE.values(), ids=UNUSABLE)
-@pytest.mark.parametrize("attempt", [1, 2, 3, 4])
-async def test_what_is_no_completion_is_asked_for_three_times(
-    llm: LoopbackLLM, body: str, attempt: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("retry_unusable", [True, False])
+async def test_what_is_no_completion_is_asked_for_again_if_it_may(
+    llm: LoopbackLLM, body: str, retry_unusable: bool
 ) -> None:
-    """Each time may be paid for: then a person decides."""
-    monkeypatch.setattr("calls._is_ours", wanted)
-    error = await refused(llm, Reply(body=body), attempt)
+    error = await refused(llm, Reply(body=body), retry_unusable)
     assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
-    assert error.non_retryable == (attempt >= 3)
+    assert error.non_retryable != retry_unusable
     assert len(llm.calls) == 1
 
 
@@ -158,16 +146,6 @@ async def test_a_used_up_quota_is_permanent_with_the_cure(llm: LoopbackLLM) -> N
     )
 
 
-async def test_a_provider_that_redirects_to_itself_gets_few_requests(llm: LoopbackLLM) -> None:
-    """It used to get 21 an attempt."""
-    llm.default = Reply(
-        status=307, body="", headers={"Location": f"{llm.base_url}/chat/completions"}
-    )
-    with pytest.raises(ApplicationError):
-        await llm_call(LLMCallInput("bees"))
-    assert len(llm.calls) <= 3
-
-
 @pytest.mark.parametrize(
     ("reply", "sentence"),
     [
@@ -201,7 +179,9 @@ def test_an_error_whose_answer_was_not_read_speaks_for_itself() -> None:
     request = httpx.Request("POST", "http://127.0.0.1/v1")
     unread = httpx.Response(500, request=request, stream=httpx.ByteStream(b"more"))
     error = httpx.HTTPStatusError("down for an hour", request=request, response=unread)
-    assert model._sentence(error) == "down for an hour"
+    assert make_application_error(error, retry_unusable=True).message == (
+        "openai/gpt-4o: down for an hour"
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,12 +202,13 @@ def test_an_error_whose_answer_was_not_read_speaks_for_itself() -> None:
     ],
 )
 def test_the_providers_own_words_are_found_in_litellms(raw: str, told: str) -> None:
-    assert model._sentence(Exception(raw)) == told
+    error = make_application_error(Exception(raw), retry_unusable=True)
+    assert error.message == f"openai/gpt-4o: {told}"
 
 
 def test_an_error_without_a_status_is_permanent() -> None:
     """It is a defect of the program, and the same defect would be met every minute."""
-    assert model._for_temporal(ValueError("a defect"), retry_unusable=True).non_retryable
+    assert make_application_error(ValueError("a defect"), retry_unusable=True).non_retryable
 
 
 # Keys.
@@ -304,33 +285,3 @@ async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     assert "dropping the signal" not in log
     for secret in (KEY, "the topic of bees", "a secret instruction", "a malformed decision"):
         assert secret not in log
-
-
-# LiteLLM.
-
-
-@pytest.fixture
-def not_imported() -> Iterator[None]:
-    """LiteLLM as it is before its first use."""
-    model._import_litellm.cache_clear()
-    yield
-    model._import_litellm.cache_clear()
-
-
-async def test_litellm_is_imported_in_a_thread_of_its_own(
-    llm: LoopbackLLM, not_imported: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its import takes seconds, in which no heartbeat would be sent and no other call go on."""
-    threads: list[threading.Thread] = []
-    settings_problem = model._settings_problem
-
-    def noted(litellm: Any) -> str:
-        threads.append(threading.current_thread())
-        return settings_problem(litellm)
-
-    monkeypatch.setattr(model, "_settings_problem", noted)
-    await llm_call(LLMCallInput("bees"))
-    await llm_call(LLMCallInput("bees"))
-    first, second = threads
-    assert first is not threading.main_thread()
-    assert second is threading.main_thread()  # by then it is there, and no thread is needed

@@ -12,7 +12,7 @@ from support import PROJECT
 
 import activities
 import worker
-from beyond import llm
+from beyond.llm.settings import DEFAULT_MODEL
 from beyond.server import connection
 
 README = (PROJECT / "README.md").read_text()
@@ -73,7 +73,7 @@ def test_the_settings_are_those_of_the_code_and_of_env_example() -> None:
     assert ours == read
     example = re.findall(r"^(?:# )?([A-Z_]+)=", (PROJECT / ".env.example").read_text(), re.M)
     assert ours <= set(example) <= set(listed)
-    assert llm.DEFAULT_MODEL in listed["LLM_MODEL"]
+    assert DEFAULT_MODEL in listed["LLM_MODEL"]
     assert connection.DEFAULT_ADDRESS in listed["TEMPORAL_ADDRESS"]
 
 

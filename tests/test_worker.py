@@ -139,7 +139,6 @@ def test_a_model_with_its_key_or_without_need_of_one_is_accepted(
     assert settings_problem() == ""
 
 
-@pytest.mark.takes(6)
 async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     client: Client,
     llm: LoopbackLLM,
@@ -251,7 +250,6 @@ def test_without_a_server_the_worker_names_address_and_command(
     assert (worker.stdout, worker.returncode) == ("", 1)
 
 
-@pytest.mark.takes(10)
 def test_a_server_that_says_nothing_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -290,7 +288,6 @@ def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
 # Shutdown.
 
 
-@pytest.mark.takes(25)
 async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
     client: Client,
     llm: LoopbackLLM,
@@ -371,28 +368,19 @@ def test_a_demo_imports_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.stdout == "False\n"
 
 
-def test_importing_litellm_fetches_nothing_and_leaves_out_what_no_chat_needs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It would fetch its price list from GitHub, and the openai client would import all it has."""
+def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fetch its price list from GitHub."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         address = "http://{}:{}".format(*proxy.getsockname())
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
             monkeypatch.setenv(name, address)
-        for name in ("NO_PROXY", "no_proxy"):
+        for name in ("NO_PROXY", "no_proxy", "LITELLM_LOCAL_MODEL_COST_MAP"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("LLM_API_KEY", KEY)
-        code = """if True:
-            import sys, llm
-            llm.load_litellm()
-            print(*("openai.resources." + part in sys.modules for part in ("chat", "audio")))
-            import openai
-            client = openai.OpenAI(api_key="none")
-            print(client.chat.completions.create.__name__, client.audio.speech.create.__name__)
-        """
+        code = "from beyond.llm import load_litellm; print(load_litellm().__name__)"
         command = [sys.executable, "-c", code]
         printed = subprocess.check_output(command, cwd=PROJECT, timeout=PATIENCE, text=True)
-        assert printed == "True False\ncreate create\n"
+        assert printed == "litellm\n"
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has called
             proxy.accept()

@@ -1,106 +1,36 @@
-"""The decisions that wait for the Workflow.
+"""Which decisions count, and what the person is told of one that does not."""
 
-Thousands may arrive at once, and the SDK stops a Workflow that runs for two seconds: nothing here
-looks through all of them for each one.
-"""
+from models import ReportState, UserDecision, UserDecisionSignal
 
-from models import (
-    NO_DRAFT,
-    NO_EARLIER_DRAFT,
-    ReportState,
-    UserDecision,
-    UserDecisionSignal,
-    digest_of,
-)
+# The number that a decision without one gets if the EDIT before it fails. No draft has it.
+BEHIND_A_FAILURE = -1
+
+NO_DRAFT = "There is no draft to keep yet."
+NO_EARLIER_DRAFT = "There is no earlier draft to go back to."
+KEPT_BEHIND_A_FAILURE = "The draft was not kept: the EDIT before the KEEP failed."
 
 
-class DecisionQueue:
-    """The decisions of a report, in its state, oldest first."""
+def is_edit(decision: UserDecisionSignal) -> bool:
+    return decision.decision == UserDecision.EDIT
 
-    def __init__(self, report: ReportState) -> None:
-        self._report = report
-        self._change_waits = False
-        self._note_changes()
 
-    def add(self, decision: UserDecisionSignal, *, draft_is_coming: bool) -> None:
-        """Without a number, it is about the draft that is the current one when its turn comes."""
-        changes = self._change_waits
-        decision.draft = decision.draft or self._report.number + draft_is_coming + changes
-        self._report.decisions.append(decision)
-        self._change_waits = changes or _changes_the_draft(decision)
+def explain_refusal(decision: UserDecisionSignal, state: ReportState) -> str:
+    """Why a KEEP or an UNDO does not count for the current draft, or "" if it counts."""
+    keeps = decision.decision == UserDecision.KEEP
+    if not state.number:
+        return NO_DRAFT if keeps else NO_EARLIER_DRAFT
+    if decision.draft == BEHIND_A_FAILURE:
+        return KEPT_BEHIND_A_FAILURE
+    if decision.draft not in (0, state.number):
+        done = "kept" if keeps else "undone"
+        return f"Draft {decision.draft} was not {done}: draft {state.number} is the current one."
+    if not keeps and not state.earlier:
+        return NO_EARLIER_DRAFT
+    return ""
 
-    def next(self) -> UserDecision | None:
-        """Takes the next KEEP or UNDO that counts, or tells that an EDIT is next. None: no more.
 
-        The others are passed over, and the state says why the last of them did not count.
-        """
-        report = self._report
-        digest = digest_of(report.draft)
-        passed = 0
-        result: UserDecision | None = None
-        for decision in report.decisions:
-            if decision.decision == UserDecision.EDIT:
-                result = decision.decision
-                break
-            passed += 1
-            refusal = self._refusal(decision, digest)
-            if not refusal:
-                result = decision.decision
-                break
-            report.refusal = refusal
-        del report.decisions[:passed]
-        self._note_changes()
-        return result
-
-    def take_edits(self) -> list[UserDecisionSignal]:
-        """Takes the EDITs up to a KEEP or an UNDO of the draft that they make."""
-        edits: list[UserDecisionSignal] = []
-        left: list[UserDecisionSignal] = []
-        waiting = iter(self._report.decisions)
-        for decision in waiting:
-            if decision.decision == UserDecision.EDIT:
-                edits.append(decision)
-            else:
-                left.append(decision)
-                if decision.draft > self._report.number:
-                    break
-        self._report.decisions = [*left, *waiting]
-        self._note_changes()
-        return edits
-
-    def approve(self) -> None:
-        """The current draft is approved: what waits behind the KEEP comes too late."""
-        for decision in self._report.decisions:
-            self.refuse_late(decision)
-        self._report.decisions.clear()
-        self._note_changes()
-
-    def refuse_late(self, decision: UserDecisionSignal) -> None:
-        """The state says so of what would change the draft. Another KEEP asks for nothing."""
-        if _changes_the_draft(decision):
-            self._report.refusal = (
-                f"The {decision.decision} did not count: "
-                f"draft {self._report.number} was already approved."
-            )
-
-    def _note_changes(self) -> None:
-        self._change_waits = any(map(_changes_the_draft, self._report.decisions))
-
-    def _refusal(self, decision: UserDecisionSignal, digest: str) -> str:
-        """Why a KEEP or an UNDO does not count, or ""."""
-        number = self._report.number
-        is_keep = decision.decision == UserDecision.KEEP
-        if not number:
-            return NO_DRAFT if is_keep else NO_EARLIER_DRAFT
-        refused = f"Draft {decision.draft} was not {'kept' if is_keep else 'undone'}:"
-        if decision.draft != number:
-            return f"{refused} draft {number} is the current one."
-        if decision.digest not in ("", digest):
-            return f"{refused} its text is not the one that was read."
-        if not is_keep and not self._report.earlier:
-            return NO_EARLIER_DRAFT
+def explain_late(decision: UserDecisionSignal, number: int) -> str:
+    """Why a decision after the approval does not count. "" for a KEEP: it asks for nothing new."""
+    if decision.decision == UserDecision.KEEP:
         return ""
-
-
-def _changes_the_draft(decision: UserDecisionSignal) -> bool:
-    return decision.decision in (UserDecision.EDIT, UserDecision.UNDO)
+    return f"The {decision.decision} did not count: draft {number} was already approved."

@@ -1,0 +1,50 @@
+"""The demo models: canned text that shows the whole app without a key and without LiteLLM."""
+
+import asyncio
+from typing import Any
+
+from models import INSTRUCTIONS_MARK
+
+DEMO_MODEL = "offline/demo"
+SLOW_DEMO_MODEL = "offline/slow-demo"
+DEMO_MODELS = (DEMO_MODEL, SLOW_DEMO_MODEL)
+SLOW_DEMO_DELAY = 15  # seconds: time enough to kill a Worker in the middle of a call
+
+DEMO_TEXT = """\
+> **Offline demo.** No model is configured, so this is canned text, not research. Set
+> `LLM_MODEL` and `LLM_API_KEY` in `.env` for a real report.
+
+# {topic}
+
+This draft stands in for the answer of a language model. Everything around it is real: the
+Workflow, the Activities, your decisions in the Event History and the PDF at the end.
+
+## Your instructions
+
+{instructions}
+
+## What happens next
+
+| You type | The Workflow |
+| --- | --- |
+| `query` | answers with this text and adds no event to its history |
+| `edit` | calls the model again, with your instruction added to the prompt |
+| `keep` | leaves the loop and creates the PDF from the draft that you read |
+"""
+
+
+async def answer_as_demo(model: str, prompt: str) -> dict[str, Any]:
+    """Returns a draft in the OpenAI shape; the slow model's comes after `SLOW_DEMO_DELAY`."""
+    if model == SLOW_DEMO_MODEL:
+        await asyncio.sleep(SLOW_DEMO_DELAY)
+    message = {"role": "assistant", "content": _write_draft(prompt)}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return {"object": "chat.completion", "model": model, "choices": [choice]}
+
+
+def _write_draft(prompt: str) -> str:
+    """Repeats the topic and the instructions, so that edits can be seen."""
+    topic, *instructions = prompt.split(INSTRUCTIONS_MARK)
+    numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(instructions, start=1))
+    none_yet = "None yet. Type *edit* and give one: it will be listed here."
+    return DEMO_TEXT.format(topic=topic, instructions=numbered or none_yet)

@@ -1,0 +1,153 @@
+"""How a process of ours begins, reads its input, and ends: Ctrl-C, signals and failures."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from dotenv import find_dotenv, load_dotenv
+
+from beyond.printable import printable
+
+
+class RefusedError(Exception):
+    """Says in one sentence what cannot be done, and what to do instead."""
+
+
+def end_at_ctrl_c() -> None:
+    """Lets Ctrl-C end the process without a traceback, unless the caller ignores it.
+
+    It is for the imports, which take a moment; `run_process` ends it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def run_process(
+    main: Callable[[], Coroutine[Any, Any, int]],
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> NoReturn:
+    """Runs `main` with the settings of .env, and ends the process with the exit code it returns.
+
+    A failure ends it with one sentence on stderr and exit code 1. The event loop is asyncio's own,
+    or what `new_event_loop` returns.
+    """
+    from temporalio.service import RPCError  # Ctrl-C must be able to end this import, too
+
+    result: int | str
+    try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        load_dotenv(_find_settings())
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            result = runner.run(main())
+    except (RefusedError, RPCError) as error:
+        result = str(error)
+    except KeyboardInterrupt:
+        result = 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        result = 128 + signal.SIGTERM
+    except BrokenPipeError:
+        result = 1  # nobody reads any more
+    except UnicodeError as error:  # of .env, or of an argument
+        result = f"This is not UTF-8: {error}"
+    except OSError as error:  # such as a terminal that was closed, or a disk that is full
+        parts = error.filename, error.strerror or str(error)
+        result = ": ".join(str(part) for part in parts if part)
+    exit_process(result)
+
+
+def exit_process(result: int | str) -> NoReturn:
+    """Ends the process with an exit code, or with a sentence on stderr and exit code 1.
+
+    Unlike sys.exit(), it skips the interpreter's teardown, in which the SDK's threads can crash:
+    https://github.com/temporalio/sdk-python/issues/300
+    """
+    with suppress(OSError):  # whoever reads it may have gone
+        if isinstance(result, str):
+            print(printable(result), file=sys.stderr)
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None if the caller closed it
+            stream.flush()
+    os._exit(1 if isinstance(result, str) else result)
+
+
+def cancel_on_signals() -> None:
+    """Makes SIGTERM, SIGHUP and the errors of a closed terminal cancel the task, as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task
+
+    def cancel() -> None:
+        if not task.cancelling():  # a second signal would interrupt the last words
+            task.cancel()
+
+    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), OSError):
+            cancel()
+        elif not task.cancelling():
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(on_error)
+    _call_on_signals(cancel, "SIGTERM", "SIGHUP")
+
+
+def stop_event(*, with_stdin: bool) -> asyncio.Event:
+    """Returns an event that Ctrl-C and SIGTERM set. A second Ctrl-C ends the process.
+
+    `with_stdin`, the end of standard input sets it, too, so that no process outlives its parent.
+    """
+    event = asyncio.Event()
+
+    def stop() -> None:
+        event.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+
+    _call_on_signals(stop, "SIGINT", "SIGTERM")
+    if with_stdin:
+        read_stdin().add_done_callback(lambda _: event.set())
+    return event
+
+
+def read_stdin() -> asyncio.Future[bytes]:
+    """Returns what arrives next on standard input, b"" at its end."""
+    loop = asyncio.get_running_loop()
+    chunk: asyncio.Future[bytes] = loop.create_future()
+
+    def deliver(data: bytes) -> None:
+        if not chunk.done():
+            chunk.set_result(data)
+
+    def read() -> None:
+        # os.read, because an interpreter that exits would wait for the lock of sys.stdin.
+        data = os.read(0, 4096)
+        with suppress(RuntimeError):  # the event loop has ended meanwhile
+            loop.call_soon_threadsafe(deliver, data)
+
+    # A thread of its own that may be left behind: to_thread's would hold up the exit.
+    threading.Thread(target=read, daemon=True).start()
+    return chunk
+
+
+def _call_on_signals(callback: Callable[[], None], *names: str) -> None:
+    """Calls `callback` in the event loop. Not loop.add_signal_handler, which Windows lacks."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal(*_: object) -> None:
+        if not loop.is_closed():  # as it is while the process ends
+            loop.call_soon_threadsafe(callback)
+
+    for name in names:
+        if number := getattr(signal, name, None):  # Windows has no SIGHUP
+            signal.signal(number, on_signal)
+
+
+def _find_settings() -> str:
+    """The nearest .env, or "". Raises RefusedError if the working directory is gone."""
+    try:
+        return find_dotenv(usecwd=True)
+    except FileNotFoundError:
+        raise RefusedError("The working directory is gone. Change to another one.") from None

@@ -1,0 +1,409 @@
+"""The rules of decisions, on a `Report` without a server."""
+
+from typing import Any
+
+import pytest
+
+from beyond.report import (
+    CARRY_LIMIT,
+    INSTRUCTIONS_TOO_LONG,
+    PROMPT_TOO_LONG,
+    QUOTE_LIMIT,
+    UNDO_LIMIT,
+    Report,
+)
+from beyond.report.decisions import KEPT_BEHIND_A_FAILURE, NO_DRAFT, NO_EARLIER_DRAFT
+from models import INSTRUCTIONS_MARK as MORE
+from models import (
+    GenerateReportInput,
+    LLMCallInput,
+    PDFGenerationInput,
+    Phase,
+    UserDecision,
+    UserDecisionSignal,
+)
+
+TOO_LATE = "The {} did not count: draft {} was already approved."
+
+
+def answer(text: str, finish_reason: str = "stop") -> dict[str, Any]:
+    return {"choices": [{"message": {"content": text}, "finish_reason": finish_reason}]}
+
+
+class Play:
+    """Does with a report what the Workflow does, with a model that `outcomes` scripts.
+
+    An outcome is a draft or a failure, as kind and message. Without outcomes, drafts are numbered.
+    """
+
+    def __init__(self, *outcomes: str | tuple[str, str], topic: str = "bees") -> None:
+        self.report = Report(GenerateReportInput(topic))
+        self.outcomes = list(outcomes)
+        self.calls: list[LLMCallInput] = []
+        self.approved: PDFGenerationInput | None = None
+
+    def start(self) -> "Play":
+        self._call(self.report.first_call())
+        self._decide()
+        return self
+
+    def send(self, *decisions: str) -> "Play":
+        """Adds decisions such as "KEEP", "KEEP 2" or "EDIT: make it shorter", and takes them."""
+        self.wait_with(*decisions)
+        self._decide()
+        return self
+
+    def wait_with(self, *decisions: str) -> "Play":
+        for text in decisions:
+            words, _, instruction = text.partition(": ")
+            word, _, number = words.partition(" ")
+            signal = UserDecisionSignal(UserDecision(word), instruction, int(number or 0))
+            self.report.add(signal)
+        return self
+
+    def _decide(self) -> None:
+        while decision := self.report.next_decision():
+            if decision == UserDecision.KEEP:
+                self.approved = self.report.approve("2026-01-02")
+            elif decision == UserDecision.UNDO:
+                self.report.undo()
+            elif call := self.report.revision():
+                self._call(call)
+
+    def _call(self, call: LLMCallInput) -> None:
+        self.calls.append(call)
+        outcome = self.outcomes.pop(0) if self.outcomes else f"Text {len(self.calls)}"
+        if isinstance(outcome, str):
+            self.report.accept(call, answer(outcome))
+        else:
+            self.report.refuse(call, *outcome)
+
+    @property
+    def prompts(self) -> list[str]:
+        return [call.prompt.replace(MORE, " + ") for call in self.calls]
+
+    @property
+    def error(self) -> str:
+        return self.report.status().error
+
+
+REFUSED = "BadRequestError", "no"
+NO_CREDIT = "QuotaError", "no credit"
+
+
+# What the tutorial does.
+
+
+def test_a_report_is_drafted_edited_and_kept() -> None:
+    play = Play().start()
+    assert (play.report.draft, play.report.status().prompt) == ("Text 1", "bees")
+    play.send("EDIT: shorter")
+    assert play.prompts == ["bees", "bees + shorter"]
+    play.send("KEEP")
+    assert play.approved == PDFGenerationInput("Text 2", topic="bees", approved="2026-01-02")
+    assert play.report.phase == Phase.CREATING_PDF
+    assert play.report.finish("research_pdf.pdf") == "research_pdf.pdf"
+    status = play.report.status()
+    assert (status.phase, status.draft, status.text) == (Phase.DONE, 2, "Text 2")
+
+
+def test_an_edit_revises_the_draft_that_was_read() -> None:
+    play = Play().start().send("EDIT 1: as a poem").send("EDIT 2: shorter")
+    second, third = play.calls[1:]
+    assert (second.draft_prompt, second.draft) == ("bees", "Text 1")
+    assert (third.draft_prompt, third.draft) == (second.prompt, "Text 2")
+
+
+@pytest.mark.parametrize("empty", ["EDIT", "EDIT:  \n"])
+def test_an_empty_edit_asks_afresh_with_the_same_prompt(empty: str) -> None:
+    play = Play().start().send("EDIT: shorter").send(empty)
+    assert play.calls[2] == LLMCallInput(f"bees{MORE}shorter")
+
+
+# The order of decisions.
+
+
+def test_edits_that_wait_together_are_one_call() -> None:
+    play = Play().wait_with("EDIT: add sources", "EDIT", "EDIT: shorter").start()
+    assert play.prompts == ["bees", "bees + add sources + shorter"]
+
+
+@pytest.mark.parametrize(
+    ("decisions", "approved", "prompts"),
+    [
+        (["UNDO", "UNDO", "KEEP"], "Text 1", []),
+        (["EDIT: x", "UNDO", "KEEP"], "Text 3", ["bees + a + b + x"]),
+        (["UNDO", "EDIT: x", "KEEP", "EDIT: y"], "Text 4", ["bees + a + x"]),
+        (["EDIT: x", "KEEP 3", "EDIT: y", "KEEP"], "Text 5", ["bees + a + b + x", "…"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_decisions_without_a_number_are_taken_one_after_the_other(
+    decisions: list[str], approved: str, prompts: list[str]
+) -> None:
+    play = Play().start().send("EDIT: a").send("EDIT: b").send(*decisions)
+    assert play.approved
+    assert play.approved.content == approved
+    expected = [prompt.replace("…", "bees + a + b + x + y") for prompt in prompts]
+    assert play.prompts[3:] == expected
+
+
+def test_a_keep_for_another_draft_does_not_count() -> None:
+    """In the tutorial, KEEP during a regeneration approved a text that nobody had read."""
+    play = Play().start().send("EDIT 1: shorter", "KEEP 1")
+    assert play.error == "Draft 1 was not kept: draft 2 is the current one."
+    assert not play.approved
+    assert play.send("KEEP 2").approved
+
+
+def test_an_undo_of_another_draft_does_not_count() -> None:
+    play = Play().start().send("EDIT 1: shorter", "UNDO 1")
+    assert play.error == "Draft 1 was not undone: draft 2 is the current one."
+    assert play.report.draft == "Text 2"
+
+
+def test_an_edit_for_an_older_draft_counts() -> None:
+    play = Play().start().send("EDIT 1: shorter").send("EDIT 1: add sources")
+    assert play.prompts[2] == "bees + shorter + add sources"
+    assert play.calls[2].draft == "Text 2"
+    assert play.error == ""
+
+
+def test_after_the_approval_nothing_changes_the_draft() -> None:
+    play = Play().start().send("KEEP", "EDIT: too late", "KEEP")
+    assert play.error == TOO_LATE.format("EDIT", 1)
+    assert play.report.add(UserDecisionSignal(UserDecision.UNDO)) != ""
+    assert play.error == TOO_LATE.format("UNDO", 1)
+    assert play.report.add(UserDecisionSignal(UserDecision.KEEP)) != ""
+    assert play.error == TOO_LATE.format("UNDO", 1)
+    assert (len(play.calls), play.report.has_decisions()) == (1, False)
+
+
+def test_what_is_no_decision_is_ignored() -> None:
+    report = Play().start().report
+    assert report.add(None) == "a Signal that is not a decision"
+    assert report.add(UserDecisionSignal(UserDecision.WAIT)) == "WAIT"
+    assert not report.has_decisions()
+
+
+# Failures.
+
+
+def test_a_failed_edit_keeps_the_draft_and_tells_the_instruction() -> None:
+    play = Play("Text 1", REFUSED).start().send("EDIT: a whole book")
+    status = play.report.status()
+    assert (status.draft, status.text, status.prompt) == (1, "Text 1", "bees")
+    assert status.error == (
+        'Draft 2 failed: BadRequestError: no. The instruction "a whole book" was taken back.'
+    )
+    assert not status.topic_refused
+    play.send("EDIT: a page")
+    assert (play.prompts[2], play.error) == ("bees + a page", "")
+
+
+def test_a_long_instruction_is_quoted_in_part() -> None:
+    play = Play("Text 1", REFUSED).start().send(f"EDIT: {'x' * 300}")
+    assert f'"{"x" * QUOTE_LIMIT}…" was taken back' in play.error
+
+
+@pytest.mark.parametrize(
+    ("decisions", "draft", "approved"),
+    [
+        (["EDIT: x", "KEEP"], "Text 2", ""),
+        (["EDIT: x", "KEEP 2"], "Text 2", "Text 2"),  # whoever says 2 means draft 2
+        (["UNDO", "EDIT: x", "KEEP"], "Text 1", ""),
+        (["EDIT: x", "KEEP", "EDIT: y", "KEEP"], "Text 4", ""),
+        (["EDIT: x", "UNDO", "KEEP"], "Text 1", ""),
+        (["EDIT: x", "EDIT: y", "KEEP"], "Text 2", ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_keep_without_a_number_behind_an_edit_that_failed_does_not_count(
+    decisions: list[str], draft: str, approved: str
+) -> None:
+    play = Play("Text 1", "Text 2", REFUSED).start().send("EDIT").send(*decisions)
+    assert play.report.draft == draft
+    assert (play.approved.content if play.approved else "") == approved
+    if not approved:
+        assert KEPT_BEHIND_A_FAILURE in play.error
+
+
+def test_a_keep_that_comes_after_the_failure_counts() -> None:
+    play = Play("Text 1", REFUSED).start().send("EDIT: x").send("KEEP")
+    assert play.approved
+    assert play.error == ""
+
+
+def test_an_edit_that_temporal_could_not_carry_fails() -> None:
+    play = Play("x" * 1_000_000).start().wait_with("EDIT: " + "y" * 1_000_000, "KEEP").send()
+    assert play.error == f"{INSTRUCTIONS_TOO_LONG} {KEPT_BEHIND_A_FAILURE}"
+    assert (len(play.calls), play.report.phase) == (1, Phase.WAITING)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, "", "text", [], {}, {"choices": []}, answer(""), answer(" \n"), answer(7)],  # type: ignore[arg-type]
+    ids=repr,
+)
+def test_an_answer_without_text_is_a_failure(wrong: Any) -> None:
+    play = Play().start()
+    play.wait_with("EDIT: x")
+    play.report.next_decision()
+    call = play.report.revision()
+    assert call
+    play.report.accept(call, wrong)
+    assert play.error.startswith("Draft 2 failed: the answer holds no text.")
+    assert play.report.draft == "Text 1"
+
+
+def test_a_draft_that_is_cut_off_is_told() -> None:
+    report = Report(GenerateReportInput("bees"))
+    report.accept(report.first_call(), answer("Half", "length"))
+    assert report.status().error == "Draft 1 is cut off: the model reached its token limit."
+
+
+# A topic that fails.
+
+
+def test_an_edit_after_a_refused_topic_replaces_it() -> None:
+    play = Play(REFUSED, REFUSED, topic="a forbidden thing").start()
+    assert play.report.status().topic_refused
+    play.send("EDIT: another one")
+    assert play.report.status().prompt == "a forbidden thing"  # taken back, like any instruction
+    play.send("EDIT: bees", "EDIT: in verse").send("EDIT: shorter").send("KEEP")
+    assert play.prompts == [
+        "a forbidden thing",
+        "another one",
+        "bees + in verse",
+        "bees + in verse + shorter",
+    ]
+    assert play.approved
+    assert play.approved.topic == "bees"
+
+
+def test_an_undo_before_it_does_not_change_what_replaces_the_topic() -> None:
+    play = Play(REFUSED).start().send("UNDO", "EDIT: wasps")
+    assert play.prompts == ["bees", "wasps"]
+
+
+def test_an_edit_that_came_before_the_refusal_does_not_replace_the_topic() -> None:
+    play = Play(REFUSED).wait_with("EDIT: shorter").start()
+    assert play.prompts == ["bees", "bees + shorter"]
+
+
+def test_after_a_failure_that_is_not_the_topics_an_edit_asks_with_all_that_was_typed() -> None:
+    play = Play(NO_CREDIT, NO_CREDIT, NO_CREDIT).start()
+    assert not play.report.status().topic_refused
+    play.send("EDIT: with a table")
+    assert play.error == "Draft 1 failed: QuotaError: no credit."
+    play.send("EDIT").send("EDIT: short")
+    table = "bees + with a table"
+    assert play.prompts == ["bees", table, table, f"{table} + short"]
+
+
+def test_a_new_topic_outlives_a_failure_that_is_not_its_own() -> None:
+    play = Play(REFUSED, NO_CREDIT).start().send("EDIT: wasps").send("EDIT")
+    assert play.prompts == ["bees", "wasps", "wasps"]
+
+
+def test_a_topic_that_replaces_another_may_not_be_longer_than_one() -> None:
+    play = Play(REFUSED).start().send("EDIT: " + "x" * 100_001)
+    assert (play.error, len(play.calls)) == (PROMPT_TOO_LONG, 1)
+
+
+def test_without_a_draft_keep_and_undo_are_answered() -> None:
+    play = Play(NO_CREDIT).start().send("UNDO")
+    assert play.error == f"Draft 1 failed: QuotaError: no credit. {NO_EARLIER_DRAFT}"
+    play.send("KEEP")
+    assert play.error == f"Draft 1 failed: QuotaError: no credit. {NO_DRAFT}"
+
+
+# UNDO.
+
+
+def test_undo_goes_back_and_gives_the_text_a_new_number() -> None:
+    play = Play().start().send("EDIT: a").send("EDIT: b").send("UNDO 3")
+    status = play.report.status()
+    assert (status.draft, status.text, status.prompt) == (4, "Text 2", f"bees{MORE}a")
+    assert status.earlier_drafts == 1
+    play.send("UNDO").send("UNDO")
+    assert (play.report.draft, play.error) == ("Text 1", NO_EARLIER_DRAFT)
+    play.send("EDIT: c")
+    assert (play.calls[3].draft, play.prompts[3]) == ("Text 1", "bees + c")
+
+
+def test_so_many_drafts_are_kept_for_undo() -> None:
+    play = Play().start()
+    for _ in range(UNDO_LIMIT + 2):
+        play.send("EDIT")
+    assert play.report.status().earlier_drafts == UNDO_LIMIT
+
+
+# The PDF.
+
+
+def test_a_pdf_that_fails_for_good_gives_the_report_back() -> None:
+    play = Play().start().send("KEEP")
+    play.report.miss_pdf("OSError", "the disk is full", for_good=False)
+    status = play.report.status()
+    assert status.phase == Phase.CREATING_PDF
+    assert status.error == "The PDF was not created: OSError: the disk is full."
+    play.report.miss_pdf("Unprintable", "too long", for_good=True)
+    assert play.report.phase == Phase.WAITING
+    play.send("EDIT: shorter").send("KEEP")
+    assert play.report.finish("x.pdf") == "x.pdf"
+    assert play.error == ""
+
+
+def test_a_pdf_without_a_name_gives_the_report_back() -> None:
+    play = Play().start().send("KEEP")
+    assert play.report.finish(None) == ""
+    assert (play.report.phase, bool(play.error)) == (Phase.WAITING, True)
+
+
+# A new run.
+
+
+def test_a_new_run_knows_what_the_last_one_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play("Text 1", REFUSED).start().send("EDIT: x").send("KEEP 7")
+    assert not play.report.is_long()
+    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 3)
+    assert play.report.is_long()
+    play.wait_with("EDIT: y", "KEEP")
+    again = Report(play.report.carried())
+    assert again.status() == play.report.status()
+    assert not again.is_long()
+    play.report = again
+    assert play.send().approved
+    assert play.prompts[2:] == ["bees + y"]
+
+
+def test_ignored_signals_and_bytes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 3)
+    report = Play().start().report
+    report.add(None)
+    assert not report.is_long()
+    report.add(None)
+    assert report.is_long()
+    monkeypatch.undo()
+    assert not report.is_long()
+    monkeypatch.setattr("beyond.report.CONTINUE_AFTER_BYTES", 1_000)
+    big = Play("x" * 1_000).start().report
+    assert big.is_long()
+
+
+def test_more_than_a_run_can_hand_over_is_decided_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 1)
+    many = Play().start().wait_with(*["EDIT: x"] * (CARRY_LIMIT + 1))
+    assert not many.report.is_long()
+    assert many.send().report.is_long()
+    much = Play().start().wait_with(*["EDIT: " + "x" * 500_000] * 6)
+    assert not much.report.is_long()
+
+
+def test_earlier_drafts_are_handed_over_as_far_as_they_fit() -> None:
+    play = Play(*(letter * 700_000 for letter in "abcd")).start()
+    for _ in range(3):
+        play.send("EDIT")
+    carried = play.report.carried().carried
+    assert (carried.draft[0], [draft.text[0] for draft in carried.earlier]) == ("d", ["c"])
