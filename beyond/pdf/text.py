@@ -15,7 +15,8 @@ from beyond.pdf.fonts import choose_families, find_family, get_face, replace_unp
 from beyond.pdf.words import BODY, INK, Box, Look, Part, Word, split_word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
-WHOLE = 165.0  # a block of code or a table that is no higher is never split
+WHOLE = 165.0  # a table that is no higher is never split
+WHOLE_CODE = 324.0  # half a page: a block of code that is no higher is never split
 BAR, JOINT = 2.5, 10.0  # the width of a quote's bar; how far it goes on between two texts
 FAINT, LINK, RULE, SHADE = map(HexColor, ("#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"))
 color = lru_cache(100)(HexColor)
@@ -44,6 +45,7 @@ class Style:
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
+    keeps: bool = False  # the text stands on the page of what follows
 
 
 def _join(run: list[Part]) -> Part:
@@ -78,6 +80,12 @@ class Text(Flowable):  # type: ignore[misc]
     def last(self) -> bool:
         """Whether the piece has the end of the text."""
         return self.end == len(self.lines)
+
+    @property
+    def source(self) -> str:
+        """The text as it was written, on one line."""
+        words = ("".join(part.source for part in word.parts) for word in self.words)
+        return " ".join(words)
 
     @property
     def natural_width(self) -> float:
@@ -192,7 +200,7 @@ class Text(Flowable):  # type: ignore[misc]
         end = min(end, self.end - 1)  # if only the padding at the end does not fit
         if self.end - end == 1:
             end -= 1
-        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE and self.first):
+        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE_CODE and self.first):
             return []
         following = end
         while style.shaded and following < self.end - 1 and not self.lines[following].width:
