@@ -22,7 +22,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from loopback_llm import LoopbackLLM, Reply  # noqa: E402 - they are found only now
 
-from beyond.server import local  # noqa: E402
+from beyond.server.dev_server import start_server  # noqa: E402
 
 COLUMNS, ROWS = 96, 88
 PATIENCE = 60  # seconds
@@ -103,7 +103,7 @@ async def main() -> None:
             "LLM_MODEL": "openai/gpt-4o",
             "LLM_API_KEY": "not-needed-here",
         }
-        async with await local.start_server(PORT, log=folder / "server.log"):
+        async with await start_server(PORT, log=folder / "server.log"):
             worker = await asyncio.create_subprocess_exec(
                 sys.executable, str(PROJECT / "worker.py"), cwd=folder, env=environment
             )

@@ -45,7 +45,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support import PROJECT, forget_own_settings
 
-from beyond.server import connection, local
+from beyond.server import connection
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX
 
 PEERS = [sys.executable, str(Path(__file__).with_name("benchmark_peers.py"))]
@@ -520,7 +520,7 @@ async def run(against: Path | None, scale: Scale, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         llm_log = folder / "llm.log"
-        async with await local.start_server(log=folder / "server.log") as server:
+        async with await start_server(log=folder / "server.log") as server:
             os.environ["TEMPORAL_ADDRESS"] = server.client.service_client.config.target_host
             with running([*PEERS, "llm"], llm_log) as llm:
                 await until(lambda: "\n" in llm_log.read_text(), llm, llm_log)

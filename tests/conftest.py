@@ -25,7 +25,8 @@ from temporalio.service import RPCError
 from terminal import OpenStarter, Starter
 
 import activities
-from beyond.server import connection, local
+from beyond.process import exit_process
+from beyond.server.dev_server import start_server
 
 # The namespace of the Worker that tests share. In the default one, tests start their own.
 SHARED = "with-a-worker"
@@ -41,7 +42,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     forget_own_settings()
 
     async def start_and_stop() -> None:
-        async with await local.start_server():
+        async with await start_server():
             pass
 
     one_of_several = hasattr(session.config, "workerinput")
@@ -70,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """In memory: it answers several times as fast as with a file, for half the CPU."""
     log = tmp_path_factory.mktemp("server") / "server.log"
-    async with await local.start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
+    async with await start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
         yield await client_of(environment.client)
 
 
@@ -79,7 +80,7 @@ async def short_server() -> AsyncIterator[Client]:
     """A server that wants short histories."""
     setting = f"limit.historyCount.suggestContinueAsNew={SUGGEST_AT}"
     options = ["--dynamic-config-value", setting]
-    async with await local.start_server(extra_args=options) as environment:
+    async with await start_server(extra_args=options) as environment:
         yield await client_of(environment.client)
 
 
@@ -263,4 +264,4 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Ends as the app's processes do: the SDK's threads can crash the interpreter's teardown."""
     if EXIT_STATUS in config.stash:
-        connection.exit_process(int(config.stash[EXIT_STATUS]))
+        exit_process(int(config.stash[EXIT_STATUS]))

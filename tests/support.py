@@ -19,13 +19,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.converter import default as default_converter
 from temporalio.service import GrpcCompression
 from temporalio.worker import Worker
 
-from beyond.server import local
-from beyond.terminal.reports import ReportHandle
+from beyond.server.dev_server import UI_PORT_OFFSET
 from models import (
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
@@ -36,6 +35,8 @@ from models import (
     UserDecisionSignal,
 )
 from workflow import GenerateReportWorkflow
+
+ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
 
 PROJECT = Path(__file__).parent.parent
 KEY = "sk-loopback-secret"
@@ -193,7 +194,7 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
             try:
-                ui.bind(("127.0.0.1", port + local.UI_PORT_OFFSET))
+                ui.bind(("127.0.0.1", port + UI_PORT_OFFSET))
             except (OSError, OverflowError):
                 continue
             return port

@@ -15,6 +15,7 @@ from loopback_llm import LoopbackLLM
 from support import (
     PATIENCE,
     RESULT,
+    ReportHandle,
     WorkerProcess,
     draft_of,
     edit,
@@ -26,8 +27,7 @@ from support import (
 )
 from temporalio.client import Client
 
-from beyond.server import local
-from beyond.terminal.reports import ReportHandle
+from beyond.server.dev_server import start_server
 from models import Phase
 from workflow import GenerateReportWorkflow
 
@@ -99,7 +99,7 @@ async def test_reports_survive_a_server_that_is_killed(
     """The server comes back on its database, and Worker and Client go on by themselves."""
     port, database = free_port(), tmp_path / "temporal.db"
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
-    server = await local.start_server(port, database)
+    server = await start_server(port, database)
     worker = WorkerProcess(tmp_path).wait_until_polling()
     try:
         client = server.client
@@ -114,7 +114,7 @@ async def test_reports_survive_a_server_that_is_killed(
         ]
         process.send_signal(signal.SIGKILL)
         await eventually(lambda: port_is_free(port))
-        server = await local.start_server(port, database)
+        server = await start_server(port, database)
         llm.go_on.set()
 
         client = server.client

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from support import RESULT, WorkerProcess, report_of, reset, start_report
+from support import RESULT, ReportHandle, WorkerProcess, report_of, reset, start_report
 from temporalio import workflow
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
@@ -20,9 +20,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from terminal import OpenStarter, piped
 
-from beyond.server import local
+from beyond.server.dev_server import start_server
 from beyond.terminal.progress import NO_WORKER
-from beyond.terminal.reports import ReportHandle
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
 from workflow import GenerateReportWorkflow
 
@@ -88,7 +87,7 @@ async def test_a_report_that_continues_as_new_is_followed(
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     options = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=15"]
-    async with await local.start_server(extra_args=options) as environment:
+    async with await start_server(extra_args=options) as environment:
         address = environment.client.service_client.config.target_host
         monkeypatch.setenv("TEMPORAL_ADDRESS", address)
         worker = WorkerProcess(tmp_path).wait_until_polling()
