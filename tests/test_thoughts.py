@@ -87,7 +87,7 @@ def test_thoughts_alone_leave_no_report(answer: str) -> None:
         "```\n<think>\nan example\n</think>\n```\n\nSuch is the format.",
         "Long ago, models had no marks.\n\nToday:\n\n```\nPlan.\n</think>\n```\n",
         "A paragraph of its own.\n\nAnother one.\n\n<think>\nan example\n</think>\n\nThe end.",
-        "# Harmony\n\nEach message begins with <|start|>assistant<|channel|>final<|message|> there.",
+        "# Harmony\n\nIt begins with <|start|>assistant<|channel|>final<|message|> there.",
         "Analysis of the market: the assistant final says no.",
         "analysis of the market",
         "It ends with `<|im_end|>`",
@@ -119,7 +119,7 @@ def test_a_report_about_such_marks_loses_only_its_own_thoughts(report: str) -> N
         "</s>",
         "<eos>",
         "<end_of_turn>\n",
-        "<｜end▁of▁sentence｜>",
+        "<\uff5cend▁of▁sentence\uff5c>",
         "<|im_end|>\n<|endoftext|>",
     ],
 )

@@ -30,11 +30,10 @@ FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\b[^<\n]*(?:<\|constrain\|>\w+
 BARE_CHANNELS = re.compile(r"\s*analysis(?=[A-Z\"'\n]).*?assistantfinal", re.DOTALL)
 
 # Of chat templates, which a server should take out.
-END_TOKENS = re.compile(r"(?:\s*(?:<[|｜][\w▁]{2,}[|｜]>|<eos>|<end_of_turn>|</s>))+\s*\Z")
-CODE = re.compile(
-    r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)|(?P<ticks>`+)(?!`)[^\n]{1,500}?(?<!`)(?P=ticks)(?!`)",
-    re.DOTALL | re.MULTILINE,
-)
+END_TOKENS = re.compile(r"(?:\s*(?:<[|\uff5c][\w▁]{2,}[|\uff5c]>|<eos>|<end_of_turn>|</s>))+\s*\Z")
+FENCED = r"^(?P<fence>`{3,9}|~{3,9}).*?^(?P=fence)"
+IN_LINE = r"(?<!`)(?P<ticks>`{1,9})(?!`)[^\n]{1,500}?(?<!`)(?P=ticks)(?!`)"
+CODE = re.compile(f"{FENCED}|{IN_LINE}", re.DOTALL | re.MULTILINE)
 
 
 def take_out_thoughts(message: dict[str, Any]) -> None:
