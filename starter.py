@@ -61,7 +61,11 @@ async def run(arguments: argparse.Namespace) -> int:
                 await local.wait_for_worker()
             if arguments.list:
                 await reports.list_reports(
-                    client, screen, lambda id: open_report(client, id).status()
+                    client,
+                    screen,
+                    lambda workflow_id: open_report(client, workflow_id).status(),
+                    ended=arguments.ended,
+                    every=arguments.all,
                 )
                 return 0
             if arguments.discard is not None:
@@ -124,7 +128,7 @@ def open_report(client: Client, workflow_id: str) -> Report:
         ),
         decide=partial(workflow.signal, GenerateReportWorkflow.user_decision_signal),
         discard=workflow.cancel,
-        describe=partial(workflow.describe, rpc_timeout=STATUS_TIMEOUT),
+        describe=partial(reports.describe, client, workflow_id),
         result=workflow.result,
     )
 
@@ -137,26 +141,32 @@ examples:
   uv run starter.py                          ask for a topic and start a report
   uv run starter.py "Why do cats purr?"      start a report on that topic
   uv run starter.py --local                  the same with a server and a Worker of its own
-  uv run starter.py --list                   show the open reports
+  uv run starter.py --list                   show the open reports, the newest first
+  uv run starter.py --list --ended           show the ended reports and their PDFs
   uv run starter.py --resume                 come back to the latest open report
   uv run starter.py --workflow-id ID         come back to a report, open or ended
   uv run starter.py --discard ID             end an open report without a PDF
-ID is a Workflow ID, a part of one that no other has, or the number that --list shows.""",
+ID is a Workflow ID, or a part of one that no other has, such as --list shows.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("prompt", nargs="*", default=[], metavar="PROMPT", help="the topic")
     what.add_argument("--workflow-id", metavar="ID", help="come back to this report")
     what.add_argument("--resume", action="store_true", help="come back to the latest open report")
-    what.add_argument("--list", action="store_true", help="list the open reports")
+    what.add_argument("--list", action="store_true", help="list the newest open reports")
     what.add_argument("--discard", metavar="ID", help="end this report without a PDF")
+    parser.add_argument("--ended", action="store_true", help="with --list: those that have ended")
+    parser.add_argument("--all", action="store_true", help="with --list: not only the newest")
     parser.add_argument("--open", action="store_true", help="open the PDF when it is there")
     parser.add_argument(
         "--local",
         action="store_true",
         help="start what is missing on this machine: Temporal's dev server, and a Worker",
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.ended or arguments.all) and not arguments.list:
+        parser.error("--ended and --all go with --list")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -12,8 +12,11 @@ import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import RESULT, ReportHandle, report_of, reset, start_report, worker_here
 from temporalio import workflow
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
+    PauseActivityRequest,
 )
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
@@ -21,7 +24,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from terminal import OpenStarter, piped
 
 from activities import create_pdf, llm_call
-from beyond.terminal.progress import NO_WORKER
+from beyond.terminal.progress import NO_WORKER, Progress
+from beyond.terminal.reports import is_open
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
 from workflow import GenerateReportWorkflow
 
@@ -216,3 +220,30 @@ async def test_a_workflow_that_fails_on_the_worker_is_told(
         line = re.compile(r"… \d+ s \(attempt \d, the Workflow fails: see the Worker's log\)")
         await asyncio.to_thread(starter.sees, line)
     assert NO_WORKER not in starter.text
+
+
+def test_a_paused_report_is_open_and_the_live_line_says_so() -> None:
+    """Of servers since 1.30: the SDK has no name for this status."""
+    description = DescribeWorkflowExecutionResponse()
+    description.workflow_execution_info.status = WorkflowExecutionStatus.Value(
+        "WORKFLOW_EXECUTION_STATUS_PAUSED"
+    )
+    assert is_open(description)
+    progress = Progress()
+    progress.update(description)
+    assert progress.is_paused
+    assert progress.line() == "Waiting for the Worker, paused… 0 s"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_paused_call_is_told_by_the_live_line(
+    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(status=500, headers={"retry-after": "60"})
+    starter = open_starter("bees")
+    workflow_id = starter.started()
+    starter.sees("attempt 2")
+    request = PauseActivityRequest(namespace=client.namespace, type="llm_call")
+    request.execution.workflow_id = workflow_id
+    await client.workflow_service.pause_activity(request)
+    starter.sees(re.compile(r"Researching, paused… \d+ s \(attempt 2, "))

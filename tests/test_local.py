@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -178,17 +180,17 @@ async def test_the_list_waits_for_the_worker_that_it_has_started(
 ) -> None:
     report = await start_report(client, "bees")
     starter = open_local("--list")
-    starter.sees(re.compile(r"#.*Topic.*Age.*Phase.*Draft.*ID"))
+    starter.sees(re.compile(r"ID.*Topic.*Age.*Phase.*Draft"))
     assert starter.ends() == 0
     assert starter.errors == ""
-    assert re.search(rf"1 +bees .* {report.id.split('-')[4]}", starter.text)
+    assert re.search(rf"{report.id.split('-')[4]} +bees ", starter.text)
 
 
-def test_a_second_one_joins_a_server_that_is_still_starting(
+def test_a_second_one_joins_the_server_of_the_first(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     first = open_local("bees")
-    first.sees(DEMO)
+    first.sees("dev server is running")
     second = open_local()
     second.sees(f"Joining the server at 127.0.0.1:{port}. It stops with whoever started it.")
     second.asked("Enter your research topic or question:")
@@ -197,6 +199,39 @@ def test_a_second_one_joins_a_server_that_is_still_starting(
         starter.presses("\x03")
         assert starter.ends() == 130
     assert left_behind(tmp_path) == []
+
+
+@pytest.fixture
+def slow_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Temporal CLI that takes longer than the SDK's 5 s to start the server."""
+    real = shutil.which("temporal")
+    install("temporal", tmp_path / "bin", f'sleep 6; exec "{real}" "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("slow_cli")
+def test_a_server_that_is_slow_to_start_is_waited_for(
+    port: int, open_local: OpenLocal, tmp_path: Path
+) -> None:
+    starter = open_local()
+    starter.asked("Enter your research topic or question:")
+    starter.presses("\x03")
+    assert starter.ends() == 130
+    assert left_behind(tmp_path) == []
+
+
+async def test_a_server_that_does_not_start_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev_server, "START_TIMEOUT", timedelta(seconds=1))
+    install("temporal", tmp_path / "bin", "echo the reason; exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    log = tmp_path / "server.log"
+    with pytest.raises(TemporalUnreachableError) as error:
+        await dev_server.start_server(log=log)
+    told = f"Temporal's dev server did not start within 1 s. See its log: {log}"
+    assert str(error.value) == told
+    assert log.read_text() == "the reason\n"
 
 
 def test_a_report_is_found_from_any_folder(

@@ -20,11 +20,10 @@ from beyond.process import RefusedError
 from beyond.reports_dir import find_reports_dir
 from beyond.server.connection import (
     CONNECT_TIMEOUT,
-    THIS_MACHINE,
     TemporalUnreachableError,
     connect,
     connection_settings,
-    split_address,
+    is_on_this_machine,
 )
 from beyond.server.dev_server import UI_PORT_OFFSET, start_server
 
@@ -67,18 +66,18 @@ async def run_local() -> AsyncIterator[Local]:
 @asynccontextmanager
 async def _run_server(data: Path) -> AsyncIterator[None]:
     address = connection_settings()["target_host"]
-    host, port = split_address(address)
-    if host not in THIS_MACHINE or not port.isdecimal():
+    if not is_on_this_machine(address):
         raise TemporalUnreachableError(
             f"--local is for a server on this machine, but Temporal is set to {address}. "
             "Unset TEMPORAL_ADDRESS, or leave --local out."
         )
-    if await _find_server(int(port)):
+    port = int(address.rpartition(":")[2])
+    if await _find_server(port):
         print(f"Joining the server at {address}. It stops with whoever started it.", flush=True)
         yield
         return
-    async with await start_server(int(port), data / f"temporal-{port}.db", data / "server.log"):
-        web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
+    async with await start_server(port, data / f"temporal-{port}.db", data / "server.log"):
+        web_ui = f"http://localhost:{port + UI_PORT_OFFSET}"
         print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
         print(f"Its reports and logs are in {data}", flush=True)
         yield

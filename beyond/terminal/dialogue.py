@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import (
     Client,
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
@@ -20,7 +20,7 @@ from beyond.process import RefusedError
 from beyond.report.decisions import NO_DRAFT, NO_EARLIER_DRAFT
 from beyond.server.connection import NO_SERVER, until_answered
 from beyond.terminal.progress import NO_WORKER, Progress
-from beyond.terminal.reports import confirm_discard, find_pdf
+from beyond.terminal.reports import confirm_discard, find_pdf, is_open
 from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
 from models import Phase, ReportStatus, UserDecision, UserDecisionSignal
 
@@ -42,6 +42,7 @@ discard   end the report without a PDF
 quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
 The first letters are enough. Tab completes a word, Alt-Enter starts a new line,
 Ctrl-X Ctrl-E opens your editor."""
+PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
 TRY_AGAIN = "Type 'edit' to try again."
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
@@ -62,7 +63,7 @@ class Report:
     status: Callable[[], Awaitable[ReportStatus]]
     decide: Callable[[UserDecisionSignal], Awaitable[None]]
     discard: Callable[[], Awaitable[None]]
-    describe: Callable[[], Awaitable[WorkflowExecutionDescription]]
+    describe: Callable[[], Awaitable[DescribeWorkflowExecutionResponse]]
     result: Callable[[], Awaitable[str]]
 
 
@@ -229,7 +230,7 @@ class Dialogue:
 
     # What becomes of the report.
 
-    async def _watch(self) -> WorkflowExecutionDescription:
+    async def _watch(self) -> DescribeWorkflowExecutionResponse:
         """Shows what happens to the report until it ends."""
         seen: object = None
         while True:
@@ -237,11 +238,12 @@ class Dialogue:
                 description = await until_answered(
                     self._client, self._report.describe, self._screen.say
                 )
-                if description.status != WorkflowExecutionStatus.RUNNING:
+                if not is_open(description):
                     return description
                 self._show_progress(description)
                 # A Query may cost a replay: only after an event, and if a Worker is at work.
-                current = description.run_id, description.history_length
+                info = description.workflow_execution_info
+                current = info.execution.run_id, info.history_length
                 if current != seen and not self._progress.task_is_untaken and await self._refresh():
                     seen = current
             await self._pause()
@@ -254,10 +256,13 @@ class Dialogue:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._decision_sent.wait(), interval)
 
-    def _show_progress(self, description: WorkflowExecutionDescription) -> None:
+    def _show_progress(self, description: DescribeWorkflowExecutionResponse) -> None:
         progress = self._progress
         failure, worker_was_missing = progress.failure, progress.worker_is_missing
+        was_paused = progress.is_paused
         progress.update(description)
+        if progress.is_paused and not was_paused:
+            self._screen.say(f"\n{PAUSED}")
         if progress.worker_is_missing and not worker_was_missing:
             self._screen.say(NO_WORKER)
         if worker_was_missing and not progress.worker_is_missing:
@@ -294,8 +299,9 @@ class Dialogue:
         except (RPCError, WorkflowQueryFailedError):
             return None
 
-    async def _show_end(self, description: WorkflowExecutionDescription) -> int:
-        if self._discarded and description.status == WorkflowExecutionStatus.CANCELED:
+    async def _show_end(self, description: DescribeWorkflowExecutionResponse) -> int:
+        status = WorkflowExecutionStatus(description.workflow_execution_info.status)
+        if self._discarded and status == WorkflowExecutionStatus.CANCELED:
             self._screen.say("The report is discarded.")
             return 0
         if self._shown == (0, ""):  # the report had ended before this starter came
@@ -303,13 +309,14 @@ class Dialogue:
         try:
             result = await until_answered(self._client, self._report.result, self._screen.say)
         except WorkflowFailureError as failure:
-            kind = (description.status or WorkflowExecutionStatus.FAILED).name
             ended = {
                 "CANCELED": "was cancelled",
                 "TERMINATED": f"was terminated: {failure.cause}",
                 "TIMED_OUT": "ran out of time",
             }
-            self._screen.say_error(f"The report {ended.get(kind, f'failed: {failure.cause}')}")
+            self._screen.say_error(
+                f"The report {ended.get(status.name, f'failed: {failure.cause}')}"
+            )
             return 1
         self._screen.say(f"Result: {result}")
         if path := find_pdf(self._report.id, result):

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
 PAGER_PROMPT = "Space shows more, q goes on"
-NARROWEST_COLUMN = 4  # characters: three, and the sign that more was cut off
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 
@@ -36,6 +35,8 @@ class LeaveError(Exception):
 
 class Screen:
     """A terminal; or a pipe, which gets plain text."""
+
+    GAP = 2  # columns between the cells of a row
 
     def __init__(self) -> None:
         self.terminal = os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
@@ -129,31 +130,22 @@ class Screen:
         elif self.terminal:
             self.say(f"Open it with: {opener} {shlex.quote(str(path))}")
 
-    def table(
-        self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str]
-    ) -> None:
-        """Shows a row a line. Where the window is too narrow, the columns `cut` are cut in turn."""
+    @property
+    def columns(self) -> int:
+        return os.get_terminal_size().columns if self.terminal else 0
+
+    def show_row(self, cells: Sequence[str], widths: Sequence[int]) -> None:
+        """Shows a row of a table on one line: each cell but the last in its width, in columns."""
         if not self.terminal:
-            for row in (header, *rows):
-                self.say("\t".join(row))
+            self.say("\t".join(cells))
             return
         from rich.console import Console
         from rich.text import Text
 
-        console = Console()
-        lines = [[Text(printable(cell)) for cell in row] for row in (header, *rows)]
-        widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
-        excess = sum(widths) + 2 * (len(widths) - 1) - console.width
-        for column in map(header.index, cut):
-            narrowed = min(widths[column], max(widths[column] - excess, NARROWEST_COLUMN))
-            excess -= widths[column] - narrowed
-            widths[column] = narrowed
-        for line in lines:
-            for cell, width in zip(line, widths, strict=True):
-                cell.truncate(width, overflow="ellipsis", pad=True)
-            shown = Text("  ").join(line)
-            shown.rstrip()
-            console.print(shown, no_wrap=True, overflow="ellipsis")
+        texts = [Text(printable(cell)) for cell in cells]
+        for text, width in zip(texts[:-1], widths, strict=True):
+            text.truncate(width, overflow="ellipsis", pad=True)
+        Console().print(Text(" " * self.GAP).join(texts), no_wrap=True, overflow="ellipsis")
 
     async def ask(self, question: str, words: Sequence[str] = ()) -> str:
         """Returns what the person types: one of `words`, or a text of one line or more.
