@@ -12,6 +12,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from beyond import llm
 from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
+from beyond.paper import find_paper
 from beyond.reports_dir import place_report
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
 
@@ -99,6 +100,7 @@ def create_pdf(input: PDFGenerationInput) -> str:
             topic=input.topic,
             workflow_id=workflow_id,
             approved=approved,
+            paper=find_paper(),
             work_limit=PDF_WORK_LIMIT,
         )
     except TooMuchWorkError:

@@ -51,7 +51,7 @@ def forget_own_settings() -> None:
     PYTHONDONTWRITEBYTECODE is one of them: each process would compile its modules again.
     """
     for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_")) or name.endswith("_API_KEY"):
+        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_", "PAPER")) or name.endswith("_API_KEY"):
             del os.environ[name]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

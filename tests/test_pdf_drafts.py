@@ -10,7 +10,7 @@ import pytest
 from pypdf import PdfReader
 
 from beyond import pdf
-from beyond.paper import check_paper
+from beyond.paper import find_paper
 from beyond.pdf.document import CELLS, HEIGHT, WIDTH
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.tables import NARROW_PADDING, Table, share_width
@@ -355,9 +355,15 @@ def test_a_report_has_one_title_and_paper_as_asked() -> None:
     reader = PdfReader(io.BytesIO(pdf.render("# The Sea\n\nDeep.", topic="sea?", paper="a4")))
     assert reader.pages[0].extract_text().count("The Sea") == 1
     assert [round(float(side)) for side in reader.pages[0].mediabox[2:]] == [595, 842]
-    assert check_paper("A4") == "a4"
+
+
+def test_the_setting_names_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_paper() == "letter"
+    monkeypatch.setenv("PAPER", "A4")
+    assert find_paper() == "a4"
+    monkeypatch.setenv("PAPER", "legal")
     with pytest.raises(ValueError, match="write letter or a4"):
-        check_paper("legal")
+        find_paper()
 
 
 def test_a_rule_at_an_edge_is_dropped() -> None:
