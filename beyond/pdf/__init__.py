@@ -20,6 +20,7 @@ from beyond.pdf.document import (
     make_front,
 )
 from beyond.pdf.fonts import detect_language, get_loaded_faces, replace_unprintable
+from beyond.pdf.tags import Element
 
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
@@ -50,16 +51,19 @@ def render(
         check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
         out = io.BytesIO()
+        structure = Element("Document")
         report = Report(
             out,
             approved,
+            structure,
             title=replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT],
             subject=topic,
             keywords=replace_unprintable(workflow_id),
-            lang=detect_language(markdown) or None,
+            lang=detect_language(markdown) or "und",
         )
         report.beforePage = check_work
-        report.build(make_front(topic, approved) + Composer(check_work).compose(draft))
+        front = make_front(topic, approved, structure)
+        report.build(front + Composer(check_work, structure).compose(draft))
         return out.getvalue()
 
 

@@ -21,6 +21,7 @@ from beyond.pdf.bidi import is_rtl
 from beyond.pdf.fonts import get_face, replace_unprintable
 from beyond.pdf.formulas import Formula, find_tag, set_formula
 from beyond.pdf.tables import Table, fits, share_width
+from beyond.pdf.tags import Element, Tags, describe
 from beyond.pdf.text import FAINT, LINK, RULE, WHOLE, Style, Text, color
 from beyond.pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, make_code_lines, make_words
 
@@ -57,9 +58,12 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     a page begins with `_preamble`, fonts are in "BasicFonts", and `_endBuild` ends the last page.
     """
 
-    def __init__(self, out: io.BytesIO, approved: date | None, **about: Any) -> None:
-        self.approved = approved
+    def __init__(
+        self, out: io.BytesIO, approved: date | None, structure: Element, **about: Any
+    ) -> None:
+        self.approved, self.structure = approved, structure
         about |= {"author": "", "creator": "durable-research-reports"}
+        self.about = about
         super().__init__(out, pagesize=letter, displayDocTitle=True, invariant=1, **about)
         frame = platypus.Frame(MARGIN, MARGIN, WIDTH, HEIGHT, 0, 0, 0, 0)
         template = platypus.PageTemplate(frames=[frame], onPage=self.begin, onPageEnd=self.finish)
@@ -68,6 +72,8 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     def begin(self, canvas: Any, _: object) -> None:
         """Prepare the document."""
         if self.page == 1:  # no font is named that is not embedded, such as ReportLab's Helvetica
+            canvas.tags = Tags(canvas, self.structure)
+            describe(canvas, self.approved, self.about)
             canvas._preamble = ""
             canvas._doc.idToObject["BasicFonts"].dict.pop("F1")
             if self.approved:
@@ -75,10 +81,11 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
 
     def finish(self, canvas: Any, _: object) -> None:
         """Print the page number; the number of pages is known at the end."""
-        canvas.setFillColor(FAINT)
-        canvas.setFont(get_face("Text").fontName, TINY)
-        canvas.drawRightString(letter[0] / 2 + 6, MARGIN / 2 + 4, f"{self.page} of")
-        canvas.doForm("pages")
+        with canvas.tags.mark(None):
+            canvas.setFillColor(FAINT)
+            canvas.setFont(get_face("Text").fontName, TINY)
+            canvas.drawRightString(letter[0] / 2 + 6, MARGIN / 2 + 4, f"{self.page} of")
+            canvas.doForm("pages")
 
     def _endBuild(self) -> None:
         canvas = self.canv
@@ -94,30 +101,42 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
         super()._endBuild()
 
 
-def make_front(topic: str, approved: date | None) -> list[Any]:
+def make_front(topic: str, approved: date | None, structure: Element) -> list[Any]:
     """What stands above the draft: title, topic and day of approval."""
-    centered = Style(align="center", leading=30)
+    centered = Style(align="center", leading=30, element=structure.add("H1"))
     out: list[Any] = [Text(make_words([(TITLE, Look(24, bold=True))]), centered)]
     if topic:
         look = Look(13, FAINT)
-        out.append(Text(make_words([(topic, look)]), Style(align="center", leading=17, before=6)))
+        style = Style(align="center", leading=17, before=6, element=structure.add("P"))
+        out.append(Text(make_words([(topic, look)]), style))
     if approved:
         day = f"{approved:%B} {approved.day}, {approved.year}"
         look = Look(SMALL, FAINT)
-        out.append(Text(make_words([(day, look)]), Style(align="center", leading=14, before=6)))
+        style = Style(align="center", leading=14, before=6, element=structure.add("P"))
+        out.append(Text(make_words([(day, look)]), style))
     return [*out, make_rule(14)]
 
 
-def make_rule(space: float) -> platypus.HRFlowable:
+class Rule(platypus.HRFlowable):  # type: ignore[misc]
+    """A line that is decoration."""
+
+    def draw(self) -> None:
+        """Paint it."""
+        with self.canv.tags.mark(None):
+            super().draw()
+
+
+def make_rule(space: float) -> Rule:
     """A line across the page."""
-    return platypus.HRFlowable("100%", 0.7, color=RULE, spaceBefore=space, spaceAfter=space / 2)
+    return Rule("100%", 0.7, color=RULE, spaceBefore=space, spaceAfter=space / 2)
 
 
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
-    def __init__(self, check_work: Callable[[], None]) -> None:
+    def __init__(self, check_work: Callable[[], None], structure: Element) -> None:
         self.check_work = check_work  # raises TooMuchWorkError
+        self.structure = structure
         self.leave()
         self.formulas: set[str] = set()
         self.formula_length = 0
@@ -129,7 +148,9 @@ class Composer:
         """Leave what encloses the text."""
         self.lefts = [0.0]  # the indent of each enclosing list item and quote
         self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
+        self.inside = [self.structure]  # the element of each enclosing construct
         self.mark = ""  # a number or a bullet for the next text
+        self.label: Element | None = None  # what that is in the structure
         self.bars: list[float] = []  # of the enclosing quotes, from the left
         self.joined = 0  # how many of these stand beside the text above, too
 
@@ -142,6 +163,7 @@ class Composer:
         out: list[Any] = []
         held: list[Text] = []  # headings and the like, which stay with what follows
         for construct in split_constructs(draft.tokens):
+            elements = len(self.structure.kids)
             try:
                 flowables = self.compose_construct(construct)
                 for flowable in flowables:
@@ -154,6 +176,7 @@ class Composer:
                 first, last = min(lines, default=0) + 1, max(lines, default=0) + 1
                 log.warning("Lines %d to %d are set as they stand", first, last, exc_info=True)
                 self.leave()
+                del self.structure.kids[elements:]
                 flowables = [self.make_code("\n".join(draft.lines[n] for n in lines))]
                 flowables[0].wrap(WIDTH, HEIGHT)
             if construct[0].type == "heading_open" or introduces(construct):
@@ -183,11 +206,17 @@ class Composer:
                     out.append(make_rule(12))
                 case "bullet_list_open":
                     self.lists.append(None)
+                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Disc")))
                 case "ordered_list_open":
                     self.lists.append(int(token.attrs.get("start", 1)))
+                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Decimal")))
                 case "bullet_list_close" | "ordered_list_close":
                     self.lists.pop()
+                    self.inside.pop()
                 case "list_item_open":
+                    item = self.inside[-1].add("LI")
+                    self.label = item.add("Lbl")
+                    self.inside.append(item.add("LBody"))
                     number = self.lists[-1]
                     bullet = BULLETS[(len(self.lists) - 1) % 2]
                     self.mark = bullet if number is None else f"{number}."
@@ -196,13 +225,16 @@ class Composer:
                     )  # 6.5 points: more than the width of a digit
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
+                    self.inside.append(self.inside[-1].add("BlockQuote"))
                     self.bars = [*self.bars, self.lefts[-1] + 4]
                     self.enter(INDENT)
                 case "list_item_close":
                     if self.mark:
                         out.append(self.make_text([("\xa0", Look())], before=3))
                     self.lefts.pop()
+                    self.inside.pop()
                 case "blockquote_close":
+                    self.inside.pop()
                     self.lefts.pop()
                     self.bars = self.bars[:-1]
                     self.joined = min(self.joined, len(self.bars))
@@ -262,9 +294,10 @@ class Composer:
         """A heading and its entry in the outline, under the nearest one of a higher rank."""
         size, rank = HEADINGS[token.tag], int(token.tag[1])
         runs = self.make_runs(content.children or [], Look(size, bold=True))
-        text = self.make_text(runs, size=size, before=size * 1.1)
         title = get_words(content)
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
+        kind = f"H{len(self.ranks)}"  # no level is left out
+        text = self.make_text(runs, size=size, before=size * 1.1, kind=kind)
         text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT], self.name_place(title)
         return text
 
@@ -338,7 +371,12 @@ class Composer:
         )
 
     def make_text(
-        self, runs: Sequence[Run], size: float = BODY, before: float = 0, align: str = ""
+        self,
+        runs: Sequence[Run],
+        size: float = BODY,
+        before: float = 0,
+        align: str = "",
+        kind: str = "P",
     ) -> Text:
         """A text as deep as the draft is at this point, with the mark that waits for one."""
         if not any(not isinstance(run, tuple) or run[0].strip() for run in runs):
@@ -353,6 +391,8 @@ class Composer:
             joined=self.joined,
             mark=self.mark,
             rtl=is_rtl(source),
+            element=self.inside[-1].add(kind),
+            label=self.label,
         )
         self.joined, self.mark = len(self.bars), ""
         return Text(make_words(runs), style)
@@ -368,14 +408,16 @@ class Composer:
             joined=self.joined,
             mark=self.mark,
             shaded=True,
+            element=self.inside[-1].add("P").add("Code"),
+            label=self.label,
         )
         self.joined, self.mark = len(self.bars), ""
         return Text(make_code_lines(content.strip("\n"), CODE), style)
 
-    def make_cell(self, runs: list[Run], size: float, side: str) -> Text:
+    def make_cell(self, runs: list[Run], size: float, side: str, element: Element) -> Text:
         """The text of a cell."""
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
-        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source))
+        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source), element=element)
         return Text(make_words(runs), style)
 
     def make_table(self, tokens: list[Token]) -> Table:
@@ -383,19 +425,31 @@ class Composer:
         room = WIDTH - self.lefts[-1]
         for size in CELLS:
             cells: list[list[Text]] = []
+            table_element = Element("Table", self.inside[-1])
             for before, token in pairwise(tokens):
                 if token.type == "tr_open":
                     cells.append([])
+                    row = table_element.add("TR")
                 if token.type == "inline":
                     look = Look(size, bold=before.type == "th_open", figures=True)
                     side = str(before.attrGet("style")).removeprefix("text-align:")
                     runs = self.make_runs(token.children or [], look)
-                    cells[-1].append(self.make_cell(runs, size, side))
+                    head = before.type == "th_open"
+                    cell = (
+                        row.add("TH", make_attributes("Table", "Column")) if head else row.add("TD")
+                    )
+                    cells[-1].append(self.make_cell(runs, size, side, cell))
             if fits(cells, room):
                 break
+        self.inside[-1].kids.append(table_element)
         table = Table(cells, share_width(cells, room), self.lefts[-1], cells[0][0].style.rtl)
         table.bars, self.joined = self.bars, len(self.bars)
         return table
+
+
+def make_attributes(owner: str, value: str) -> str:
+    """How a list is numbered, or what a header stands above."""
+    return f"/A<</O/{owner}/{'Scope' if owner == 'Table' else 'ListNumbering'}/{value}>>"
 
 
 def introduces(construct: Sequence[Token]) -> bool:

@@ -36,6 +36,7 @@ SHAPED = re.compile(rf"[{RTL}]+(?:[{RTL}\u064b-\u065f])*|[{INDIC}]+|\w[{MARKS}]+
 INVISIBLE = re.compile(  # joiners outside of the scripts that need them, and variation selectors
     "(?<![\u0600-\u0dff])[\u200c\u200d]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
+JOINER = "\u2060"  # the text of a glyph that stands for none: nothing to see or to break at
 GLYPHS = 0xF0000  # the first character that stands for a glyph
 GLYPH_LIMIT = 60_000  # such characters in a private plane, before their numbering starts again
 FIRA = ("figo", "figbo", "figit", "figbi")
@@ -94,7 +95,9 @@ class Face(TTFont):  # type: ignore[misc]
         hb.shape(self.shaper, buffer)
         glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
         ends = dict(pairwise([*sorted({info.cluster for info, _ in glyphs}), len(text)]))
-        labelled: list[Any] = [("", "")]  # a blank: ReportLab cannot begin with a raised glyph
+        labelled: list[Any] = []
+        if glyphs and glyphs[0][1].y_offset:
+            labelled = [(None, JOINER)]  # a blank: ReportLab cannot begin with a raised glyph
         for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
             # Each glyph stands for one character, as some readers reorder what they extract. For a
             # ligature, blanks stand for its other characters.
@@ -104,8 +107,9 @@ class Face(TTFont):  # type: ignore[misc]
         for glyph, label in labelled:
             info, at = glyph or (None, None)
             index = info.codepoint if info else self.face.charToGlyph[ord(" ")]
+            label = label or JOINER
             moves = (at.x_advance, at.y_advance, at.x_offset, at.y_offset) if at else (0,) * 4
-            width = self.shaper.get_glyph_h_advance(index) * unit if info else 0
+            width = self.shaper.get_glyph_h_advance(index) * unit
             shown += self._assign_character(index, label, width)
             data.append(ShapeData(0, *(move * unit for move in moves), width))
         return sum(item.x_advance for item in data) / 1000, ShapedStr(shown, data)

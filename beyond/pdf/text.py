@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate, zip_longest
 from typing import Any
@@ -11,7 +11,14 @@ from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
 from reportlab.platypus import Flowable  # type: ignore[import-untyped]
 
 from beyond.pdf.bidi import reorder
-from beyond.pdf.fonts import choose_families, find_family, get_face, replace_unprintable
+from beyond.pdf.fonts import (
+    choose_families,
+    find_family,
+    get_face,
+    replace_unprintable,
+    split_by_family,
+)
+from beyond.pdf.tags import Element
 from beyond.pdf.words import BODY, INK, Box, Look, Part, Word, split_word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
@@ -44,6 +51,8 @@ class Style:
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
+    element: Element | None = None  # what the text is in the document's structure
+    label: Element | None = None  # what its mark is
 
 
 def _join(run: list[Part]) -> Part:
@@ -212,15 +221,17 @@ class Text(Flowable):  # type: ignore[misc]
         canvas, style = self.canv, self.style
         x = 0.0 if style.rtl else style.left
         y = self.height
-        for number, bar in enumerate(style.bars):
-            canvas.setFillColor(RULE)
-            # Bars go on in the space between this text and the one above.
-            top = y + (JOINT if number < style.joined and self.first else 0)
-            at = self.width - bar - BAR if style.rtl else bar
-            canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
+        with canvas.tags.mark(None):
+            for number, bar in enumerate(style.bars):
+                canvas.setFillColor(RULE)
+                # Bars go on in the space between this text and the one above.
+                top = y + (JOINT if number < style.joined and self.first else 0)
+                at = self.width - bar - BAR if style.rtl else bar
+                canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
+            if style.shaded:
+                canvas.setFillColor(SHADE)
+                canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
         if style.shaded:
-            canvas.setFillColor(SHADE)
-            canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
             x += PADDING
             if self.first:
                 y -= PADDING
@@ -234,11 +245,18 @@ class Text(Flowable):  # type: ignore[misc]
             order = choose_families(style.mark)
             canvas.setFont(get_face(find_family(style.mark[-1], order) or "Text").fontName, BODY)
             base = y - self.lines[0].ascent
-            if style.rtl:
-                canvas.drawString(self.width - style.left + 7, base, style.mark)
-            else:
-                canvas.drawRightString(style.left - 7, base, style.mark)
+            with canvas.tags.mark(style.label):
+                if style.rtl:
+                    canvas.drawString(self.width - style.left + 7, base, style.mark)
+                else:
+                    canvas.drawRightString(style.left - 7, base, style.mark)
         self.paint(canvas, x, y)
+
+    def repeat(self) -> "Text":
+        """The text again, as decoration."""
+        again = Text(self.words, replace(self.style, element=None))
+        again.lines, again.start, again.end = self.lines, self.start, self.end
+        return again
 
     def paint(self, canvas: Any, x: float, y: float) -> None:
         """Paint the lines from a top left corner on."""
@@ -246,17 +264,38 @@ class Text(Flowable):  # type: ignore[misc]
         font: Any = None
         fill: Any = None
         rise = 0.0
+        kind = ("", False)  # whether the text at hand is a link or code
+        element = self.style.element
+        moved = True  # whether the next part's place must be said
+
+        def flush() -> None:
+            """Paint the text at hand as what it is in the structure."""
+            nonlocal text, font, fill, rise, moved
+            if font is None:
+                return
+            if rise:
+                text.setRise(0)
+            with canvas.tags.mark(element):
+                canvas.drawText(text)
+            text, font, fill, rise, moved = canvas.beginText(), None, None, 0.0, True
+
         for line in self.lines[self.start : self.end]:
             y -= line.ascent
-            text.setTextOrigin(x + (line.parts[0][0] if line.parts else 0), y)
-            moved = False
+            moved = True
             for at, part in line.parts:
                 look = part.look
                 if part.font is None:
-                    part.shown.draw(canvas, x + at, y)
-                    self.hide(text, x + at, y, part.shown)
-                    font, moved = None, True
+                    flush()
+                    self.draw_box(canvas, x + at, y, part.shown)
                     continue
+                now = look.link, look.code and not self.style.shaded
+                if now != kind:
+                    flush()
+                    kind, element = now, self.style.element
+                    if element and look.link:
+                        element = element.add("Link")
+                    if element and now[1]:
+                        element = element.add("Code")
                 if moved or self.style.shaded:  # in code, each part stands in its column
                     text.setTextOrigin(x + at, y)
                     moved = False
@@ -270,35 +309,48 @@ class Text(Flowable):  # type: ignore[misc]
                     rise = look.rise
                     text.setRise(rise)
                 if look.is_decorated:
-                    self.decorate(canvas, x + at, y, part)
+                    self.decorate(canvas, x + at, y, part, element)
                 text.textOut(part.shown)
             y -= line.descent
-        if rise:
-            text.setRise(0)
-        canvas.drawText(text)
+        flush()
 
-    def hide(self, text: Any, x: float, y: float, box: Box) -> None:
-        """Write what a box says on the page, unseen, so that readers can find and copy it."""
+    def draw_box(self, canvas: Any, x: float, y: float, box: Box) -> None:
+        """Paint a formula and write what it says, unseen, so that readers can find and copy it."""
         source = replace_unprintable(" ".join(box.source.split()))
-        font = get_face("Text")
-        text.setTextOrigin(x, y)
-        text.setTextRenderMode(3)
-        text.setFont(font.fontName, box.width / max(0.1, font.measure(source, 1)))
-        text.textOut(source)
-        text.setTextRenderMode(0)
+        element = self.style.element.add("Formula") if self.style.element else None
+        if element:
+            element.alt = source
+        parts = [
+            (get_face(name), t) for name, t in split_by_family(source, choose_families(source))
+        ]
+        width = sum(font.measure(shown, 1) for font, shown in parts)
+        with canvas.tags.mark(element):
+            box.draw(canvas, x, y)
+            text = canvas.beginText(x, y)
+            text.setTextRenderMode(3)
+            for font, shown in parts:
+                text.setFont(font.fontName, box.width / max(0.1, width))
+                text.textOut(shown)
+            text.setTextRenderMode(0)
+            canvas.drawText(text)
 
-    def decorate(self, canvas: Any, x: float, y: float, part: Part) -> None:
+    def decorate(
+        self, canvas: Any, x: float, y: float, part: Part, element: Element | None
+    ) -> None:
         """Paint what lines a part has, and make it a link or the place to which one leads."""
         look, end = part.look, x + part.width
         if look.framed and part.shown.strip():
-            canvas.setStrokeColor(RULE)
-            canvas.setLineWidth(0.6)
-            canvas.roundRect(x + 0.8, y - look.size * 0.28, part.width - 1.6, look.size * 1.2, 2)
+            with canvas.tags.mark(None):
+                canvas.setStrokeColor(RULE)
+                canvas.setLineWidth(0.6)
+                bottom, height = y - look.size * 0.28, look.size * 1.2
+                canvas.roundRect(x + 0.8, bottom, part.width - 1.6, height, 2)
         for wanted, height in ((look.strike, 0.28), (look.underline, -0.14)):
             if wanted:
-                canvas.setStrokeColor(look.color)
-                canvas.setLineWidth(look.size * 0.06)
-                canvas.line(x, y + look.size * height, end, y + look.size * height)
+                with canvas.tags.mark(None):
+                    canvas.setStrokeColor(look.color)
+                    canvas.setLineWidth(look.size * 0.06)
+                    canvas.line(x, y + look.size * height, end, y + look.size * height)
         if look.anchor:
             canvas.anchors = {*getattr(canvas, "anchors", ()), look.anchor}
             canvas.bookmarkHorizontal(look.anchor, 0, y + look.size * 1.4)
@@ -306,6 +358,5 @@ class Text(Flowable):  # type: ignore[misc]
             area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
             if look.link.startswith("#"):
                 canvas.wanted = {*getattr(canvas, "wanted", ()), look.link[1:]}
-                canvas.linkRect("", look.link[1:], area, relative=1)
-            else:
-                canvas.linkURL(look.link, area, relative=1)
+            if element:
+                canvas.tags.add_link(element, area, look.link, part.source)

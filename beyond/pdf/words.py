@@ -233,6 +233,8 @@ def _make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = Fal
             kind = "A" if ARABIC_NUMBER.match(run) else "D" if NUMBER.search(run) else "N"
         for family, part in split_by_family(run, order):
             font = get_face(family, look.style)
+            if look.italic and not all(map(font.has, part)):
+                font = get_face(family, 1 if look.bold else 0)
             position = 0
             for match in [*SHAPED.finditer(part), None] if kind in "LR" else [None]:
                 plain = part[position : match.start()] if match else part[position:]
