@@ -39,6 +39,7 @@ FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisec
 FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 BULLETS = "•\u2013"
+UNMARKED = {"hr", "table_open", "blockquote_open", "bullet_list_open", "ordered_list_open"}
 SIDES = {"left": "left", "center": "center", "right": "right"}
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
 Run = tuple[str, Look] | Box
@@ -191,7 +192,7 @@ class Composer:
         out: list[Any] = []
         for position, token in enumerate(tokens):
             kind = token.type
-            if self.mark and kind in ("hr", "table_open", "blockquote_open", "list_item_open"):
+            if self.mark and kind in UNMARKED:
                 # These cannot have the mark beside them, so it gets a line of its own.
                 out.append(self.make_text([("\xa0", Look())], before=3))
             match kind:
@@ -298,7 +299,8 @@ class Composer:
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
         kind = f"H{len(self.ranks)}"  # no level is left out
         text = self.make_text(runs, size=size, before=size * 1.1, kind=kind)
-        text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT], self.name_place(title)
+        entry = replace_unprintable(title)[:TITLE_LIMIT]
+        text.style.outline = len(self.ranks) - 1, entry, self.name_place(title)
         return text
 
     def name_place(self, title: str) -> str:

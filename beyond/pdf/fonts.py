@@ -1,7 +1,7 @@
 """Faces, and what it takes to set any script in them: a font for each character, and HarfBuzz.
 
 What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
-character in `charToGlyph` and `charWidths`; `addObjects` writes the table by which readers find
+character in `charToGlyph` and `charWidths`, those of a glyph in `hmetrics`; `addObjects` writes the table by which readers find
 the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `makeSubset` and a stream's
 filter depend on nothing but their arguments. tests/test_pdf_fonts.py has a test of each.
 """
@@ -71,6 +71,12 @@ class Face(TTFont):  # type: ignore[misc]
     def __init__(self, name: str, data: bytes) -> None:
         super().__init__(name, io.BytesIO(data))
         self.shaper = hb.Font(hb.Face(data))
+        metrics = self.face.hmetrics  # ReportLab scales the widths at their end twice
+        for number in reversed(range(len(metrics))):
+            width = self.shaper.get_glyph_h_advance(number)
+            if metrics[number][0] == width:
+                break
+            metrics[number] = width, metrics[number][1]
         self.characters: dict[tuple[int, str, float], int] = {}
         self.labels: dict[int, str] = {}
         self.face.makeSubset = _keep_subsets(self.face.makeSubset)

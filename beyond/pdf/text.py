@@ -266,6 +266,7 @@ class Text(Flowable):  # type: ignore[misc]
         rise = 0.0
         kind = ("", False)  # whether the text at hand is a link or code
         element = self.style.element
+        link: Element | None = None
         moved = True  # whether the next part's place must be said
 
         def flush() -> None:
@@ -291,11 +292,13 @@ class Text(Flowable):  # type: ignore[misc]
                 now = look.link, look.code and not self.style.shaded
                 if now != kind:
                     flush()
-                    kind, element = now, self.style.element
-                    if element and look.link:
-                        element = element.add("Link")
+                    element = self.style.element
+                    if look.link != kind[0]:
+                        link = element.add("Link") if element and look.link else None
+                    element = link or element
                     if element and now[1]:
                         element = element.add("Code")
+                    kind = now
                 if moved or self.style.shaded:  # in code, each part stands in its column
                     text.setTextOrigin(x + at, y)
                     moved = False
@@ -309,7 +312,7 @@ class Text(Flowable):  # type: ignore[misc]
                     rise = look.rise
                     text.setRise(rise)
                 if look.is_decorated:
-                    self.decorate(canvas, x + at, y, part, element)
+                    self.decorate(canvas, x + at, y, part, link)
                 text.textOut(part.shown)
             y -= line.descent
         flush()
@@ -334,9 +337,7 @@ class Text(Flowable):  # type: ignore[misc]
             text.setTextRenderMode(0)
             canvas.drawText(text)
 
-    def decorate(
-        self, canvas: Any, x: float, y: float, part: Part, element: Element | None
-    ) -> None:
+    def decorate(self, canvas: Any, x: float, y: float, part: Part, link: Element | None) -> None:
         """Paint what lines a part has, and make it a link or the place to which one leads."""
         look, end = part.look, x + part.width
         if look.framed and part.shown.strip():
@@ -358,5 +359,5 @@ class Text(Flowable):  # type: ignore[misc]
             area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
             if look.link.startswith("#"):
                 canvas.wanted = {*getattr(canvas, "wanted", ()), look.link[1:]}
-            if element:
-                canvas.tags.add_link(element, area, look.link, part.source)
+            if link:
+                canvas.tags.add_link(link, area, look.link, part.source)
