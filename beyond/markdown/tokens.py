@@ -64,7 +64,18 @@ def tidy(
     tokens = list(_replace_html(parser.parse(text, env), html_parser, env))
     notes = _Notes(env)
     out: list[Token] = []
+    definition_lists = 0  # how many enclose the token
     for token in notes.collect(tokens):
+        if token.type in ("dl_open", "dl_close"):
+            definition_lists += token.nesting
+            continue
+        token.level -= definition_lists
+        if token.type in ("dt_open", "dt_close"):
+            token.type, token.tag = token.type.replace("dt", "paragraph"), "p"
+            token.meta["term"] = True
+        elif token.type in ("dd_open", "dd_close"):
+            token.type, token.tag = token.type.replace("dd", "blockquote"), "blockquote"
+            token.meta["definition"] = True
         if token.type == "inline":
             source = len(token.content) > limit or DRAWN.fullmatch(token.content)
             if source and out[-1].type == "paragraph_open":
@@ -81,6 +92,9 @@ def tidy(
                     in_quote=around == "blockquote_open",
                 )
                 token.content = formulas.restore(token.content)
+                if out[-1].meta.get("term"):
+                    bold = Token("strong_open", "strong", 1), Token("strong_close", "strong", -1)
+                    token.children = [bold[0], *token.children, bold[1]]
         elif token.type == "paragraph_close" and out[-1].type == "fence":
             continue
         elif token.type in ("fence", "code_block"):

@@ -59,7 +59,7 @@ def render(
             title=replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT],
             subject=topic,
             keywords=replace_unprintable(workflow_id),
-            lang=detect_language(markdown) or "und",
+            lang=detect_language(markdown),
         )
         report.beforePage = check_work
         front = make_front(topic, approved, structure)

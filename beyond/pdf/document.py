@@ -226,8 +226,10 @@ class Composer:
                     )  # 6.5 points: more than the width of a digit
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
-                    self.inside.append(self.inside[-1].add("BlockQuote"))
-                    self.bars = [*self.bars, self.lefts[-1] + 4]
+                    definition = bool(token.meta.get("definition"))
+                    self.inside.append(self.inside[-1].add("Div" if definition else "BlockQuote"))
+                    if not definition:
+                        self.bars = [*self.bars, self.lefts[-1] + 4]
                     self.enter(INDENT)
                 case "list_item_close":
                     if self.mark:
@@ -237,7 +239,8 @@ class Composer:
                 case "blockquote_close":
                     self.inside.pop()
                     self.lefts.pop()
-                    self.bars = self.bars[:-1]
+                    if not token.meta.get("definition"):
+                        self.bars = self.bars[:-1]
                     self.joined = min(self.joined, len(self.bars))
                 case "table_open":
                     rows = takewhile(lambda t: t.type != "table_close", tokens[position:])

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """Faces, and what it takes to set any script in them: a font for each character, and HarfBuzz.
 
 What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
@@ -9,6 +10,7 @@ filter depend on nothing but their arguments. tests/test_pdf_fonts.py has a test
 import io
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -60,6 +62,37 @@ LANGUAGES = {  # of scripts of one language, by the first word in the Unicode na
     **{"TELUGU": "te", "KANNADA": "kn", "MALAYALAM": "ml", "GUJARATI": "gu", "GURMUKHI": "pa"},
     **{"KHMER": "km", "LAO": "lo", "SINHALA": "si"},
 }
+
+# Words of the languages that are written most and share their script, from their frequency lists.
+# "und" is the tag of a language that is not known.
+STOP_WORDS = {
+    "en": "the of and to is that for with are this was be by from which",
+    "es": "la de el los las una por con para como más pero sus está y del",
+    "pt": "de o os as uma com não para mais dos das ao pelo são é um",
+    "fr": "la de le les des et est une dans pour qui sur avec pas au aux du",
+    "de": "der die das und ist nicht mit den von zu ein eine auf für sich",
+    "it": "la il di che è gli della per sono non nel alla dei anche più",
+    "nl": "het een van en niet met zijn voor aan dat ook wordt op te",
+    "pl": "w i na się nie jest do że z oraz jak przez dla są",
+    "tr": "ve bir bu için ile olarak da daha çok olan gibi değil",
+    "vi": "và của là các được trong có cho những với không một này",
+    "id": "yang dan di dengan untuk dari ini pada adalah dalam tidak akan",
+    "sv": "och att det som är på för av inte med till ett den",
+    "da": "og at det er på til af ikke med som en for den",
+    "ro": "și în la este cu pe din care nu mai sunt pentru",
+    "cs": "a v na se je že s pro jako jsou nebo také podle",
+    "hu": "a az és hogy nem egy is ez meg volt vagy mint",
+    "fi": "ja on ei että se oli myös ovat kuin tai joka",
+    "ru": "и в не на что с как это для из по или от",
+    "uk": "і в не на що з як це для та або від є",
+    "ar": "في من على إلى أن هذا التي مع عن هذه كان ما",
+    "fa": "و در به از که این را با است برای آن",
+    "ur": "کے میں کی ہے اور سے کا کو نے پر",
+    "hi": "के में की है और से का को ने पर यह",
+    "bn": "এবং ও এই করে হয় থেকে জন্য একটি না সঙ্গে",
+    "mr": "आणि आहे या हे ते च्या मध्ये आहेत व होते",
+}
+SAMPLE = 20_000  # characters of a draft that tell its language
 
 
 class Face(TTFont):  # type: ignore[misc]
@@ -296,9 +329,9 @@ def replace_unprintable(text: str) -> str:
 
 
 def detect_language(text: str) -> str:
-    """The language that most letters are in, as a tag; "" if the script does not tell."""
+    """The language that most letters are in, as a tag; "und" if nothing tells."""
     if text.isascii():
-        return ""
+        return _find_by_words(text)
     counts: dict[str, int] = {}
     letters = re.sub(r"[\W\d_a-zA-Z]", "", text)
     counts[""] = len(re.findall("[a-zA-Z]", text))
@@ -312,4 +345,12 @@ def detect_language(text: str) -> str:
     found = max(counts, key=lambda tag: counts[tag])
     if found == "zh":
         return "zh-Hant" if TRADITIONAL.search(text) else "zh-Hans"
-    return found if found in LANGUAGES.values() else ""
+    return found if found in LANGUAGES.values() else _find_by_words(text)
+
+
+def _find_by_words(text: str) -> str:
+    """The language whose commonest words are found most often."""
+    words = Counter(re.split(r"[\s.,;:!?()]+", text[:SAMPLE].lower()))
+    counts = {tag: sum(words[stop] for stop in stops.split()) for tag, stops in STOP_WORDS.items()}
+    found = max(counts, key=counts.__getitem__)
+    return found if counts[found] else "und"
