@@ -2,9 +2,10 @@
 """Faces, and what it takes to set any script in them: a font for each character, and HarfBuzz.
 
 What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
-character in `charToGlyph` and `charWidths`, those of a glyph in `hmetrics`; `addObjects` writes the table by which readers find
-the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `makeSubset` and a stream's
-filter depend on nothing but their arguments. tests/test_pdf_fonts.py has a test of each.
+character in `charToGlyph` and `charWidths`, and the widths of all glyphs in `hmetrics`;
+`addObjects` writes the table by which readers find the text (`toUnicodeCMap:…`) with a character's
+code in hexadecimal; `makeSubset` and a stream's filter depend on nothing but their arguments.
+tests/test_pdf_fonts.py has a test of each.
 """
 
 import io
@@ -63,6 +64,10 @@ LANGUAGES = {  # of scripts of one language, by the first word in the Unicode na
     **{"KHMER": "km", "LAO": "lo", "SINHALA": "si"},
 }
 
+MOST_WRITTEN = {  # of scripts of several languages, the one that most people write
+    **{"CYRILLIC": "ru", "ARABIC": "ar", "DEVANAGARI": "hi", "BENGALI": "bn", "ETHIOPIC": "am"},
+}
+EAST_ASIAN = {"zh", "ja", "ko"}  # these share letters, so none of them is a stretch in another
 # Words of the languages that are written most and share their script, from their frequency lists.
 # "und" is the tag of a language that is not known.
 STOP_WORDS = {
@@ -345,12 +350,22 @@ def detect_language(text: str) -> str:
     found = max(counts, key=lambda tag: counts[tag])
     if found == "zh":
         return "zh-Hant" if TRADITIONAL.search(text) else "zh-Hans"
-    return found if found in LANGUAGES.values() else _find_by_words(text)
+    if found in LANGUAGES.values():
+        return found
+    return _find_by_words(text, MOST_WRITTEN.get(found, "und"))
 
 
-def _find_by_words(text: str) -> str:
+def _find_by_words(text: str, otherwise: str = "und") -> str:
     """The language whose commonest words are found most often."""
     words = Counter(re.split(r"[\s.,;:!?()]+", text[:SAMPLE].lower()))
     counts = {tag: sum(words[stop] for stop in stops.split()) for tag, stops in STOP_WORDS.items()}
     found = max(counts, key=counts.__getitem__)
-    return found if counts[found] else "und"
+    return found if counts[found] else otherwise
+
+
+@lru_cache(10_000)
+def name_language(text: str) -> str:
+    """The language of a stretch of one script, by its first letter; "" for Latin and signs."""
+    first = next(filter(str.isalpha, text), "a")
+    script = re.split("[ -]", unicodedata.name(first, ""))[0]
+    return LANGUAGES.get(script) or MOST_WRITTEN.get(script, "")

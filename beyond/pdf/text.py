@@ -180,6 +180,7 @@ class Text(Flowable):  # type: ignore[misc]
                 before
                 and type(part.shown) is type(before.shown) is str
                 and part.font is before.font
+                and (part.source.isascii() or part.language in ("", before.language))
                 and (part.look is before.look or part.look == before.look)
             ):
                 runs[-1][1].append(part)
@@ -264,7 +265,7 @@ class Text(Flowable):  # type: ignore[misc]
         font: Any = None
         fill: Any = None
         rise = 0.0
-        kind = ("", False)  # whether the text at hand is a link or code
+        kind = ("", False, "")  # of the text at hand: its address, whether it is code, its language
         element = self.style.element
         link: Element | None = None
         moved = True  # whether the next part's place must be said
@@ -276,7 +277,7 @@ class Text(Flowable):  # type: ignore[misc]
                 return
             if rise:
                 text.setRise(0)
-            with canvas.tags.mark(element):
+            with canvas.tags.mark(element, kind[2]):
                 canvas.drawText(text)
             text, font, fill, rise, moved = canvas.beginText(), None, None, 0.0, True
 
@@ -289,7 +290,8 @@ class Text(Flowable):  # type: ignore[misc]
                     flush()
                     self.draw_box(canvas, x + at, y, part.shown)
                     continue
-                now = look.link, look.code and not self.style.shaded
+                language = canvas.tags.choose_language(part.language)
+                now = look.link, look.code and not self.style.shaded, language
                 if now != kind:
                     flush()
                     element = self.style.element

@@ -19,6 +19,7 @@ from beyond.pdf.fonts import (
     Face,
     choose_families,
     get_face,
+    name_language,
     replace_unprintable,
     split_by_family,
 )
@@ -106,6 +107,11 @@ class Part(NamedTuple):
     width: float
     direction: str = "L"
     source: str = ""
+
+    @property
+    def language(self) -> str:
+        """The language that its script tells, if that is not Latin."""
+        return "" if self.source.isascii() else name_language(self.source)
 
 
 @dataclass(slots=True)
