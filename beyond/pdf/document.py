@@ -73,7 +73,7 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     def begin(self, canvas: Any, _: object) -> None:
         """Prepare the document."""
         if self.page == 1:  # no font is named that is not embedded, such as ReportLab's Helvetica
-            canvas.tags = Tags(canvas, self.structure)
+            canvas.tags = Tags(canvas, self.structure, self.about["lang"])
             describe(canvas, self.approved, self.about)
             canvas._preamble = ""
             canvas._doc.idToObject["BasicFonts"].dict.pop("F1")

@@ -15,6 +15,11 @@ from xml.sax.saxutils import escape
 from PIL import ImageCms
 from reportlab.pdfbase import pdfdoc  # type: ignore[import-untyped]
 
+from beyond.pdf.fonts import EAST_ASIAN
+
+SHARED = {  # of languages whose script another one has most of
+    **{"uk": "ru", "fa": "ar", "ur": "ar", "mr": "hi"},
+}
 ICC_DATE = slice(24, 36)  # where a profile says when it was made, ICC.1:2022, 7.2
 XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -120,8 +125,8 @@ class _Plain(pdfdoc.NoEncryption):  # type: ignore[misc]
 class Tags:
     """Ties what a canvas paints to the elements of a structure."""
 
-    def __init__(self, canvas: Any, root: Element) -> None:
-        self.canvas = canvas
+    def __init__(self, canvas: Any, root: Element, language: str) -> None:
+        self.canvas, self.language = canvas, language.split("-")[0]
         self.parents: list[list[Element] | Element] = []
         self.page: list[Element] | None = None  # those on the page, by the numbers of their content
         canvas._doc.encrypt = _Plain()
@@ -130,6 +135,12 @@ class Tags:
         tree = {key: canvas._doc.Reference(item) for key, item in tree.items()}
         canvas.setCatalogEntry("StructTreeRoot", tree)
         canvas.setCatalogEntry("MarkInfo", {"Marked": "true"})
+
+    def choose_language(self, language: str) -> str:
+        """The language of a stretch, or nothing if it is in that of the document."""
+        both = {language, self.language}
+        same = len(both) == 1 or both <= EAST_ASIAN or language == SHARED.get(self.language)
+        return "" if same else language
 
     @contextmanager
     def mark(self, element: Element | None, language: str = "") -> Iterator[None]:
