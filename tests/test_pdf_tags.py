@@ -19,7 +19,7 @@ DRAFT = """# Title
 
 ### Deeper
 
-Text with `code`, a [link `x`](https://example.org), $x^2$, a note[^1] and Ελληνικά.
+Text with `code`, a [`x`](https://example.org), $x^2$, a note[^1] and Ελληνικά.
 
 1. one
    - two
