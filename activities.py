@@ -12,7 +12,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from beyond import llm
 from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
-from beyond.reports_dir import place as place_report
+from beyond.reports_dir import place_report
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
 
 # Reasoning models think for minutes, and a call that is cut off is paid for all the same, so the

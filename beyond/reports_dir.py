@@ -3,26 +3,31 @@
 import errno
 import hashlib
 import os
+import re
 import uuid
-from itertools import count
 from pathlib import Path
 
 from temporalio.exceptions import ApplicationError
 
-# What the disk answers, where the system's own words do not say what to do.
-CURES = {
+from models import WORKFLOW_ID_PREFIX
+
+# If the system's own words do not say what to do.
+DISK_CURES = {
     errno.ENAMETOOLONG: "the path is too long; set a shorter REPORTS_DIR and restart the Worker",
     errno.ELOOP: "its symbolic links lead in a circle; set another REPORTS_DIR",
     errno.ENOENT: "the working directory is gone; restart the Worker in one that exists",
 }
 PATH_LIMIT = 200  # characters of a path that a message shows
-NAME_LIMIT = 240  # bytes; file systems take 255, and a number may come behind the name
+# Together with a hyphen, no more than the 255 bytes that file systems take.
+NAME_LIMIT = 150  # bytes
+OWN_PART_LIMIT = 100  # characters, of one byte each
+SHORT_ID = 8  # characters of a Workflow ID's own part that tell one report from the others
 
 
-def reports_dir() -> Path:
+def find_reports_dir() -> Path:
     """The folder that `REPORTS_DIR` names, or the working directory.
 
-    Raises ApplicationError where it begins with the home directory of nobody.
+    Raises ApplicationError if it begins with a home directory that does not exist.
     """
     setting = os.environ.get("REPORTS_DIR") or "."
     try:
@@ -35,104 +40,67 @@ def reports_dir() -> Path:
         ) from None
 
 
-def place(content: bytes, filename: str, *, reuse: bool, search: bool) -> str:
-    """Puts a finished file into the folder, and returns its name: `filename`, or one with a number.
+def place_report(content: bytes, filename: str, workflow_id: str) -> str:
+    """Puts a finished file into the folder, and returns its name, the same on each attempt.
 
-    With `reuse`, a file of the same bytes that is met counts as another attempt's; with `search`,
-    the folder is searched for one, which takes time for each file in it. Raises ApplicationError:
-    non-retryable for a name that cannot be a file, retryable (with the reason) where the disk
-    refuses.
+    The name is `filename`. If another file has it, the report's own part of its Workflow ID comes
+    behind it: the beginning, or else the whole. Raises ApplicationError: non-retryable if
+    `filename` cannot be the name of a file, retryable (with the reason) if the disk refuses.
     """
     name = Path(filename)
-    target = reports_dir() / name
-    try:
-        bad = "\0" in filename or not name.name or len(os.fsencode(name.name)) > NAME_LIMIT
-        if bad or target.is_dir():
-            raise ApplicationError(
-                f"{filename[:PATH_LIMIT]!r} cannot be the name of a report",
-                type="BadName",
-                non_retryable=True,
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        written = _place(content, target, reuse, search)
-    except OSError as error:
-        reason = CURES.get(error.errno or 0) or error.strerror or str(error)
+    if "\0" in filename or name.name in ("", "..") or len(os.fsencode(name.name)) > NAME_LIMIT:
         raise ApplicationError(
-            f"the report cannot be written to {_shown(target.parent)}: {reason}",
+            f"{filename[:PATH_LIMIT]!r} cannot be the name of a report",
+            type="BadName",
+            non_retryable=True,
+        )
+    # Outside a Worker, there is no Workflow ID.
+    own = workflow_id.removeprefix(WORKFLOW_ID_PREFIX) or hashlib.sha256(content).hexdigest()
+    own = re.sub("[^A-Za-z0-9-]", "_", own)[:OWN_PART_LIMIT]
+    names = [name, *(name.with_stem(f"{name.stem}-{part}") for part in (own[:SHORT_ID], own))]
+    folder = find_reports_dir()
+    try:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        return str(_link(content, folder, names))
+    except OSError as error:
+        reason = DISK_CURES.get(error.errno or 0) or error.strerror or str(error)
+        raise ApplicationError(
+            f"the report cannot be written to {_name_folder((folder / name).parent)}: {reason}",
             type=type(error).__name__,
         ) from None
-    return str(name.with_name(written.name))
 
 
-def _place(content: bytes, target: Path, reuse: bool, search: bool) -> Path:
-    """Puts a finished file at the first free name, so that no reader ever sees half of it.
+def _link(content: bytes, folder: Path, names: list[Path]) -> Path:
+    """Gives a finished file the first name that no other file has.
 
-    Raises OSError.
+    No reader ever sees half of it. Raises OSError.
     """
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    temporary = target.parent / f".{digest}-{uuid.uuid4()}.tmp"
-    # Before the search for earlier files: one that appears after it is met at its name below.
-    free = _first_free(target)
-    if search and (earlier := _earlier_file(content, target, digest)):
-        return earlier
+    temporary = (folder / names[0]).with_name(f".{uuid.uuid4()}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        for number in count(free):
-            candidate = Path(_numbered(target, number))
+        for name in names:
             try:
-                os.link(temporary, candidate)  # unlike a rename, never overwrites
-                return candidate
+                os.link(temporary, folder / name)  # unlike a rename, never overwrites
             except FileExistsError:
-                if reuse and _holds(candidate, content):
-                    return candidate
+                if not _holds(folder / name, content):
+                    continue
+            return name
     finally:
         temporary.unlink(missing_ok=True)
-    raise AssertionError("count() does not end")
+    raise FileExistsError(errno.EEXIST, f"other files have the names {', '.join(map(str, names))}")
 
 
-def _numbered(target: Path, number: int) -> str:
-    stem = str(target).removesuffix(target.suffix)
-    return f"{stem}-{number}{target.suffix}" if number else str(target)
-
-
-def _first_free(target: Path) -> int:
-    """The number of a free name. As names are taken in their order, few of thousands are tried."""
-    taken, free = -1, 0
-    while os.path.lexists(_numbered(target, free)):
-        taken, free = free, 2 * free + 1
-    while free - taken > 1:
-        middle = (taken + free) // 2
-        if os.path.lexists(_numbered(target, middle)):
-            taken = middle
-        else:
-            free = middle
-    return free
-
-
-def _earlier_file(content: bytes, target: Path, digest: str) -> Path | None:
-    """Finds the file that an earlier attempt finished, and removes what a killed one left."""
-    left_over, stem, suffix = f".{digest}-", target.stem, target.suffix
-    with os.scandir(target.parent) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.startswith(left_over):
-                Path(entry.path).unlink(missing_ok=True)
-            elif name.startswith(stem) and name.endswith(suffix) and _holds(entry, content):
-                return Path(entry.path)
-    return None
-
-
-def _holds(file: "Path | os.DirEntry[str]", content: bytes) -> bool:
+def _holds(file: Path, content: bytes) -> bool:
     try:
-        return file.stat().st_size == len(content) and Path(file).read_bytes() == content
-    except OSError:
+        return file.read_bytes() == content
+    except OSError:  # such as a folder of that name
         return False
 
 
-def _shown(folder: Path) -> str:
+def _name_folder(folder: Path) -> str:
     """The folder as a person would name it, at a length that fits into a sentence."""
     try:
         path = str(folder.absolute())

@@ -45,7 +45,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support import PROJECT, forget_own_settings
 
-from beyond.server import connection, local
+from beyond.process import exit_process
+from beyond.server.dev_server import start_server
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX
 
 PEERS = [sys.executable, str(Path(__file__).with_name("benchmark_peers.py"))]
@@ -520,7 +521,7 @@ async def run(against: Path | None, scale: Scale, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         llm_log = folder / "llm.log"
-        async with await local.start_server(log=folder / "server.log") as server:
+        async with await start_server(log=folder / "server.log") as server:
             os.environ["TEMPORAL_ADDRESS"] = server.client.service_client.config.target_host
             with running([*PEERS, "llm"], llm_log) as llm:
                 await until(lambda: "\n" in llm_log.read_text(), llm, llm_log)
@@ -601,8 +602,8 @@ def main() -> None:
     try:
         asyncio.run(run(arguments.against, scale, arguments.names))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        connection.exit_process("Stopped.")
-    connection.exit_process(0)
+        exit_process("Stopped.")
+    exit_process(0)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from loopback_llm import LoopbackLLM
 from stand_ins import StandIns, stand_ins_of
 from support import (
     KEY,
-    SUGGEST_AT,
     WorkerProcess,
     client_of,
     eventually,
@@ -25,7 +24,8 @@ from temporalio.service import RPCError
 from terminal import OpenStarter, Starter
 
 import activities
-from beyond.server import connection, local
+from beyond.process import exit_process
+from beyond.server.dev_server import start_server
 
 # The namespace of the Worker that tests share. In the default one, tests start their own.
 SHARED = "with-a-worker"
@@ -41,7 +41,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     forget_own_settings()
 
     async def start_and_stop() -> None:
-        async with await local.start_server():
+        async with await start_server():
             pass
 
     one_of_several = hasattr(session.config, "workerinput")
@@ -49,37 +49,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         asyncio.run(start_and_stop())
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deals the tests to the test processes: to each as many of a kind, and the longest first.
-
-    xdist's worksteal gives each process an equal part of the list, and moves the ends of the parts.
-    """
-    processes = getattr(config, "workerinput", {}).get("workercount", 1)
-    if processes == 1:
-        return
-
-    def seconds(item: pytest.Item) -> float:
-        marker = item.get_closest_marker("takes")
-        return float(marker.args[0]) if marker else "server" in getattr(item, "fixturenames", ())
-
-    longest_first = sorted(items, key=seconds, reverse=True)
-    items[:] = [item for first in range(processes) for item in longest_first[first::processes]]
-
-
 @pytest.fixture(scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """In memory: it answers several times as fast as with a file, for half the CPU."""
     log = tmp_path_factory.mktemp("server") / "server.log"
-    async with await local.start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
-        yield await client_of(environment.client)
-
-
-@pytest.fixture(scope="session")
-async def short_server() -> AsyncIterator[Client]:
-    """A server that wants short histories."""
-    setting = f"limit.historyCount.suggestContinueAsNew={SUGGEST_AT}"
-    options = ["--dynamic-config-value", setting]
-    async with await local.start_server(extra_args=options) as environment:
+    async with await start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
         yield await client_of(environment.client)
 
 
@@ -263,4 +237,4 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Ends as the app's processes do: the SDK's threads can crash the interpreter's teardown."""
     if EXIT_STATUS in config.stash:
-        connection.exit_process(int(config.stash[EXIT_STATUS]))
+        exit_process(int(config.stash[EXIT_STATUS]))

@@ -13,6 +13,7 @@ import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import (
     SUGGEST_AT,
+    ReportHandle,
     edit,
     eventually,
     keep,
@@ -24,7 +25,6 @@ from support import (
 from temporalio.client import Client, WorkflowFailureError
 
 from activities import create_pdf, llm_call
-from beyond.terminal.reports import ReportHandle
 from models import WORKFLOW_ID_PREFIX, Phase
 from workflow import GenerateReportWorkflow
 

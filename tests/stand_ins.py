@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from support import edit, eventually, start_report, worker_here
+from support import (
+    ReportHandle,
+    edit,
+    eventually,
+    start_report,
+    worker_here,
+)
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-from beyond.terminal.reports import ReportHandle
 from models import LLMCallInput, PDFGenerationInput
 
 

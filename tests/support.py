@@ -19,13 +19,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.converter import default as default_converter
 from temporalio.service import GrpcCompression
 from temporalio.worker import Worker
 
-from beyond.server import local
-from beyond.terminal.reports import ReportHandle
+from beyond.report.payloads import DATA_CONVERTER
+from beyond.server.dev_server import UI_PORT_OFFSET
 from models import (
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
@@ -37,11 +37,11 @@ from models import (
 )
 from workflow import GenerateReportWorkflow
 
+ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
+
 PROJECT = Path(__file__).parent.parent
 KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
-MORE = "\n\nAdditional instructions: "
-SUGGEST_AT = 40  # events, at which `short_server` suggests continue-as-new
 PATIENCE = 120  # seconds that anything may take on a slow machine before the test fails
 
 
@@ -85,12 +85,16 @@ async def client_of(other: Client, namespace: str = "default") -> Client:
 
 
 @asynccontextmanager
-async def worker_here(client: Client, *functions: Callable[..., Any]) -> AsyncIterator[str]:
+async def worker_here(
+    client: Client, *functions: Callable[..., Any], task_queue: str = ""
+) -> AsyncIterator[str]:
     """Yields a Task Queue with a Worker in this process, which has imported LiteLLM before."""
     with ThreadPoolExecutor(4) as threads:
         worker = Worker(
-            client,
-            task_queue=str(uuid4()),
+            Client(
+                client.service_client, namespace=client.namespace, data_converter=DATA_CONVERTER
+            ),
+            task_queue=task_queue or str(uuid4()),
             workflows=[GenerateReportWorkflow],
             activities=functions,
             activity_executor=threads,
@@ -121,6 +125,11 @@ async def keep(report: ReportHandle, draft: int = 0) -> None:
 
 async def edit(report: ReportHandle, instruction: str = "", draft: int = 0) -> None:
     decision = UserDecisionSignal(UserDecision.EDIT, instruction, draft)
+    await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def undo(report: ReportHandle, draft: int = 0) -> None:
+    decision = UserDecisionSignal(UserDecision.UNDO, draft=draft)
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 
@@ -193,7 +202,7 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
             try:
-                ui.bind(("127.0.0.1", port + local.UI_PORT_OFFSET))
+                ui.bind(("127.0.0.1", port + UI_PORT_OFFSET))
             except (OSError, OverflowError):
                 continue
             return port

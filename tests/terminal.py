@@ -19,7 +19,7 @@ from support import PATIENCE, PROJECT, RESULT
 STARTER = str(PROJECT / "starter.py")
 CRASHES = {134, 139, -6, -11}  # SIGABRT and SIGSEGV, which the SDK's teardown can end in
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-STILL_RUNNING = "Your report is still running. Come back to it with: uv run starter.py"
+KEPT = "Temporal keeps your report. Come back to it with: uv run starter.py"
 
 # All that rich and prompt_toolkit may print besides text: the cursor moves, lines are erased, modes
 # and colours are set, a link begins or ends.

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from terminal import OpenStarter, piped
 
 from beyond.terminal.progress import NO_WORKER
-from beyond.terminal.reports import QUERY_TIMEOUT
+from starter import STATUS_TIMEOUT
 
 
 @pytest.mark.usefixtures("worker")
@@ -162,7 +162,7 @@ async def test_without_a_worker_the_list_still_shows_the_topics(
     started = time.monotonic()
     done = piped("", "--list")
     # It waits once for a Worker, not for each report.
-    assert time.monotonic() - started < 20 * QUERY_TIMEOUT.total_seconds() / 2
+    assert time.monotonic() - started < 20 * STATUS_TIMEOUT.total_seconds() / 2
     assert done.returncode == 0
     topics = [line.split("\t")[1] for line in done.stdout.splitlines()]
     assert [topics.count(topic) for topic in ("Topic", "bees", "wasps")] == [1, 1, 1]

@@ -78,7 +78,7 @@ def test_the_environment_wins_over_the_settings_file(client: Client, tmp_path: P
 
 def test_what_was_printed_arrives_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # which would flush each line by itself
-    program = "from connection import exit_process; print('x' * 100, end=''); exit_process(3)"
+    program = "from beyond.process import exit_process; print('x' * 100, end=''); exit_process(3)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, cwd=PROJECT, timeout=PATIENCE
     )

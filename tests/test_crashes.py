@@ -15,6 +15,7 @@ from loopback_llm import LoopbackLLM
 from support import (
     PATIENCE,
     RESULT,
+    ReportHandle,
     WorkerProcess,
     draft_of,
     edit,
@@ -26,8 +27,7 @@ from support import (
 )
 from temporalio.client import Client
 
-from beyond.server import local
-from beyond.terminal.reports import ReportHandle
+from beyond.server.dev_server import start_server
 from models import Phase
 from workflow import GenerateReportWorkflow
 
@@ -42,7 +42,6 @@ os.fsync = fsync
 """
 
 
-@pytest.mark.takes(25)
 async def test_reports_in_every_phase_survive_a_worker_that_is_killed(
     client: Client,
     llm: LoopbackLLM,
@@ -92,14 +91,13 @@ async def test_reports_in_every_phase_survive_a_worker_that_is_killed(
     assert [len(list(reports.glob(pattern))) for pattern in ("*", ".*")] == [3, 0]
 
 
-@pytest.mark.takes(8)
 async def test_reports_survive_a_server_that_is_killed(
     llm: LoopbackLLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server comes back on its database, and Worker and Client go on by themselves."""
     port, database = free_port(), tmp_path / "temporal.db"
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
-    server = await local.start_server(port, database)
+    server = await start_server(port, database)
     worker = WorkerProcess(tmp_path).wait_until_polling()
     try:
         client = server.client
@@ -114,7 +112,7 @@ async def test_reports_survive_a_server_that_is_killed(
         ]
         process.send_signal(signal.SIGKILL)
         await eventually(lambda: port_is_free(port))
-        server = await local.start_server(port, database)
+        server = await start_server(port, database)
         llm.go_on.set()
 
         client = server.client
@@ -140,7 +138,6 @@ def port_is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-@pytest.mark.takes(20)
 async def test_a_worker_that_was_frozen_closes_the_call_that_another_has_taken_over(
     client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
 ) -> None:
@@ -186,7 +183,6 @@ async def test_a_report_waits_for_a_model_that_is_away(
     assert len(llm.calls) == 2
 
 
-@pytest.mark.takes(8)
 @pytest.mark.usefixtures("worker")
 async def test_two_workers_share_a_task_queue(
     client: Client,

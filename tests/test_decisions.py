@@ -1,16 +1,18 @@
-"""KEEP and EDIT as Signals: early, late, together, malformed.
+"""Decisions as Signals to the Workflow on a real server, with `StandIns` for its Activities.
 
-Of the Workflow alone, with `StandIns` for its Activities.
+What the decisions mean is tested in test_report.py.
 """
 
+import asyncio
 import logging
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from stand_ins import StandIns, during_a_call, hold_a_call, refusal
 from support import (
-    MORE,
     RESULT,
+    draft_of,
     edit,
     events_of,
     eventually,
@@ -18,6 +20,7 @@ from support import (
     metadata_of,
     start_report,
     status_when,
+    undo,
     waiting,
     worker_here,
 )
@@ -26,6 +29,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.common import RawValue
 
+from models import INSTRUCTIONS_MARK as MORE
 from models import Phase
 from workflow import GenerateReportWorkflow
 
@@ -41,6 +45,7 @@ async def test_edits_during_one_call_are_applied_together(
     status = await waiting(report, draft=2)
     assert status.prompt == f"bees{MORE}add sources{MORE}make it shorter"
     assert [call.prompt for call in stand_ins.calls] == ["bees", status.prompt]
+    assert (stand_ins.calls[1].draft_prompt, stand_ins.calls[1].draft) == ("bees", "Text 1")
 
 
 async def test_none_of_300_edits_is_lost(client: Client, stand_ins: StandIns) -> None:
@@ -54,30 +59,24 @@ async def test_none_of_300_edits_is_lost(client: Client, stand_ins: StandIns) ->
     assert last.prompt == "bees" + "".join(f"{MORE}instruction {n}" for n in range(300))
 
 
-async def test_an_edit_revises_the_draft_that_was_read(client: Client, stand_ins: StandIns) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await edit(report, "as a poem", draft=1)
-    await waiting(report, draft=2)
-    await edit(report, "shorter", draft=2)
-    await waiting(report, draft=3)
-    second, third = stand_ins.calls[1:]
-    assert (second.draft_prompt, second.draft) == ("bees", "Text 1")
-    assert (third.draft_prompt, third.draft) == (second.prompt, "Text 2")
-    assert third.prompt == f"bees{MORE}as a poem{MORE}shorter"
-
-
-@pytest.mark.parametrize("instruction", ["", " \n"])
-async def test_an_empty_edit_asks_afresh_with_the_same_prompt(
-    client: Client, stand_ins: StandIns, instruction: str
+async def test_1000_decisions_that_came_while_no_worker_ran_fail_no_workflow_task(
+    client: Client,
 ) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await edit(report, "shorter")
-    await waiting(report, draft=2)
-    await edit(report, instruction)
-    assert (await waiting(report, draft=3)).prompt == f"bees{MORE}shorter"
-    assert (stand_ins.calls[2].prompt, stand_ins.calls[2].draft) == (f"bees{MORE}shorter", "")
+    queue = str(uuid4())
+    report = await start_report(client, "bees", queue)
+    numbers = iter(range(1000))
+
+    async def send() -> None:
+        for number in numbers:
+            await edit(report, f"rule {number}.")
+
+    await asyncio.gather(*(send() for _ in range(16)))
+    stand_ins = StandIns()
+    async with worker_here(client, stand_ins.llm_call, stand_ins.create_pdf, task_queue=queue):
+        status = await waiting(report, draft=2)
+        assert [status.prompt.count(f" rule {n}.") for n in range(1000)] == [1] * 1000
+        assert len(stand_ins.calls) == 2
+        assert not await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
 
 async def test_a_keep_for_a_replaced_draft_is_not_applied(
@@ -91,38 +90,14 @@ async def test_a_keep_for_a_replaced_draft_is_not_applied(
     stand_ins.go_on.set()
     status = await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
     assert status.error == "Draft 1 was not kept: draft 2 is the current one."
-    assert status.draft == 2
+    assert (status.draft, status.text) == (2, "Text 2")
     assert not stand_ins.pdfs
     await keep(report, draft=2)
     assert await report.result() == RESULT
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2"]
 
 
-async def test_an_edit_for_an_older_draft_is_applied_to_the_current_one(
-    client: Client, stand_ins: StandIns
-) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await edit(report, "shorter", draft=1)
-    await waiting(report, draft=2)
-    await edit(report, "add sources", draft=1)
-    status = await waiting(report, draft=3)
-    assert status.prompt == f"bees{MORE}shorter{MORE}add sources"
-    assert status.error == ""
-    assert stand_ins.calls[2].draft == "Text 2"
-
-
-async def test_a_numberless_keep_during_the_first_call_approves_its_draft(
-    client: Client, stand_ins: StandIns
-) -> None:
-    report = await during_a_call(client, stand_ins)
-    await keep(report)
-    stand_ins.go_on.set()
-    assert await report.result() == RESULT
-    assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 1"]
-
-
-async def test_a_numberless_keep_behind_an_edit_approves_the_draft_that_the_edit_makes(
+async def test_decisions_without_a_number_during_a_call_are_about_its_draft(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await during_a_call(client, stand_ins)
@@ -138,7 +113,7 @@ async def test_a_numberless_keep_behind_an_edit_approves_the_draft_that_the_edit
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2"]
 
 
-async def test_a_numberless_keep_behind_a_refused_edit_approves_nothing(
+async def test_a_keep_behind_a_refused_edit_approves_nothing(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)
@@ -151,29 +126,51 @@ async def test_a_numberless_keep_behind_a_refused_edit_approves_nothing(
     assert status.error == (
         "Draft 2 failed: BadRequestError: too long. "
         'The instruction "a whole book" was taken back. '
-        "Draft 2 was not kept: draft 1 is the current one."
+        "The draft was not kept: the EDIT before the KEEP failed."
     )
     assert not stand_ins.pdfs
 
 
-async def test_a_numberless_keep_of_a_waiting_draft_approves_it(
-    client: Client, stand_ins: StandIns
-) -> None:
+async def test_undo_goes_back_without_a_call(client: Client, stand_ins: StandIns) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)
     await waiting(report, draft=1)
-    await keep(report)
-    assert await report.result() == RESULT
+    await edit(report, "shorter", draft=1)
+    assert (await waiting(report, draft=2)).earlier_drafts == 1
+    await undo(report, draft=2)
+    status = await waiting(report, draft=3)
+    assert (status.text, status.prompt, status.earlier_drafts) == ("Text 1", "bees", 0)
+    assert await draft_of(report) == "Text 1"
+    await keep(report, draft=3)
+    await report.result()
+    assert len(stand_ins.calls) == 2
+
+
+async def test_an_edit_after_a_refused_topic_replaces_it(
+    client: Client, stand_ins: StandIns
+) -> None:
+    stand_ins.outcomes.append(refusal("not that"))
+    report = await start_report(client, "a forbidden thing", stand_ins.task_queue)
+    assert (await status_when(report, lambda s: s.phase == Phase.WAITING)).topic_refused
+    await edit(report, "bees")
+    assert (await waiting(report, draft=1)).prompt == "bees"
+    await keep(report, draft=1)
+    await report.result()
+    assert [call.prompt for call in stand_ins.calls] == ["a forbidden thing", "bees"]
+    assert stand_ins.pdfs[0].topic == "bees"
+
+
+# What people type into the Web UI.
 
 
 async def test_the_decision_word_may_be_in_lower_case(client: Client, stand_ins: StandIns) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)
     await report.signal("user_decision_signal", {"decision": " edit "})
     await waiting(report, draft=2)
-    await report.signal("user_decision_signal", {"decision": "keep"})
+    await report.signal("user_decision_signal", {"decision": "keep", "mood": "good"})
     assert await report.result() == RESULT
 
 
-def encoded(encoding: bytes, data: bytes) -> RawValue:
+def encode(encoding: bytes, data: bytes) -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding}, data=data))
 
 
@@ -195,15 +192,17 @@ def encoded(encoding: bytes, data: bytes) -> RawValue:
         [{"decision": "EDIT", "additional_prompt": None}],
         [{"decision": "EDIT", "additional_prompt": ["x"]}],
         [{"decision": "KEEP"}, {"decision": "KEEP"}],
+        [{"decision": "KEEP"}, encode(b"binary/encrypted", b"KEEP")],
         [{"decision": "WAIT"}],
-        [encoded(b"json/plain", b"")],
-        [encoded(b"json/plain", b"{keep}")],
-        [encoded(b"json/plain", b"\xff")],
-        [encoded(b"json/plain", b'{"decision": "KEEP", "draft": 1e999}')],
-        [encoded(b"json/plain", b"[" * 100_000)],
-        [encoded(b"binary/plain", b"KEEP")],
-        [encoded(b"binary/encrypted", b"KEEP")],
-        [encoded(b"json/protobuf", b"{}")],
+        [encode(b"json/plain", b"")],
+        [encode(b"json/plain", b"{keep}")],
+        [encode(b"json/plain", b"\xff")],
+        [encode(b"json/plain", b'{"decision": "KEEP", "draft": 1e999}')],
+        [encode(b"json/plain", b"[" * 100_000)],
+        [encode(b"binary/plain", b"KEEP")],
+        [encode(b"binary/encrypted", b"KEEP")],
+        [encode(b"\xff", b"KEEP")],
+        [encode(b"json/protobuf", b"{}")],
         [RawValue(Payload(data=b"KEEP"))],
     ],
     ids=lambda arguments: repr(arguments)[:40],
@@ -215,21 +214,14 @@ async def test_a_payload_that_is_no_decision_is_ignored_with_a_log_line(
     caplog.set_level(logging.INFO)
     report = await start_report(client, "bees", stand_ins.task_queue)
     await waiting(report, draft=1)
+    caplog.clear()
     await report.signal("user_decision_signal", args=arguments)
-    await eventually(lambda: "Ignored" in caplog.text or "dropping the signal" in caplog.text)
-    assert await waiting(report, draft=1)
+    await eventually(lambda: "Ignored" in caplog.text)
+    assert len(caplog.text.splitlines()) == 1
+    assert (await waiting(report, draft=1)).error == ""
     await keep(report)
     assert await report.result() == RESULT
     assert not await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
-
-
-async def test_unknown_fields_of_a_decision_are_ignored(
-    client: Client, stand_ins: StandIns
-) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await report.signal("user_decision_signal", {"decision": "KEEP", "mood": "good"})
-    assert await report.result() == RESULT
 
 
 async def test_a_signal_of_another_name_is_ignored(client: Client, stand_ins: StandIns) -> None:
@@ -258,16 +250,16 @@ async def test_decisions_after_the_approval_are_refused_and_logged(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     functions = StandIns()
-    async with worker_here(client, functions.llm_call) as queue:  # nobody makes the PDF yet
+    async with worker_here(client, functions.llm_call) as queue:  # which makes no PDF
         report = await start_report(client, "bees", queue)
         await waiting(report, draft=1)
         await keep(report)
-        await status_when(report, lambda s: s.phase == Phase.CREATING_PDF)
+        status = await status_when(report, lambda s: s.phase == Phase.CREATING_PDF)
+        assert status.error == ""
+        details = (await metadata_of(report)).current_details
+        assert details == "Draft 1 is approved: the PDF is next."
         await edit(report, "too late")
         status = await status_when(report, lambda s: bool(s.error))
         assert status.error == "The EDIT did not count: draft 1 was already approved."
-        await keep(report)
-        await eventually(
-            lambda: caplog.text.count("Ignored a decision: the draft is approved") == 2
-        )
+        await eventually(lambda: "Ignored a decision: the draft is approved" in caplog.text)
         assert len(functions.calls) == 1

@@ -13,7 +13,7 @@ import pytest
 from loopback_llm import LoopbackLLM
 from support import PATIENCE, PROJECT, decisions_on, is_running, report_of
 from temporalio.client import Client
-from terminal import STARTER, STILL_RUNNING, OpenStarter, Starter
+from terminal import KEPT, STARTER, OpenStarter, Starter
 
 
 def reach_the_topic(starter: Starter, llm: LoopbackLLM) -> None:
@@ -56,7 +56,7 @@ async def test_ctrl_c_stops_nothing_but_the_starter(
     starter = open_starter()
     reach(starter, llm)
     starter.presses("\x03")
-    workflow_id = starter.sees(re.compile(re.escape(STILL_RUNNING) + r" --workflow-id (\S+)$"))[1]
+    workflow_id = starter.sees(re.compile(re.escape(KEPT) + r" --workflow-id (\S+)$"))[1]
     assert starter.ends() == 130
     assert starter.errors == ""
     report = report_of(client, workflow_id)
@@ -72,7 +72,7 @@ async def test_ctrl_c_before_there_is_a_report_just_ends_the_starter(
     reach_the_topic(starter, llm)
     starter.presses("\x03")
     assert starter.ends() == 130
-    assert STILL_RUNNING not in starter.text
+    assert KEPT not in starter.text
     assert starter.errors == ""
     assert llm.calls == []
 
@@ -88,7 +88,7 @@ async def test_ctrl_d_stops_nothing_but_the_starter(
     starter = open_starter()
     reach(starter, llm)
     starter.presses("\x15\x04")  # Ctrl-D ends the input on an empty line only: Ctrl-U empties it
-    workflow_id = starter.sees(re.compile(re.escape(STILL_RUNNING) + r" --workflow-id (\S+)$"))[1]
+    workflow_id = starter.sees(re.compile(re.escape(KEPT) + r" --workflow-id (\S+)$"))[1]
     assert starter.ends() == 0
     assert await is_running(report_of(client, workflow_id))
 
@@ -112,7 +112,7 @@ async def test_a_signal_stops_nothing_but_the_starter(
     starter = open_starter()
     reach(starter, llm)
     starter.process.kill(number)
-    workflow_id = starter.sees(re.compile(re.escape(STILL_RUNNING) + r" --workflow-id (\S+)$"))[1]
+    workflow_id = starter.sees(re.compile(re.escape(KEPT) + r" --workflow-id (\S+)$"))[1]
     assert starter.ends() == 128 + number
     assert starter.errors == ""
     assert await is_running(report_of(client, workflow_id))
@@ -138,14 +138,14 @@ def test_further_signals_change_nothing(
 SIGNALLED_WHILE_IT_ENDS = """
 import os
 import starter
-from beyond.server import connection
-exit_process = connection.exit_process
+from beyond import process
+exit_process = process.exit_process
 
 def late_signal(result):
     os.kill(os.getpid(), {number})
     exit_process(result)
 
-connection.exit_process = late_signal
+process.exit_process = late_signal
 starter.main()
 """
 

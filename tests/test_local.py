@@ -17,9 +17,10 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from terminal import Starter
 
+from beyond.data_dir import APP
 from beyond.llm.demo import DEMO_MODEL
-from beyond.server import local
-from beyond.server.connection import TemporalUnreachable
+from beyond.server import dev_server, local
+from beyond.server.connection import TemporalUnreachableError
 
 DEMO = "OFFLINE DEMO: no model is configured"
 COME_BACK = re.compile(r"Come back to it with: uv run starter\.py --local --workflow-id (\S+)$")
@@ -52,7 +53,7 @@ def workers(folder: Path) -> list[psutil.Process]:
 
 
 def data(folder: Path) -> Path:
-    return folder / "data" / local.APP
+    return folder / "data" / APP
 
 
 @pytest.fixture
@@ -72,7 +73,6 @@ def open_local(tmp_path: Path) -> Iterator[OpenLocal]:
         process.wait()
 
 
-@pytest.mark.takes(6)
 def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
@@ -108,7 +108,6 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.takes(12)
 def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
@@ -185,36 +184,16 @@ async def test_the_list_waits_for_the_worker_that_it_has_started(
     assert re.search(rf"1 +bees .* {report.id.split('-')[4]}", starter.text)
 
 
-def test_a_second_one_says_whose_server_it_joins(
-    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = open_local("bees")
-    first.asked_to_decide()
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    second = open_local()
-    second.sees(f"Joining the server that starter.py --local runs in {tmp_path}. It stops when")
-    second.asked("Enter your research topic or question:")
-    second.presses("\x03")
-    assert second.ends() == 130
-    first.presses("\x03")
-    first.sees("Your report waits for you. Come back to it with: uv run starter.py --local")
-    assert first.ends() == 130
-
-
-def test_of_two_that_begin_at_once_one_joins_the_server_of_the_other(
+def test_a_second_one_joins_a_server_that_is_still_starting(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
-    data(tmp_path).mkdir(parents=True)
-    (data(tmp_path) / f"server-{port}.owner").write_text(f"{2**22 + 1}\nof one that was killed")
-    both = open_local(), open_local()
-    for starter in both:
-        starter.asked("Enter your research topic or question:")
-    [owner] = [starter for starter in both if "dev server is running" in starter.text]
-    [guest] = [starter for starter in both if "Joining the server that" in starter.text]
-    guest.types("bees")
-    guest.asked_to_decide()
-    for starter in (guest, owner):
+    first = open_local("bees")
+    first.sees(DEMO)
+    second = open_local()
+    second.sees(f"Joining the server at 127.0.0.1:{port}. It stops with whoever started it.")
+    second.asked("Enter your research topic or question:")
+    first.asked_to_decide()
+    for starter in (second, first):
         starter.presses("\x03")
         assert starter.ends() == 130
     assert left_behind(tmp_path) == []
@@ -243,7 +222,8 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(
     starter = open_local()
     assert starter.ends() == 1
     assert re.fullmatch(
-        r"--local keeps its reports and logs in .+, and cannot write there: Not a directory\. "
+        r"--local keeps its reports and logs in a folder of yours, and cannot write to .+: "
+        r"Not a directory\. "
         r"Make it writable, or name another folder in XDG_DATA_HOME\.\n",
         starter.errors,
     )
@@ -266,7 +246,7 @@ def test_a_folder_that_takes_no_pdf_is_one_sentence(
 async def test_the_worker_is_in_no_terminals_session_and_stops_with_its_caller(
     client: Client, tmp_path: Path
 ) -> None:
-    async with local.local():
+    async with local.run_local():
         [worker] = workers(tmp_path)
         assert os.getsid(worker.pid) == worker.pid
     assert workers(tmp_path) == []
@@ -276,7 +256,7 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "WORKER_STOP_TIMEOUT", 1)
-    async with local.local() as running:
+    async with local.run_local() as running:
         await running.wait_for_worker()
         [worker] = workers(tmp_path)
         worker.suspend()  # it notices nothing any more
@@ -285,12 +265,12 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
 
 def test_the_key_for_temporal_is_no_models_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_API_KEY", "a-key")
-    assert local._demo_settings() == {"LLM_MODEL": DEMO_MODEL}
+    assert local._choose_demo() == {"LLM_MODEL": DEMO_MODEL}
     monkeypatch.setenv("GROQ_API_KEY", "another-key")
-    assert local._demo_settings() == {}
+    assert local._choose_demo() == {}
 
 
-@pytest.mark.parametrize("offset", [0, local.UI_PORT_OFFSET], ids=["server", "Web UI"])
+@pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
 def test_a_port_that_is_taken_is_said_plainly(
     offset: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,9 +368,9 @@ async def test_the_temporal_cli_on_path_comes_before_the_one_in_the_cache(
     cache: Path, tmp_path: Path, started_with: list[str | None]
 ) -> None:
     in_cache = install("temporal", cache)
-    await local.start_server()
+    await dev_server.start_server()
     on_path = install("temporal", tmp_path / "bin")
-    await local.start_server()
+    await dev_server.start_server()
     assert started_with == [str(in_cache), str(on_path)]
 
 
@@ -405,9 +385,9 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     build += 'echo "$GOCACHE $GOMODCACHE" > "$GOBIN/caches"; '
     build += 'PATH=/bin:/usr/bin cp "$0" "$GOBIN/temporal"'
     install("go", tmp_path / "bin", build)
-    await local.start_server()
+    await dev_server.start_server()
     assert started_with == [None, str(cache / "temporal")]
-    assert (cache / "arguments").read_text() == f"install {local.CLI_SOURCE}\n"
+    assert (cache / "arguments").read_text() == f"install {dev_server.CLI_SOURCE}\n"
     said = capfd.readouterr()
     assert said.out.count("\n") == 1
     assert said.out.startswith("Building the Temporal CLI with Go, once, into ")
@@ -418,8 +398,8 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
 
 
 async def test_without_any_temporal_cli_one_error_names_each_way(cache: Path) -> None:
-    with pytest.raises(TemporalUnreachable) as raised:
-        await local.start_server()
+    with pytest.raises(TemporalUnreachableError) as raised:
+        await dev_server.start_server()
     message = str(raised.value)
     for way in ("none on PATH", f"none in {cache}", "no download (", "no build with Go"):
         assert way in message

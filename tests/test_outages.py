@@ -15,9 +15,9 @@ from support import WorkerProcess, decisions_on, edit, free_port, report_of
 from temporalio.api.enums.v1 import PendingWorkflowTaskState
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import Client, WorkflowExecutionDescription
-from terminal import STILL_RUNNING, OpenStarter, piped
+from terminal import KEPT, OpenStarter, piped
 
-from beyond.server import local
+from beyond.server.dev_server import start_server
 from beyond.terminal import progress
 from beyond.terminal.progress import NO_WORKER
 from models import UserDecision
@@ -29,7 +29,6 @@ def demo_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
 
 
-@pytest.mark.takes(20)
 async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     away_from_the_worker: Client,
     open_starter: OpenStarter,
@@ -114,14 +113,13 @@ def test_no_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.takes(8)
 async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, database = free_port(), tmp_path / "temporal.db"
     address = f"127.0.0.1:{port}"
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
-    first = await local.start_server(port, database)
+    first = await start_server(port, database)
     worker = WorkerProcess(tmp_path).wait_until_polling()
     try:
         starter = open_starter()
@@ -135,7 +133,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
         starter.types("p")
         starter.watch_for(2)
         assert "Signal sent" not in starter.text
-        async with await local.start_server(port, database) as again:
+        async with await start_server(port, database) as again:
             starter.sees("Temporal is reachable again")
             starter.sees("Signal sent to keep research and create PDF")
             starter.sees_result()
@@ -154,13 +152,13 @@ async def test_ctrl_c_ends_the_starter_while_the_server_is_away(
 ) -> None:
     port = free_port()
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
-    server = await local.start_server(port)
+    server = await start_server(port)
     starter = open_starter("bees")
     starter.started()
     kill_server(port)
     starter.sees("Temporal is not reachable")
     starter.presses("\x03")
-    starter.sees(STILL_RUNNING)
+    starter.sees(KEPT)
     assert starter.ends() == 130
     await server.shutdown()
 

@@ -30,7 +30,7 @@ def read(markdown: str, **names: Any) -> PdfReader:
 def text_of(markdown: str) -> str:
     """The words of the report's body, without title, topic and footers."""
     pages = (page.extract_text() for page in read(markdown).pages)
-    text = "\n".join(re.sub(r"\d+ of\s+\d+$", "", page) for page in pages)
+    text = "\n".join(re.sub(r"\d+ /\s*\d+$", "", page) for page in pages)
     return text.removeprefix("Research Report").strip()
 
 
@@ -79,7 +79,9 @@ def outline(reader: PdfReader) -> list[Any]:
         ("> quoted\n> > deeper", "quoted\ndeeper"),
         ("```py\nif x:\n    y()\n```", "if x:\n    y()"),
         ("above\n\n---\n\nbelow", "above\nbelow"),
-        ("![A chart](https://x.org/c.png)", "A chart (https://x.org/c.png)"),
+        ("![A chart](https://x.org/c.png)", "A chart"),
+        ("![](https://x.org/c.png) ![B](https://img.shields.io/x.svg)", "c.png"),
+        ("![x](data:image/png;base64,AAAA) ![y](data:image/svg+xml;base64,AAAA)", "x y"),
         ("Done 🎉 👩\u200d🚀 ⚠️", "Done ⚠"),
         ("\ue000 \u0378 \U00020000", "[U+E000] [U+0378] [CJK UNIFIED IDEOGRAPH-20000]"),
         ("a\x00b\x07c\ufeffd\u200be\ud800", "abcde[U+D800]"),
@@ -170,7 +172,7 @@ def test_title_topic_and_page_numbers_are_printed_and_described() -> None:
     assert reader.pages[0].mediabox[2:] == [612, 792]
     first, *_, last = (page.extract_text() for page in reader.pages)
     assert " ".join(first.split()).startswith("Research Report Tides of the sea word")
-    assert re.search(rf"{len(reader.pages)} of\s+{len(reader.pages)}$", last.strip())
+    assert re.search(rf"{len(reader.pages)} /\s*{len(reader.pages)}$", last.strip())
 
 
 def test_an_absurd_topic_leaves_room_for_the_report() -> None:
@@ -213,7 +215,7 @@ def positions(page: Any) -> list[float]:
     found: list[float] = []
 
     def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
-        if text.strip() and not re.match(r"\s*\d+ of|\s*\d+$", text):
+        if text.strip() and not re.match(r"\s*\d+ /|\s*\d+$", text):
             found.append(cm[4] + tm[4])
 
     page.extract_text(visitor_text=visit)
@@ -222,8 +224,8 @@ def positions(page: Any) -> list[float]:
 
 def test_right_to_left_text_is_set_from_the_right() -> None:
     left, right = (min(positions(read(word).pages[0])[1:]) for word in ("Word", "שלום"))
-    assert left == pytest.approx(72, abs=1)
-    assert right > 500
+    assert left == pytest.approx(90, abs=1)
+    assert right > 490
 
 
 def test_equal_drafts_give_equal_bytes_whatever_came_before() -> None:
@@ -357,7 +359,6 @@ def test_an_empty_draft_is_a_report_of_one_page(draft: str) -> None:
     assert len(read(draft).pages) == 1
 
 
-@pytest.mark.takes(4)
 @pytest.mark.parametrize(
     "draft",
     [

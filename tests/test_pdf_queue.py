@@ -106,7 +106,6 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.takes(15)
 async def test_drafts_do_not_wait_for_pdfs_and_no_pdf_is_made_twice(
     client: Client,
     llm: LoopbackLLM,

@@ -4,16 +4,16 @@ import asyncio
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import PATIENCE, RESULT, decisions_on, is_running, report_of
 from temporalio.client import Client
-from terminal import CONTROLS, STARTER, STILL_RUNNING, piped
+from terminal import CONTROLS, KEPT, STARTER, piped
 
-from models import PROMPT_LIMIT, PROMPT_TOO_LONG, UserDecision, UserDecisionSignal
+from beyond.report import PROMPT_TOO_LONG
+from models import PROMPT_LIMIT, UserDecision, UserDecisionSignal
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -26,8 +26,7 @@ async def test_a_script_can_have_the_whole_dialogue(client: Client, reports: Pat
     assert workflow_id
     assert done.stdout.endswith(f"Result: {RESULT}\nFile: {reports / 'research_pdf.pdf'}\n")
     assert "Additional instructions: shorter" in done.stdout
-    decisions = await decisions_on(report_of(client, workflow_id[1]))
-    assert [replace(decision, digest="") for decision in decisions] == [
+    assert await decisions_on(report_of(client, workflow_id[1])) == [
         UserDecisionSignal(UserDecision.EDIT, "shorter", draft=1),
         UserDecisionSignal(UserDecision.KEEP, draft=2),
     ]
@@ -42,7 +41,7 @@ async def test_a_scripts_last_line_counts_without_its_end() -> None:
 async def test_the_end_of_a_scripts_input_leaves_the_report_running(client: Client) -> None:
     done = piped("topic\nquery\n")
     assert (done.returncode, done.stderr) == (0, "")
-    came_back = re.search(re.escape(STILL_RUNNING) + r" --workflow-id (\S+)\n$", done.stdout)
+    came_back = re.search(re.escape(KEPT) + r" --workflow-id (\S+)\n$", done.stdout)
     assert came_back
     assert await is_running(report_of(client, came_back[1]))
 

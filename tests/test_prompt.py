@@ -54,8 +54,8 @@ def test_ctrl_d_before_the_prompt_is_ready_ends_the_starter(open_starter: OpenSt
 
 def test_the_terminal_is_silent_and_not_in_line_mode_until_the_prompt_comes() -> None:
     """On a terminal of its own, so that nothing else sets its modes."""
-    code = "import time; from screen import Screen; s = Screen(); s.stop_echo(); print('set'); "
-    code += "time.sleep(60)"
+    code = "import time; from beyond.terminal.screen import Screen; "
+    code += "Screen().stop_echo(); print('set'); time.sleep(60)"
     project = str(Path(STARTER).parent)
     child = pexpect.spawn(sys.executable, ["-c", code], cwd=project, timeout=PATIENCE)
     child.expect("set")
@@ -236,7 +236,6 @@ def test_a_bell_rings_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.takes(13)
 async def test_a_draft_that_took_long_rings_the_bell(
     llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:

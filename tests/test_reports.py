@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from terminal import OpenStarter, piped
 
 from beyond.terminal.progress import NO_WORKER
-from beyond.terminal.reports import find_report, latest_report
+from beyond.terminal.reports import find_latest_report, find_report
 from models import WORKFLOW_ID_PREFIX
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -72,10 +72,10 @@ async def test_a_report_is_found_by_its_number_and_by_a_part_of_its_id(client: C
     await waiting(first, draft=1)
     await waiting(second, draft=1)
     await listed(client, 2)
-    assert (await find_report(client, "1")).id == first.id
-    assert (await find_report(client, " 2 ")).id == second.id
-    assert (await find_report(client, first.id.split("-")[4])).id == first.id
-    assert (await latest_report(client)).id == second.id
+    assert await find_report(client, "1") == first.id
+    assert await find_report(client, " 2 ") == second.id
+    assert await find_report(client, first.id.split("-")[4]) == first.id
+    assert await find_latest_report(client) == second.id
 
 
 def test_what_finds_no_report_or_several_is_one_sentence(client: Client) -> None:

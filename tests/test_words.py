@@ -6,10 +6,10 @@ import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import decisions_on, is_running, report_of
 from temporalio.client import Client, WorkflowExecutionStatus
-from terminal import STILL_RUNNING, OpenStarter, piped
+from terminal import KEPT, OpenStarter, piped
 
+from beyond.terminal.dialogue import CHOICES
 from models import UserDecision
-from starter import CHOICES
 
 pytestmark = pytest.mark.usefixtures("worker")
 MENU_LINE = "Research is complete! Type query, keep, edit, undo, discard, help or quit."
@@ -77,7 +77,7 @@ async def test_quit_leaves_the_report_running(client: Client, open_starter: Open
     report = report_of(client, starter.begin())
     starter.asked_to_decide()
     starter.types("quit")
-    starter.sees(STILL_RUNNING)
+    starter.sees(KEPT)
     assert starter.ends() == 0
     assert await is_running(report)
 

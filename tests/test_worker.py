@@ -139,7 +139,6 @@ def test_a_model_with_its_key_or_without_need_of_one_is_accepted(
     assert settings_problem() == ""
 
 
-@pytest.mark.takes(6)
 async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     client: Client,
     llm: LoopbackLLM,
@@ -251,7 +250,6 @@ def test_without_a_server_the_worker_names_address_and_command(
     assert (worker.stdout, worker.returncode) == ("", 1)
 
 
-@pytest.mark.takes(10)
 def test_a_server_that_says_nothing_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -290,7 +288,6 @@ def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
 # Shutdown.
 
 
-@pytest.mark.takes(25)
 async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
     client: Client,
     llm: LoopbackLLM,

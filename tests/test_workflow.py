@@ -9,6 +9,7 @@ from support import (
     MORE,
     PATIENCE,
     RESULT,
+    ReportHandle,
     draft_of,
     edit,
     events_of,
@@ -26,7 +27,6 @@ from temporalio.converter import default as default_converter
 from temporalio.exceptions import CancelledError
 
 from activities import HEARTBEAT_TIMEOUT, LLM_START_TO_CLOSE_TIMEOUT
-from beyond.terminal.reports import ReportHandle
 from models import Phase
 from workflow import GenerateReportWorkflow
 

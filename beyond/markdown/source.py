@@ -47,6 +47,7 @@ FRONT_MATTER = re.compile(
     r"\A---[ \t]*\n((?:[\w-]+:.*\n|[ \t]*-[ ].*\n|[ \t]+.*\n|[ \t]*\n)+)---[ \t]*\n"
 )
 DELIMITERS = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+PICTURE = re.compile(r"(?<=[(\"'])data:image/[\w.+-]+;base64,[A-Za-z0-9+/=_-]+")
 MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
 DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
 HIDDEN_LIMIT = 0xFFF0  # formulas: as many as there are private characters for
@@ -187,10 +188,11 @@ class Formulas:
 
     def __init__(self) -> None:
         self.sources: list[str] = []
+        self.pictures: list[str] = []
 
     def hide(self, text: str) -> str:
         """The text with a character in place of each formula: no Markdown can eat into it."""
-        text = HIDDEN.sub("\ufffd", text)
+        text = PICTURE.sub(self._hide_picture, HIDDEN.sub("\ufffd", text))
         if not any(mark in text for mark in ("$", "\\", "]:", "\ue200", "†", ":contentRef")):
             return text  # without these the search, which takes long, finds nothing but code
         return FORMULA.sub(self._hide_one, text)
@@ -220,6 +222,16 @@ class Formulas:
             return match[0]
         self.sources.append(source)
         return chr(FIRST + len(self.sources) - 1)
+
+    def _hide_picture(self, match: re.Match[str]) -> str:
+        self.pictures.append(match[0])
+        return f"picture:{len(self.pictures) - 1}"
+
+    def restore_picture(self, address: str) -> str:
+        """The address of a picture; that of one within the draft is its data."""
+        if found := re.fullmatch(r"picture:(\d+)", address):
+            return "".join(self.pictures[int(found[1]) :][:1])
+        return self.restore(address)
 
     def restore(self, text: str) -> str:
         """The text with its formulas."""

@@ -22,7 +22,8 @@ from beyond.pdf.tags import Element
 from beyond.pdf.words import BODY, INK, Box, Look, Part, Word, split_word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
-WHOLE = 165.0  # a block of code or a table that is no higher is never split
+WHOLE = 165.0  # a table that is no higher is never split
+WHOLE_CODE = 324.0  # half a page: a block of code that is no higher is never split
 BAR, JOINT = 2.5, 10.0  # the width of a quote's bar; how far it goes on between two texts
 FAINT, LINK, RULE, SHADE = map(HexColor, ("#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"))
 color = lru_cache(100)(HexColor)
@@ -53,6 +54,7 @@ class Style:
     rtl: bool = False
     element: Element | None = None  # what the text is in the document's structure
     label: Element | None = None  # what its mark is
+    keeps: bool = False  # the text stands on the page of what follows
 
 
 def _join(run: list[Part]) -> Part:
@@ -87,6 +89,12 @@ class Text(Flowable):  # type: ignore[misc]
     def last(self) -> bool:
         """Whether the piece has the end of the text."""
         return self.end == len(self.lines)
+
+    @property
+    def source(self) -> str:
+        """The text as it was written, on one line."""
+        words = ("".join(part.source for part in word.parts) for word in self.words)
+        return " ".join(words)
 
     @property
     def natural_width(self) -> float:
@@ -202,7 +210,7 @@ class Text(Flowable):  # type: ignore[misc]
         end = min(end, self.end - 1)  # if only the padding at the end does not fit
         if self.end - end == 1:
             end -= 1
-        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE and self.first):
+        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE_CODE and self.first):
             return []
         following = end
         while style.shaded and following < self.end - 1 and not self.lines[following].width:
@@ -320,10 +328,11 @@ class Text(Flowable):  # type: ignore[misc]
         flush()
 
     def draw_box(self, canvas: Any, x: float, y: float, box: Box) -> None:
-        """Paint a formula and write what it says, unseen, so that readers can find and copy it."""
+        """Paint a formula or a picture, with what it says unseen, to be found and copied."""
         source = replace_unprintable(" ".join(box.source.split()))
-        element = self.style.element.add("Formula") if self.style.element else None
-        if element:
+        element = None
+        if self.style.element and source:  # what says nothing is decoration
+            element = self.style.element.add(box.kind)
             element.alt = source
         parts = [
             (get_face(name), t) for name, t in split_by_family(source, choose_families(source))

@@ -36,7 +36,7 @@ async def connect(**options: Any) -> Client:
     Raises TemporalUnreachableError.
     """
     settings = connection_settings()
-    if host_and_port(settings["target_host"])[0] in THIS_MACHINE:
+    if split_address(settings["target_host"])[0] in THIS_MACHINE:
         # There is no network to spare.
         options.setdefault("grpc_compression", GrpcCompression.NONE)
     try:
@@ -83,7 +83,7 @@ def connection_settings() -> ClientConnectConfig:
     return settings
 
 
-def host_and_port(address: str) -> tuple[str, str]:
+def split_address(address: str) -> tuple[str, str]:
     host, _, port = address.rpartition(":")
     return host, port
 

@@ -7,11 +7,10 @@ from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskSta
 from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
 from temporalio.client import WorkflowExecutionDescription
 
-from activities import create_pdf, llm_call
 from models import TASK_QUEUE
 
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
-STEPS = {llm_call.__name__: "Researching", create_pdf.__name__: "Creating the PDF"}
+STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the Activity's name
 # A live Worker takes a task at once. There is none if so many polls, over so many seconds, found
 # one untaken: the polls after a decision are quick, and those of a slow server are few.
 UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5

@@ -1,10 +1,9 @@
-"""The terminal: a prompt, a live line and Markdown; or plain text where there is no terminal."""
+"""The terminal: a prompt, a live line and Markdown; or plain text if there is no terminal."""
 
 import asyncio
 import os
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -16,24 +15,19 @@ try:
 except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
+from beyond.data_dir import find_data_dir
 from beyond.printable import printable
+from beyond.process import read_stdin
 
 if TYPE_CHECKING:
-    from markdown_it.token import Token
     from prompt_toolkit import PromptSession
-    from rich.markdown import Markdown, TableElement
-
-SMALL_DIGITS = {
-    "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
-    "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
-}
 
 PAGER_PROMPT = "Space shows more, q goes on"
 NARROWEST_COLUMN = 4  # characters: three, and the sign that more was cut off
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 
-class Leave(Exception):
+class LeaveError(Exception):
     """Ends the starter, and nothing but the starter."""
 
     def __init__(self, exit_code: int) -> None:
@@ -41,7 +35,7 @@ class Leave(Exception):
 
 
 class Screen:
-    """A terminal with a prompt, a live line and Markdown; or plain text, where it is none."""
+    """A terminal; or a pipe, which gets plain text."""
 
     def __init__(self) -> None:
         self.terminal = os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
@@ -85,9 +79,11 @@ class Screen:
         from prompt_toolkit.application import get_app_or_none, run_in_terminal
         from rich.console import Console
 
+        from beyond.terminal.markdown import set_markdown
+
         console = Console()
         with console.capture() as capture:
-            console.print(_set(markdown))
+            console.print(set_markdown(markdown))
         text = f"{heading}\n{capture.get()}"
         pager = os.environ.get("PAGER") or shutil.which("less")
         # What is being typed at a prompt is not meant for a pager.
@@ -162,7 +158,7 @@ class Screen:
     async def ask(self, question: str, words: Sequence[str] = ()) -> str:
         """Returns what the person types: one of `words`, or a text of one line or more.
 
-        Raises Leave: 130 at Ctrl-C, 0 at Ctrl-D and at the end of a pipe.
+        Raises LeaveError: 130 at Ctrl-C, 0 at Ctrl-D and at the end of a pipe.
         """
         if not self.terminal:
             # A person whose stdout is a file still sees what is asked.
@@ -175,17 +171,17 @@ class Screen:
         print(end="\r", flush=True)
         session = self._sessions.get(question)
         if not session:
-            session = self._sessions[question] = _session(words)
+            session = self._sessions[question] = _make_session(words)
         self._asking = True
         try:
             with patch_stdout(raw=True):
                 # The event loop has a handler of its own: prompt-toolkit's shows a traceback.
                 typed = await session.prompt_async(question, set_exception_handler=False)
-                return in_unicode(typed)
+                return replace_odd_bytes(typed)
         except KeyboardInterrupt:
-            raise Leave(130) from None
+            raise LeaveError(130) from None
         except EOFError:
-            raise Leave(0) from None
+            raise LeaveError(0) from None
         finally:
             self._asking = False
 
@@ -195,13 +191,13 @@ class Screen:
             return True
         try:
             return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
-        except Leave as leave:
+        except LeaveError as leave:
             if leave.exit_code == 0:
                 raise
             return False
 
     async def wait(self, event: asyncio.Event, line: Callable[[], str]) -> None:
-        """Shows a line that changes until the event comes. Raises Leave as `ask` does."""
+        """Shows a line that changes until the event comes. Raises LeaveError as `ask` does."""
         if event.is_set() or not self.terminal:
             await event.wait()
             return
@@ -244,7 +240,7 @@ class Screen:
         finally:
             ending.cancel()
         if exit_code is not None:
-            raise Leave(exit_code)
+            raise LeaveError(exit_code)
 
     def _switch_off(self, *modes: str) -> Callable[[], None]:
         """Changes these modes of the terminal, named as in termios. Returns what undoes that."""
@@ -267,39 +263,21 @@ class Screen:
         return restore
 
     async def _read_line(self) -> str:
-        """Returns the next line of a pipe. Raises Leave at its end."""
+        """Returns the next line of a pipe. Raises LeaveError at its end."""
         if sys.stdin is None:  # closed by the caller: its number may be another file's by now
-            raise Leave(0)
-        loop = asyncio.get_running_loop()
-        line: asyncio.Future[bytes | None] = loop.create_future()
-
-        def deliver(text: bytes | None) -> None:
-            if not line.done():
-                line.set_result(text)
-
-        def read() -> None:
-            # os.read, because an interpreter that exits would wait for the lock of sys.stdin.
-            while b"\n" not in self._input:
-                chunk = os.read(0, 4096)
-                if not chunk:
-                    break
-                self._input += chunk
-            at_end = not self._input
-            text, _, self._input = self._input.partition(b"\n")
-            with suppress(RuntimeError):  # the report has ended meanwhile, and the loop with it
-                loop.call_soon_threadsafe(deliver, None if at_end else text)
-
-        # A thread of its own that may be left behind: to_thread's would hold up the exit.
-        threading.Thread(target=read, daemon=True).start()
-        text = await line
-        if text is None:
-            raise Leave(0)
-        return text.decode(errors="replace")
+            raise LeaveError(0)
+        while b"\n" not in self._input:
+            if not (chunk := await read_stdin()):
+                break
+            self._input += chunk
+        if not self._input:
+            raise LeaveError(0)
+        line, _, self._input = self._input.partition(b"\n")
+        return line.decode(errors="replace")
 
 
-def _session(words: Sequence[str]) -> "PromptSession[str]":
+def _make_session(words: Sequence[str]) -> "PromptSession[str]":
     """A prompt for one of the words, or for a text that is remembered from run to run."""
-    from platformdirs import user_data_path
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import WordCompleter
     from prompt_toolkit.history import FileHistory, History, InMemoryHistory
@@ -327,9 +305,9 @@ def _session(words: Sequence[str]) -> "PromptSession[str]":
     history: History = InMemoryHistory()
     if not words:
         with suppress(OSError):
-            folder = user_data_path("durable-research-reports", ensure_exists=True)
-            with (folder / "history").open("a+"):
-                history = ForgivingHistory(folder / "history")
+            file = find_data_dir() / "history"
+            file.open("a+").close()
+            history = ForgivingHistory(file)
     return PromptSession(
         history=history,
         completer=WordCompleter(list(words)) if words else None,
@@ -340,74 +318,7 @@ def _session(words: Sequence[str]) -> "PromptSession[str]":
     )
 
 
-def _set(markdown: str) -> "Markdown":
-    """The draft as rich sets it, with all of its text: nobody approves what was not shown."""
-    from rich.markdown import Markdown
-
-    from beyond import markdown as drafts
-
-    class WholeMarkdown(Markdown):
-        elements = {**Markdown.elements, "table_open": _whole_table()}  # noqa: RUF012
-
-    # Without hyperlinks, an address is seen before it is followed.
-    draft = WholeMarkdown("", hyperlinks=False)
-    # Not rich's own reading, which leaves HTML out.
-    draft.parsed = [_in_plain_text(token) for token in drafts.read(printable(markdown)).tokens]
-    return draft
-
-
-def _whole_table() -> "type[TableElement]":
-    """rich's table, which cuts words that are wider than their column, with all of its words."""
-    from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.markdown import TableElement
-    from rich.table import Table
-    from rich.text import Text
-
-    class WholeTable(TableElement):
-        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-            [table] = super().__rich_console__(console, options)
-            assert isinstance(table, Table)
-            if table.__rich_measure__(console, options).minimum <= options.max_width:
-                for column in table.columns:
-                    column.overflow = "fold"
-                yield table
-                return
-            # The window has no room for the words side by side, so each cell has its own line.
-            headings = [column.header for column in table.columns]
-            rows = self.body.rows if self.body else []
-            for row in rows:
-                yield Text()
-                for heading, cell in zip(headings, row.cells, strict=True):
-                    assert isinstance(heading, Text)
-                    yield Text.assemble(heading, ": ", cell.content) if heading else cell.content
-            if not rows:
-                yield from headings
-            yield Text()
-
-    return WholeTable
-
-
-def _in_plain_text(token: "Token") -> "Token":
-    """A token whose raised, lowered and deleted text is plain, and whose addresses stand once."""
-    children = token.children or []
-    for part in (token, *children):  # entities such as &#x202e; are characters only now
-        part.content = printable(part.content)
-        if "href" in part.attrs:
-            part.attrs["href"] = printable(str(part.attrs["href"]))
-    for child in children:
-        if child.type in ("s_open", "s_close"):  # not every terminal strikes out
-            child.type, child.tag, child.content = "text", "", "~~"
-        for look, digits in SMALL_DIGITS.items():
-            if look in child.meta.get("looks", ()) and "goto" not in child.meta:
-                child.content = child.content.translate(digits)
-    for number, child in enumerate(children[:-2]):
-        text = children[number + 1].content
-        if child.type == "link_open" and str(child.attrs["href"]).endswith(text):
-            child.type = child.tag = children[number + 2].type = children[number + 2].tag = "text"
-    return token
-
-
-def in_unicode(text: str) -> str:
+def replace_odd_bytes(text: str) -> str:
     """The text, with a replacement character for each byte of the terminal's that is no UTF-8."""
     # As Python decodes arguments, and prompt-toolkit keys: such a byte is a lone surrogate.
     return text.encode(errors="surrogateescape").decode(errors="replace")

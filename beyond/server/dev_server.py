@@ -1,0 +1,115 @@
+"""Temporal's dev server: starts it, with a Temporal CLI that is built with Go if there is none."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from beyond.data_dir import APP
+from beyond.server.connection import TemporalUnreachableError, connection_settings
+
+if TYPE_CHECKING:
+    from temporalio.testing import WorkflowEnvironment
+
+UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
+# The newest version that `go install` accepts: later ones carry replace directives.
+CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
+
+
+async def start_server(
+    port: int | None = None,
+    database: Path | None = None,
+    log: Path | None = None,
+    extra_args: Sequence[str] = (),
+) -> "WorkflowEnvironment":
+    """Starts Temporal's dev server, on any free port or on `port` and with the Web UI.
+
+    The Temporal CLI is the one on PATH, else the one in the cache folder, else a download by the
+    SDK, else a build with Go. Raises TemporalUnreachableError if none of them can be had.
+    """
+    from platformdirs import user_cache_path
+    from temporalio.testing import WorkflowEnvironment
+
+    cache = user_cache_path(APP, ensure_exists=True)
+
+    async def start(cli: str | None) -> WorkflowEnvironment:
+        with _redirect_output(log):
+            return await WorkflowEnvironment.start_local(
+                namespace=connection_settings().get("namespace", "default"),
+                port=port,
+                ui=port is not None,
+                ui_port=port and port + UI_PORT_OFFSET,
+                dev_server_existing_path=cli,
+                download_dest_dir=str(cache),
+                dev_server_database_filename=str(database) if database else None,
+                dev_server_extra_args=extra_args,
+            )
+
+    if cli := shutil.which("temporal") or shutil.which("temporal", path=cache):
+        return await start(cli)
+    try:
+        return await start(None)
+    except RuntimeError as error:
+        no_download = error
+    if shutil.which("go") and await _build_with_go(cache):
+        return await start(shutil.which("temporal", path=cache))
+    raise TemporalUnreachableError(
+        f"There is no Temporal CLI: none on PATH, none in {cache}, no download ({no_download}), "
+        "no build with Go. Install it from https://docs.temporal.io/cli and try again."
+    )
+
+
+async def _build_with_go(folder: Path) -> bool:
+    """Builds the Temporal CLI into the folder, and deletes the 3 GB of caches that this takes."""
+    said = f"Building the Temporal CLI with Go, once, into {folder}: about 5 minutes on 2 cores"
+    print(said, end="", flush=True)
+    # Beside the result: a /tmp that is memory may not hold so much.
+    with TemporaryDirectory(prefix="build-", dir=folder) as caches:
+        # Go makes its modules read-only, and they could not be deleted.
+        flags = f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip()
+        places = {"GOBIN": str(folder), "GOCACHE": f"{caches}/build", "GOMODCACHE": f"{caches}/mod"}
+        build = await asyncio.create_subprocess_exec(
+            *("go", "install", CLI_SOURCE),
+            env=os.environ | places | {"GOFLAGS": flags},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        finished = asyncio.create_task(build.communicate())
+        minutes = 0
+        try:
+            while not (await asyncio.wait({finished}, timeout=60))[0]:
+                minutes += 1
+                print(f"… {minutes}", end="", flush=True)
+        finally:
+            print(flush=True)
+            if build.returncode is None:  # the person leaves
+                with suppress(ProcessLookupError):  # Ctrl-C has reached it, too
+                    build.terminate()
+            _, errors = await finished
+    if build.returncode:
+        print(errors.decode(errors="replace").strip().rpartition("\n")[2], file=sys.stderr)
+    return build.returncode == 0
+
+
+@contextmanager
+def _redirect_output(log: Path | None) -> Iterator[None]:
+    """Sends the output of a process that is started meanwhile to the file, not to the terminal."""
+    if not log:
+        yield
+        return
+    if sys.stdout:  # None if the caller closed it
+        sys.stdout.flush()
+    saved = [(stream, os.dup(stream)) for stream in (1, 2)]
+    with log.open("ab") as file:
+        for stream, _ in saved:
+            os.dup2(file.fileno(), stream)
+    try:
+        yield
+    finally:
+        for stream, copy in saved:
+            os.dup2(copy, stream)
+            os.close(copy)

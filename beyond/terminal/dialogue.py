@@ -1,0 +1,335 @@
+"""One person and one report: a topic, then query, keep or edit until the report ends."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from beyond.process import RefusedError
+from beyond.report.decisions import NO_DRAFT, NO_EARLIER_DRAFT
+from beyond.server.connection import NO_SERVER, until_answered
+from beyond.terminal.progress import NO_WORKER, Progress
+from beyond.terminal.reports import confirm_discard, find_pdf
+from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
+from models import Phase, ReportStatus, UserDecision, UserDecisionSignal
+
+DEFAULT_PROMPT = "Give me 5 fun and fascinating facts about tardigrades."
+CHOICES = """\
+1. Type 'query' to view the current research result
+2. Type 'keep' to approve the research and create PDF
+3. Type 'edit' to modify the research"""
+LINE = "=" * 50
+MORE = "Type 'help' for more."
+WORDS = ("query", "keep", "edit", "undo", "discard", "help", "quit")
+SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
+HELP = """
+query     show the current draft again
+keep      approve the draft on the screen and create the PDF
+edit      say what to change; the model revises the draft
+undo      go back to the draft before
+discard   end the report without a PDF
+quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
+The first letters are enough. Tab completes a word, Alt-Enter starts a new line,
+Ctrl-X Ctrl-E opens your editor."""
+TRY_AGAIN = "Type 'edit' to try again."
+LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
+
+# Seconds from one look at the report to the next: as many as have passed since the last decision,
+# but at least the first number and at most the second, so that an open starter costs the server
+# one request a second.
+POLL_INTERVALS = 0.1, 1
+
+T = TypeVar("T")
+
+
+@dataclass
+class Report:
+    """What can be asked of a report on the server, and told to it. starter.py says how."""
+
+    id: str
+    draft: Callable[[], Awaitable[str]]
+    status: Callable[[], Awaitable[ReportStatus]]
+    decide: Callable[[UserDecisionSignal], Awaitable[None]]
+    discard: Callable[[], Awaitable[None]]
+    describe: Callable[[], Awaitable[WorkflowExecutionDescription]]
+    result: Callable[[], Awaitable[str]]
+
+
+async def ask_for_topic(screen: Screen, topic: str) -> str:
+    """Returns `topic`, or what the person types if it is empty. Raises LeaveError."""
+    screen.say("Welcome to the Research Report Generator!")
+    topic = replace_odd_bytes(topic) or await screen.ask("Enter your research topic or question: ")
+    if topic.strip():
+        return topic.strip()
+    screen.say(f"No prompt entered. Using default: {DEFAULT_PROMPT}")
+    return DEFAULT_PROMPT
+
+
+class Dialogue:
+    """Shows the drafts of a report and sends what the person decides, until the report ends.
+
+    `command` is what brings the person back to it.
+    """
+
+    def __init__(
+        self, client: Client, report: Report, screen: Screen, command: str, open_pdf: bool
+    ) -> None:
+        self._client = client
+        self._report = report
+        self._screen = screen
+        self._command = command
+        self._open_pdf = open_pdf
+        self._status: ReportStatus | None = None  # as last queried
+        self._shown = 0, ""  # number and text of the draft on the screen
+        self._menu_shown = False
+        self._discarded = False
+        self._decision_wanted, self._decision_sent = asyncio.Event(), asyncio.Event()
+        self._decided_at = time.monotonic()
+        self._one_request = asyncio.Lock()
+        self._progress = Progress()
+
+    async def follow(self) -> int:
+        """Returns the exit code when the report ends. Raises LeaveError when the person leaves."""
+        try:
+            return await self._follow()
+        except (LeaveError, asyncio.CancelledError):
+            self._screen.say(f"Temporal keeps your report. Come back to it with: {self._command}")
+            raise
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            raise RefusedError(
+                f"The server has no report {self._report.id} any more. One that keeps its reports "
+                "when it stops: temporal server start-dev --db-filename temporal.db"
+            ) from None
+
+    async def _follow(self) -> int:
+        asking = asyncio.create_task(self._ask())
+        watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.wait({asking, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Both are over before the last words are said: neither may write after them.
+            asking.cancel()
+            watching.cancel()
+            await asyncio.wait({asking, watching})
+        if watching.cancelled():
+            asking.result()
+        return await self._show_end(watching.result())
+
+    # What the person says.
+
+    async def _ask(self) -> NoReturn:
+        menu_wanted = True
+        while True:
+            if not self._decision_wanted.is_set():
+                await self._screen.wait(self._decision_wanted, self._progress.line)
+                menu_wanted = True
+            if menu_wanted:
+                self._show_menu()
+            typed = await self._screen.ask("Your decision (query/keep/edit): ", WORDS)
+            word, problem = _find_word(typed.strip().lower())
+            if word:
+                menu_wanted = await self._obey(word)
+            else:
+                self._screen.say(problem)
+                menu_wanted = False
+
+    async def _obey(self, word: str) -> bool:
+        """Returns whether the menu is to be shown again. Raises LeaveError."""
+        say, ask = self._screen.say, self._screen.ask
+        number, _ = self._shown
+        if word == "query":
+            await self._show_research()
+        elif word == "keep":
+            if not number:  # to the Workflow, 0 means whichever draft comes next
+                say(f"{NO_DRAFT} {TRY_AGAIN}")
+            elif await self._decide(UserDecision.KEEP):
+                say("Signal sent to keep research and create PDF")
+        elif word == "edit":
+            instruction = (await ask("Enter additional instructions (optional): ")).strip()
+            afresh = not instruction and number
+            if afresh and not await self._screen.confirm("Write it afresh? [y/N] "):
+                return False
+            if await self._decide(UserDecision.EDIT, instruction):
+                say("Signal sent to regenerate research")
+        elif word == "undo":
+            if not (self._status and self._status.earlier_drafts):
+                say(NO_EARLIER_DRAFT)
+            elif await self._decide(UserDecision.UNDO):
+                say("Signal sent to go back to the draft before")
+        elif word == "discard":
+            if await confirm_discard(self._screen):
+                await self._discard()
+        elif word == "help":
+            say(HELP)
+        elif word == "quit":
+            raise LeaveError(0)
+        return True
+
+    def _show_menu(self) -> None:
+        """The tutorial's menu the first time that there is a draft, and then one line."""
+        number, _ = self._shown
+        complete = "Research is complete!" if number else ""
+        if self._menu_shown:
+            words = f"Type {', '.join(WORDS[:-1])} or {WORDS[-1]}."
+            self._screen.say(f"\n{complete} {words}" if complete else f"\n{words}")
+            return
+        self._menu_shown = True
+        self._screen.say("\n".join(filter(None, [f"\n{LINE}", complete, CHOICES, LINE, MORE])))
+
+    async def _show_research(self) -> None:
+        async with self._one_request:
+            draft = await self._ask_worker(self._report.draft)
+        if draft is None:
+            self._screen.say(NO_WORKER)
+        elif draft:
+            await self._screen.show("\nResearch Result:", draft)
+        else:
+            self._screen.say("Research Result: Not yet available")
+
+    async def _decide(self, decision: UserDecision, instruction: str = "") -> bool:
+        """Sends the decision on the draft that the screen shows. False if Temporal refuses it."""
+        number, _ = self._shown
+        signal = UserDecisionSignal(decision, instruction, number)
+        async with self._one_request:
+            try:
+                await until_answered(
+                    self._client, lambda: self._report.decide(signal), self._screen.say
+                )
+            except RPCError as error:
+                self._screen.say(f"Temporal refused the decision: {error.message}")
+                return False
+            self._note_decision()
+            self._status = None  # so that an error that comes again shows again
+        return True
+
+    async def _discard(self) -> None:
+        async with self._one_request:
+            await until_answered(self._client, self._report.discard, self._screen.say)
+            self._discarded = True
+            self._note_decision()
+
+    def _note_decision(self) -> None:
+        self._decision_wanted.clear()
+        self._decision_sent.set()
+        self._decided_at = time.monotonic()
+        self._progress.restart()
+
+    # What becomes of the report.
+
+    async def _watch(self) -> WorkflowExecutionDescription:
+        """Shows what happens to the report until it ends."""
+        seen: object = None
+        while True:
+            async with self._one_request:
+                description = await until_answered(
+                    self._client, self._report.describe, self._screen.say
+                )
+                if description.status != WorkflowExecutionStatus.RUNNING:
+                    return description
+                self._show_progress(description)
+                # A Query may cost a replay: only after an event, and if a Worker is at work.
+                current = description.run_id, description.history_length
+                if current != seen and not self._progress.task_is_untaken and await self._refresh():
+                    seen = current
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Waits until the next look at the report is due."""
+        shortest, longest = POLL_INTERVALS
+        interval = min(max(shortest, time.monotonic() - self._decided_at), longest)
+        self._decision_sent.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._decision_sent.wait(), interval)
+
+    def _show_progress(self, description: WorkflowExecutionDescription) -> None:
+        progress = self._progress
+        failure, worker_was_missing = progress.failure, progress.worker_is_missing
+        progress.update(description)
+        if progress.worker_is_missing and not worker_was_missing:
+            self._screen.say(NO_WORKER)
+        if worker_was_missing and not progress.worker_is_missing:
+            self._screen.say("A Worker has it again.")
+        if progress.failure != failure:
+            self._screen.say_without_live_line(progress.line())
+
+    async def _refresh(self) -> bool:
+        """Shows what is new. Returns false if no Worker answers the Query."""
+        status = await self._ask_worker(self._report.status)
+        if not status:
+            return False
+        if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
+            self._screen.say(f"\nSomebody else has decided on draft {status.draft}.")
+        if status.draft and (status.draft, status.text) != self._shown:
+            if time.monotonic() - self._decided_at > LONG_WAIT:
+                self._screen.ring()
+            await self._screen.show(f"\nDraft {status.draft}\n", status.text)
+            self._shown = status.draft, status.text
+        if status.error and (not self._status or status.error != self._status.error):
+            self._screen.say(f"\n{status.error} {_advise(status)}".rstrip())
+        self._status = status
+        if status.phase == Phase.WAITING:
+            self._decision_wanted.set()
+        else:
+            self._decision_wanted.clear()
+        return True
+
+    async def _ask_worker(self, query: Callable[[], Awaitable[T]]) -> T | None:
+        """Returns what a Worker answers to the Query, or None if none does."""
+        try:
+            # A deadline that passes means that no Worker answers, so only the server is waited for.
+            return await until_answered(self._client, query, self._screen.say, NO_SERVER)
+        except (RPCError, WorkflowQueryFailedError):
+            return None
+
+    async def _show_end(self, description: WorkflowExecutionDescription) -> int:
+        if self._discarded and description.status == WorkflowExecutionStatus.CANCELED:
+            self._screen.say("The report is discarded.")
+            return 0
+        if self._shown == (0, ""):  # the report had ended before this starter came
+            await self._show_research()
+        try:
+            result = await until_answered(self._client, self._report.result, self._screen.say)
+        except WorkflowFailureError as failure:
+            kind = (description.status or WorkflowExecutionStatus.FAILED).name
+            ended = {
+                "CANCELED": "was cancelled",
+                "TERMINATED": f"was terminated: {failure.cause}",
+                "TIMED_OUT": "ran out of time",
+            }
+            self._screen.say_error(f"The report {ended.get(kind, f'failed: {failure.cause}')}")
+            return 1
+        self._screen.say(f"Result: {result}")
+        if path := find_pdf(self._report.id, result):
+            self._screen.show_file(path, self._open_pdf)
+        return 0
+
+
+def _find_word(typed: str) -> tuple[str, str]:
+    """Returns the word that the person means, and what is wrong if there is none."""
+    if typed in SHORTCUTS:
+        return SHORTCUTS[typed], ""
+    meant = [word for word in WORDS if typed and word.startswith(typed)]
+    if len(meant) > 1:
+        return "", f"'{typed}' can mean {' or '.join(meant)}."
+    return meant[0] if meant else "", "Please enter either 'keep', 'edit', or 'query'"
+
+
+def _advise(status: ReportStatus) -> str:
+    if status.phase != Phase.WAITING:
+        return ""
+    if status.draft:
+        return f"Type 'edit' to ask again, or 'keep' to take draft {status.draft}."
+    return TRY_AGAIN

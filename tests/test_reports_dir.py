@@ -1,0 +1,118 @@
+"""How a finished PDF gets into the folder: under which name, whole, and over no other file."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from beyond.reports_dir import NAME_LIMIT, place_report
+from models import WORKFLOW_ID_PREFIX
+
+NAME = "research_pdf.pdf"
+OWN = "1a2b3c4d-0000-4000-8000-000000000000"
+REPORT = f"{WORKFLOW_ID_PREFIX}{OWN}"
+
+
+@pytest.fixture(autouse=True)
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "reports"
+    monkeypatch.setenv("REPORTS_DIR", str(folder))
+    return folder
+
+
+def test_a_name_that_is_taken_is_followed_by_the_reports_own_part(reports: Path) -> None:
+    assert place_report(b"theirs", NAME, "") == NAME
+    names = [place_report(text, NAME, REPORT) for text in (b"1", b"2")]
+    assert names == ["research_pdf-1a2b3c4d.pdf", f"research_pdf-{OWN}.pdf"]
+    assert [(reports / name).read_bytes() for name in (NAME, *names)] == [b"theirs", b"1", b"2"]
+    with pytest.raises(ApplicationError, match="other files have the names") as error:
+        place_report(b"3", NAME, REPORT)
+    assert not error.value.non_retryable
+    assert len(list(reports.iterdir())) == 3
+
+
+def test_a_file_of_the_same_bytes_is_the_reports_own() -> None:
+    place_report(b"theirs", NAME, "")
+    for _ in range(2):
+        assert place_report(b"ours", NAME, REPORT) == "research_pdf-1a2b3c4d.pdf"
+    assert place_report(b"theirs", NAME, "") == NAME
+
+
+def test_outside_a_worker_each_text_has_a_name_of_its_own() -> None:
+    names = [place_report(text, NAME, "") for text in (b"1", b"2", b"3", b"2")]
+    assert len(set(names)) == 3
+    assert names[1] == names[3]
+
+
+@pytest.mark.parametrize("workflow_id", ["a/../b", "é" * 300, "\0", "x" * 1000])
+def test_any_workflow_id_makes_a_name(workflow_id: str, reports: Path) -> None:
+    name = f"{'n' * (NAME_LIMIT - 4)}.pdf"
+    names = {place_report(text, name, workflow_id) for text in (b"1", b"2")}
+    assert len(names) == len(list(reports.iterdir())) == 2
+
+
+def test_neither_a_folder_nor_a_link_is_overwritten(reports: Path) -> None:
+    (reports / NAME).mkdir(parents=True)
+    (reports / "research_pdf-1a2b3c4d.pdf").symlink_to("nowhere")
+    assert place_report(b"ours", NAME, REPORT) == f"research_pdf-{OWN}.pdf"
+
+
+def test_a_file_has_its_name_only_when_it_is_whole_and_on_the_disk(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[Path]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(list(reports.iterdir())))
+    place_report(b"ours", NAME, REPORT)
+    [[temporary]] = seen
+    assert temporary.suffix == ".tmp"
+    assert list(reports.iterdir()) == [reports / NAME]
+
+
+def test_200_reports_at_once_are_200_files(reports: Path) -> None:
+    with ThreadPoolExecutor(20) as threads:
+        names = threads.map(lambda n: place_report(b"%d" % n, NAME, f"{n:08}"), range(200))
+        placed = dict(enumerate(names))
+    assert {number: (reports / name).read_bytes() for number, name in placed.items()} == {
+        number: b"%d" % number for number in range(200)
+    }
+    assert len(list(reports.iterdir())) == 200
+
+
+def test_the_folder_may_be_the_working_directory_or_below_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REPORTS_DIR")
+    place_report(b"ours", NAME, REPORT)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("REPORTS_DIR", "~/a/b")
+    place_report(b"ours", NAME, REPORT)
+    assert (tmp_path / NAME).exists()
+    assert (tmp_path / "a" / "b" / NAME).exists()
+
+
+def test_a_filename_may_name_folders(reports: Path, tmp_path: Path) -> None:
+    for filename in ("2026/bees.pdf", str(tmp_path / "elsewhere" / "bees.pdf")):
+        assert place_report(b"ours", filename, REPORT) == filename
+        assert (reports / filename).read_bytes() == b"ours"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a\0b.pdf", "x" * (NAME_LIMIT + 1)])
+def test_what_cannot_be_a_filename_is_a_permanent_error(name: str) -> None:
+    with pytest.raises(ApplicationError, match="cannot be the name of a report") as error:
+        place_report(b"ours", name, REPORT)
+    assert error.value.non_retryable
+
+
+def test_a_disk_that_refuses_is_a_transient_error_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("REPORTS_DIR", str(tmp_path / "file" / "reports"))
+    with pytest.raises(ApplicationError) as error:
+        place_report(b"ours", NAME, REPORT)
+    assert not error.value.non_retryable
+    assert error.value.message == (
+        f"the report cannot be written to {tmp_path / 'file' / 'reports'}: Not a directory"
+    )
