@@ -21,6 +21,7 @@ from beyond.pdf.document import (
     make_front,
 )
 from beyond.pdf.fonts import detect_language, get_loaded_faces, replace_unprintable
+from beyond.pdf.tags import Element
 
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
@@ -52,19 +53,21 @@ def render(
         check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
         out = io.BytesIO()
+        structure = Element("Document")
         report = Report(
             out,
             paper,
             approved,
+            structure,
             title=replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT],
             subject=topic,
             keywords=replace_unprintable(workflow_id),
-            lang=detect_language(markdown) or None,
+            lang=detect_language(markdown),
         )
         report.beforePage = check_work
-        composer = Composer(check_work)
+        composer = Composer(check_work, structure)
         title = composer.make_title(draft)
-        front = make_front(title, topic, approved, is_rtl(draft.title or topic))
+        front = make_front(title, topic, approved, is_rtl(draft.title or topic), structure)
         report.build(front + composer.compose(draft))
         return out.getvalue()
 

@@ -22,6 +22,7 @@ from beyond.pdf.fonts import RIGHT_TO_LEFT, get_face, replace_unprintable
 from beyond.pdf.formulas import Formula, find_tag, set_formula
 from beyond.pdf.pictures import read_picture
 from beyond.pdf.tables import NARROW_PADDING, Table, align_numbers, fits, share_width
+from beyond.pdf.tags import Element, Tags, describe
 from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text, color
 from beyond.pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, make_code_lines, make_words
 
@@ -42,6 +43,7 @@ FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisec
 FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 BULLETS = "•\u2013"
+UNMARKED = {"hr", "table_open", "blockquote_open", "bullet_list_open", "ordered_list_open"}
 SIDES = {"left": "left", "center": "center", "right": "right"}
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
 Run = tuple[str, Look] | Box
@@ -61,10 +63,13 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     a page begins with `_preamble`, fonts are in "BasicFonts", and `_endBuild` ends the last page.
     """
 
-    def __init__(self, out: io.BytesIO, paper: str, approved: date | None, **about: Any) -> None:
-        self.approved = approved
+    def __init__(
+        self, out: io.BytesIO, paper: str, approved: date | None, structure: Element, **about: Any
+    ) -> None:
+        self.approved, self.structure = approved, structure
         size = SIZES[paper]
         about |= {"author": "", "creator": "durable-research-reports"}
+        self.about = about
         super().__init__(out, pagesize=size, displayDocTitle=True, invariant=1, **about)
         left, self.foot = (size[0] - WIDTH) / 2, (size[1] - HEIGHT) / 2
         frame = platypus.Frame(left, self.foot, WIDTH, HEIGHT, 0, 0, 0, 0)
@@ -74,6 +79,8 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     def begin(self, canvas: Any, _: object) -> None:
         """Prepare the document."""
         if self.page == 1:  # no font is named that is not embedded, such as ReportLab's Helvetica
+            canvas.tags = Tags(canvas, self.structure, self.about["lang"])
+            describe(canvas, self.approved, self.about)
             canvas._preamble = ""
             canvas._doc.idToObject["BasicFonts"].dict.pop("F1")
             if self.approved:
@@ -81,10 +88,11 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
 
     def finish(self, canvas: Any, _: object) -> None:
         """Print the page number; the number of pages is known at the end."""
-        canvas.setFillColor(FAINT)
-        canvas.setFont(get_face("Text").fontName, TINY)
-        canvas.drawRightString(self.pagesize[0] / 2, self.foot / 2 + 4, f"{self.page} /")
-        canvas.doForm("pages")
+        with canvas.tags.mark(None):
+            canvas.setFillColor(FAINT)
+            canvas.setFont(get_face("Text").fontName, TINY)
+            canvas.drawRightString(self.pagesize[0] / 2, self.foot / 2 + 4, f"{self.page} /")
+            canvas.doForm("pages")
 
     def _endBuild(self) -> None:
         canvas = self.canv
@@ -100,19 +108,22 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
         super()._endBuild()
 
 
-def make_front(title: Text | None, topic: str, approved: date | None, rtl: bool) -> list[Any]:
+def make_front(
+    title: Text | None, topic: str, approved: date | None, rtl: bool, structure: Element
+) -> list[Any]:
     """What stands above the draft: its title or else the topic; the topic as asked, and the day."""
     out: list[Any] = []
 
-    def add(text: str, look: Look, before: float) -> None:
-        style = Style(leading=look.size * 1.4, before=before, rtl=rtl)
+    def add(text: str, look: Look, before: float, kind: str = "P") -> None:
+        element = structure.add(kind)
+        style = Style(leading=look.size * 1.4, before=before, rtl=rtl, element=element)
         out.append(Text(make_words([(text, look)]), style))
 
     add(TITLE, Look(TINY, FAINT, bold=True), 0)
     if title:
         out.append(title)
     elif topic:
-        add(topic, Look(TITLE_SIZE, bold=True), 16)
+        add(topic, Look(TITLE_SIZE, bold=True), 16, "H1")
     if topic and title:
         add(topic, Look(SMALL + 1, FAINT), 14)
     if approved:
@@ -135,15 +146,17 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
     def draw(self) -> None:
         """Paint the line."""
         if self.seen:
-            self.canv.setFillColor(RULE)
-            self.canv.rect(0, 0, self.width, 0.7, stroke=0, fill=1)
+            with self.canv.tags.mark(None):
+                self.canv.setFillColor(RULE)
+                self.canv.rect(0, 0, self.width, 0.7, stroke=0, fill=1)
 
 
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
-    def __init__(self, check_work: Callable[[], None]) -> None:
+    def __init__(self, check_work: Callable[[], None], structure: Element) -> None:
         self.check_work = check_work  # raises TooMuchWorkError
+        self.structure = structure
         self.leave()
         self.rtl = False  # whether most letters of the draft run from right to left
         self.formulas: set[str] = set()
@@ -156,7 +169,9 @@ class Composer:
         """Leave what encloses the text."""
         self.lefts = [0.0]  # the indent of each enclosing list item and quote
         self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
+        self.inside = [self.structure]  # the element of each enclosing construct
         self.mark = ""  # a number or a bullet for the next text
+        self.label: Element | None = None  # what that is in the structure
         self.bars: list[float] = []  # of the enclosing quotes, from the left
         self.joined = 0  # how many of these stand beside the text above, too
 
@@ -170,6 +185,7 @@ class Composer:
         self.rtl = len(RIGHT_TO_LEFT.findall(letters)) * 2 > sum(map(str.isalpha, letters))
         out: list[Any] = []
         for construct in split_constructs(draft.tokens):
+            elements = len(self.structure.kids)
             if construct[0].type == "heading_open":
                 while out and isinstance(out[-1], Rule):
                     out.pop()
@@ -185,6 +201,7 @@ class Composer:
                 first, last = min(lines, default=0) + 1, max(lines, default=0) + 1
                 log.warning("Lines %d to %d are set as they stand", first, last, exc_info=True)
                 self.leave()
+                del self.structure.kids[elements:]
                 flowables = [self.make_code("\n".join(draft.lines[n] for n in lines))]
                 flowables[0].wrap(WIDTH, HEIGHT)
             out += flowables if out or construct[0].type != "hr" else []
@@ -216,7 +233,7 @@ class Composer:
         out: list[Any] = []
         for position, token in enumerate(tokens):
             kind = token.type
-            if self.mark and kind in ("hr", "table_open", "blockquote_open", "list_item_open"):
+            if self.mark and kind in UNMARKED:
                 # These cannot have the mark beside them, so it gets a line of its own.
                 out.append(self.make_text([("\xa0", Look())], before=3))
             match kind:
@@ -231,11 +248,17 @@ class Composer:
                     out.append(Rule(12))
                 case "bullet_list_open":
                     self.lists.append(None)
+                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Disc")))
                 case "ordered_list_open":
                     self.lists.append(int(token.attrs.get("start", 1)))
+                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Decimal")))
                 case "bullet_list_close" | "ordered_list_close":
                     self.lists.pop()
+                    self.inside.pop()
                 case "list_item_open":
+                    item = self.inside[-1].add("LI")
+                    self.label = item.add("Lbl")
+                    self.inside.append(item.add("LBody"))
                     number = self.lists[-1]
                     bullet = BULLETS[(len(self.lists) - 1) % 2]
                     self.mark = bullet if number is None else f"{number}."
@@ -244,14 +267,18 @@ class Composer:
                     )  # 6.5 points: more than the width of a digit
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
-                    if not token.meta.get("definition"):
+                    definition = bool(token.meta.get("definition"))
+                    self.inside.append(self.inside[-1].add("Div" if definition else "BlockQuote"))
+                    if not definition:
                         self.bars = [*self.bars, self.lefts[-1] + 4]
                     self.enter(INDENT)
                 case "list_item_close":
                     if self.mark:
                         out.append(self.make_text([("\xa0", Look())], before=3))
                     self.lefts.pop()
+                    self.inside.pop()
                 case "blockquote_close":
+                    self.inside.pop()
                     self.lefts.pop()
                     if not token.meta.get("definition"):
                         self.bars = self.bars[:-1]
@@ -319,7 +346,11 @@ class Composer:
         text.style.keeps = True
         title = get_words(content)
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
-        text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT], self.name_place(title)
+        kind = f"H{len(self.ranks)}"  # no level is left out
+        text = self.make_text(runs, size=size, before=size * 1.1, kind=kind)
+        text.style.keeps = True
+        entry = replace_unprintable(title)[:TITLE_LIMIT]
+        text.style.outline = len(self.ranks) - 1, entry, self.name_place(title)
         return text
 
     def name_place(self, title: str) -> str:
@@ -399,7 +430,12 @@ class Composer:
         )
 
     def make_text(
-        self, runs: Sequence[Run], size: float = BODY, before: float = 0, align: str = ""
+        self,
+        runs: Sequence[Run],
+        size: float = BODY,
+        before: float = 0,
+        align: str = "",
+        kind: str = "P",
     ) -> Text:
         """A text as deep as the draft is at this point, with the mark that waits for one."""
         if not any(not isinstance(run, tuple) or run[0].strip() for run in runs):
@@ -413,6 +449,8 @@ class Composer:
             bars=self.bars,
             joined=self.joined,
             mark=self.mark,
+            element=self.inside[-1].add(kind),
+            label=self.label,
             rtl=self.rtl or is_rtl(source),
         )
         self.joined, self.mark = len(self.bars), ""
@@ -429,14 +467,16 @@ class Composer:
             joined=self.joined,
             mark=self.mark,
             shaded=True,
+            element=self.inside[-1].add("P").add("Code"),
+            label=self.label,
         )
         self.joined, self.mark = len(self.bars), ""
         return Text(make_code_lines(content.strip("\n"), CODE), style)
 
-    def make_cell(self, runs: list[Run], size: float, side: str) -> Text:
+    def make_cell(self, runs: list[Run], size: float, side: str, element: Element) -> Text:
         """The text of a cell."""
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
-        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source))
+        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source), element=element)
         return Text(make_words(runs), style)
 
     def make_table(self, tokens: list[Token]) -> Table:
@@ -444,18 +484,24 @@ class Composer:
         room, padding = WIDTH - self.lefts[-1], PADDING
         for size in CELLS:
             cells: list[list[Text]] = []
+            table_element = Element("Table", self.inside[-1])
             for before, token in pairwise(tokens):
                 if token.type == "tr_open":
                     cells.append([])
+                    row = table_element.add("TR")
                 if token.type == "inline":
                     look = Look(size, bold=before.type == "th_open", figures=True)
                     side = str(before.attrGet("style")).removeprefix("text-align:")
                     runs = self.make_runs(token.children or [], look)
-                    cells[-1].append(self.make_cell(runs, size, side))
+                    head = before.type == "th_open"
+                    kind = "TH" if head else "TD"
+                    cell = row.add(kind, make_attributes("Table", "Column") if head else "")
+                    cells[-1].append(self.make_cell(runs, size, side, cell))
             if fits(cells, room, padding):
                 break
         else:
             room, padding = room + WIDER, NARROW_PADDING
+        self.inside[-1].kids.append(table_element)
         align_numbers(cells)
         table = Table(
             cells, share_width(cells, room, padding), self.lefts[-1], cells[0][0].style.rtl
@@ -463,6 +509,11 @@ class Composer:
         table.padding = padding
         table.bars, self.joined = self.bars, len(self.bars)
         return table
+
+
+def make_attributes(owner: str, value: str) -> str:
+    """How a list is numbered, or what a header stands above."""
+    return f"/A<</O/{owner}/{'Scope' if owner == 'Table' else 'ListNumbering'}/{value}>>"
 
 
 def introduces(children: Sequence[Token]) -> bool:

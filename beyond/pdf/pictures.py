@@ -15,6 +15,7 @@ class Picture:
     """A picture whose lower left corner stands on the base line; all lengths are in points."""
 
     descent = 0.0
+    kind = "Figure"
 
     def __init__(self, image: Image.Image, width: float, height: float, source: str) -> None:
         self.image, self.width, self.ascent, self.source = image, width, height, source

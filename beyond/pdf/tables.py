@@ -32,6 +32,7 @@ class Table(Flowable):  # type: ignore[misc]
         self.heights: list[float] = []
         self.padding = PADDING
         self.bars: list[float] = []  # of the quotes around it
+        self.goes_on = False  # whether its header repeats that of the page before
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size of the table in points."""
@@ -53,10 +54,13 @@ class Table(Flowable):  # type: ignore[misc]
         self.wrap(0, 0)
         return self.height if self.height <= WHOLE else sum(self.heights[:2])
 
-    def _make_part(self, rows: list[list[Text]], heights: list[float]) -> "Table":
+    def _make_part(
+        self, rows: list[list[Text]], heights: list[float], goes_on: bool | None = None
+    ) -> "Table":
         """Some rows of the table, in columns as wide as its own."""
         table = Table(rows, self.widths, self.left, self.rtl)
         table.heights, table.bars, table.padding = heights, self.bars, self.padding
+        table.goes_on = self.goes_on if goes_on is None else goes_on
         return table
 
     def split(self, width: float, height: float) -> list["Table"]:
@@ -76,7 +80,7 @@ class Table(Flowable):  # type: ignore[misc]
             repeated = header if number else ([], [])
             rows = [*repeated[0], rest, *self.rows[number + 1 :]]
             heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
-            return [self._make_part(*above), self._make_part(rows, heights)]
+            return [self._make_part(*above), self._make_part(rows, heights, bool(number))]
         if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
             number -= 1  # no row stands alone on the next page
         if number < 2:
@@ -84,7 +88,7 @@ class Table(Flowable):  # type: ignore[misc]
         return [
             self._make_part(self.rows[:number], self.heights[:number]),
             self._make_part(
-                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]]
+                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]], True
             ),
         ]
 
@@ -112,21 +116,22 @@ class Table(Flowable):  # type: ignore[misc]
         x0 = self.width - total - self.left if self.rtl else self.left
         starts = list(accumulate(widths, initial=x0))
         y = self.height
-        canvas.setFillColor(RULE)
-        for bar in self.bars:
-            canvas.rect(bar, 0, BAR, y + SPACE, stroke=0, fill=1)
-        canvas.setFillColor(SHADE)
-        canvas.rect(x0, y - self.heights[0], total, self.heights[0], stroke=0, fill=1)
-        canvas.setStrokeColor(RULE)
-        canvas.setLineWidth(LINE)
-        for row, height in zip(self.rows, self.heights, strict=True):
-            for cell, x in zip(row[::-1] if self.rtl else row, starts, strict=False):
-                cell.canv = canvas
-                cell.paint(canvas, x + self.padding, y - self.padding)
-            y -= height
+        with canvas.tags.mark(None):
+            canvas.setFillColor(RULE)
+            for bar in self.bars:
+                canvas.rect(bar, 0, BAR, y + SPACE, stroke=0, fill=1)
+            canvas.setFillColor(SHADE)
+            canvas.rect(x0, y - self.heights[0], total, self.heights[0], stroke=0, fill=1)
             canvas.setStrokeColor(RULE)
             canvas.setLineWidth(LINE)
-            canvas.line(x0, y, x0 + total, y)
+            for bottom in accumulate(self.heights):
+                canvas.line(x0, y - bottom, x0 + total, y - bottom)
+        for number, (row, height) in enumerate(zip(self.rows, self.heights, strict=True)):
+            for cell, x in zip(row[::-1] if self.rtl else row, starts, strict=False):
+                if number == 0 and self.goes_on:
+                    cell = cell.repeat()
+                cell.paint(canvas, x + self.padding, y - self.padding)
+            y -= height
 
 
 def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:

@@ -20,6 +20,7 @@ from beyond.pdf.fonts import (
     Face,
     choose_families,
     get_face,
+    name_language,
     replace_unprintable,
     split_by_family,
 )
@@ -94,6 +95,7 @@ class Box(Protocol):
     ascent: float
     descent: float  # below the base line, positive
     source: str
+    kind: str  # what it is in the structure of the document
 
     def draw(self, canvas: Any, x: float, y: float) -> None:
         """Paint it with its base line beginning at a point."""
@@ -112,6 +114,11 @@ class Part(NamedTuple):
     width: float
     direction: str = "L"
     source: str = ""
+
+    @property
+    def language(self) -> str:
+        """The language that its script tells, if that is not Latin."""
+        return "" if self.source.isascii() else name_language(self.source)
 
 
 @dataclass(slots=True)
@@ -240,6 +247,8 @@ def _make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = Fal
             kind = "A" if ARABIC_NUMBER.match(run) else "D" if NUMBER.search(run) else "N"
         for family, part in split_by_family(run, order):
             font = get_face(family, look.style)
+            if look.italic and not all(map(font.has, part)):
+                font = get_face(family, 1 if look.bold else 0)
             position = 0
             for match in [*SHAPED.finditer(part), None] if kind in "LR" else [None]:
                 plain = part[position : match.start()] if match else part[position:]
