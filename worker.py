@@ -26,6 +26,7 @@ from temporalio.worker import Worker
 from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
+from beyond.paper import find_paper
 from beyond.report.payloads import DATA_CONVERTER
 from beyond.server.connection import connect, require_namespace, until_answered
 from models import TASK_QUEUE
@@ -69,9 +70,14 @@ def main() -> NoReturn:
 async def run(stop_with_stdin: bool) -> NoReturn:
     """Polls until Ctrl-C or SIGTERM, lets the calls in progress finish, and ends the process.
 
-    Raises RefusedError if there is no server, no namespace, or no model that can be called.
+    Raises RefusedError if there is no server, no namespace, or no model that can be called, or if
+    a setting is wrong.
     """
     stop = stop_event(with_stdin=stop_with_stdin)
+    try:
+        find_paper()
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
     _allow_open_files()
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
     client = await connect(runtime=runtime, data_converter=DATA_CONVERTER)

@@ -51,7 +51,7 @@ def forget_own_settings() -> None:
     PYTHONDONTWRITEBYTECODE is one of them: each process would compile its modules again.
     """
     for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_")) or name.endswith("_API_KEY"):
+        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_", "PAPER")) or name.endswith("_API_KEY"):
             del os.environ[name]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -86,10 +86,13 @@ async def client_of(other: Client, namespace: str = "default") -> Client:
 
 @asynccontextmanager
 async def worker_here(
-    client: Client, *functions: Callable[..., Any], task_queue: str = ""
+    client: Client,
+    *functions: Callable[..., Any],
+    task_queue: str = "",
+    activities_at_once: int = 4,
 ) -> AsyncIterator[str]:
     """Yields a Task Queue with a Worker in this process, which has imported LiteLLM before."""
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(activities_at_once) as threads:
         worker = Worker(
             Client(
                 client.service_client, namespace=client.namespace, data_converter=DATA_CONVERTER
@@ -98,7 +101,7 @@ async def worker_here(
             workflows=[GenerateReportWorkflow],
             activities=functions,
             activity_executor=threads,
-            max_concurrent_activities=4,
+            max_concurrent_activities=activities_at_once,
             max_heartbeat_throttle_interval=timedelta(seconds=1),
         )
         async with worker:

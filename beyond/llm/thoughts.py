@@ -1,0 +1,109 @@
+"""What a model thinks is not what it reports.
+
+Reasoning models mark their thoughts. A provider's API keeps them apart; many local servers and
+gateways leave them, marks and all, at the beginning of the answer.
+"""
+
+import re
+from typing import Any
+
+TAG = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)(?:\s[^<>\n]*)?"
+# Of DeepSeek, Qwen and most others; of Magistral; of Command; of Kimi; of Gemma.
+OPEN = rf"(?:<{TAG}>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel>thought)"
+CLOSE = rf"(?:</{TAG}>|\[/THINK\]|<\|END_THINKING\|>|◁/think▷|<channel\|>)"
+MARK = re.compile(rf"{OPEN}|{CLOSE}", re.IGNORECASE)
+OPENING = re.compile(rf"\s*{OPEN}", re.IGNORECASE)
+ANY_OPENING = re.compile(OPEN, re.IGNORECASE)
+CLOSING = re.compile(CLOSE, re.IGNORECASE)
+# "Sure, I will write that report." may come before the thoughts. A heading or code may not: they
+# begin a report about such marks.
+FIRST_LINE = r"[^\n<\[◁#`|]{1,200}"
+OPENING_AFTER_SENTENCE = re.compile(rf"\s*{FIRST_LINE}[.!?…][ \t]*{OPEN}", re.IGNORECASE)
+OPENING_AFTER_LINE = re.compile(rf"\s*{FIRST_LINE}\n\s*{OPEN}", re.IGNORECASE)
+# The chat template may have written the opening mark. A closing one ends thoughts if it stands
+# behind a sentence or begins a line; in the middle of a sentence, it is spoken of.
+LONE_CLOSING = re.compile(rf"(?:(?<=[.!?:…)\]\"'”*])[ \t]*|^[ \t]*){CLOSE}", re.I | re.M)
+
+# Of gpt-oss: channels, of which "final" is the report. Some servers leave their marks out.
+CHANNELS = re.compile(r"\s*(?:<\|start\|>assistant)?(?:<\|channel\|>)?\s*\w+[^<\n]*<\|message\|>")
+FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\b[^<\n]*(?:<\|constrain\|>\w+)?<\|message\|>")
+BARE_CHANNELS = re.compile(r"\s*analysis(?=[A-Z\"'\n]).*?assistantfinal", re.DOTALL)
+
+# Of chat templates, which a server should take out.
+END_TOKENS = re.compile(r"(?:\s*(?:<[|\uff5c][\w▁]{2,}[|\uff5c]>|<eos>|<end_of_turn>|</s>))+\s*\Z")
+FENCED = r"^(?P<fence>`{3,9}|~{3,9}).*?^(?P=fence)"
+IN_LINE = r"(?<!`)(?P<ticks>`{1,9})(?!`)[^\n]{1,500}?(?<!`)(?P=ticks)(?!`)"
+CODE = re.compile(f"{FENCED}|{IN_LINE}", re.DOTALL | re.MULTILINE)
+
+
+def take_out_thoughts(message: dict[str, Any]) -> None:
+    """Moves thoughts from a message's `content` to its `reasoning_content`, as LiteLLM does."""
+    content = message.get("content")
+    if isinstance(content, list):
+        thoughts, text = join_parts(content)
+    elif isinstance(content, str):
+        thoughts, text = split_thoughts(content)
+    else:
+        return
+    message["content"] = text
+    if thoughts:
+        known = message.get("reasoning_content")
+        message["reasoning_content"] = f"{known}\n\n{thoughts}" if known else thoughts
+
+
+def split_thoughts(answer: str) -> tuple[str, str]:
+    """Returns the thoughts at the beginning of an answer, without their marks, and the report."""
+    start = _find_report(answer)
+    report = END_TOKENS.sub("", answer[start:])
+    thoughts = re.sub(rf"{MARK.pattern}|<\|\w+\|>", "", answer[:start], flags=re.IGNORECASE)
+    return thoughts.strip(), report.lstrip() if start else report
+
+
+def join_parts(parts: list[Any]) -> tuple[str, str]:
+    """Returns the thoughts and the text of a content that is a list of parts."""
+    thoughts, texts = "", ""
+    for part in parts:
+        match part:
+            case str(text) | {"type": "text" | "output_text", "text": str(text)}:
+                texts += text
+            case {"thinking": list(inner)}:
+                thoughts += join_parts(inner)[1]
+            case {"thinking": str(text)} | {"reasoning": str(text)}:
+                thoughts += text
+    inner_thoughts, report = split_thoughts(texts)
+    return thoughts + inner_thoughts, report
+
+
+def _find_report(answer: str) -> int:
+    """Returns where the report begins: 0 without thoughts, the length if there is nothing else."""
+    masked = CODE.sub(lambda code: "`" * len(code[0]), answer)  # marks in code are spoken of
+    if bare := BARE_CHANNELS.match(answer):
+        return bare.end()
+    if CHANNELS.match(masked) or ("<|start|>assistant" in masked and not _has_heading(answer, 0)):
+        final = FINAL_CHANNEL.search(masked)
+        return final.end() if final else len(answer)
+
+    start = 0
+    if opening := OPENING_AFTER_SENTENCE.match(masked) or OPENING_AFTER_LINE.match(masked):
+        if closing := CLOSING.search(masked, opening.end()):
+            start = closing.end()
+        elif OPENING_AFTER_LINE.match(masked):
+            return len(answer)
+    while True:
+        if opening := OPENING.match(masked, start):
+            # Code that a thought leaves open may have hidden the closing mark.
+            end = opening.end()
+            closing = CLOSING.search(masked, end) or LONE_CLOSING.search(answer, end)
+            if not closing:
+                return len(answer)
+        else:
+            closing = LONE_CLOSING.search(masked, start)
+            if not closing or _has_heading(answer, start):
+                return start
+            if ANY_OPENING.search(masked, start, closing.start()):  # an example in a report
+                return start
+        start = closing.end()
+
+
+def _has_heading(answer: str, start: int) -> bool:
+    return answer[start : start + 200].lstrip().startswith("#")
