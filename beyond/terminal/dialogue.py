@@ -284,7 +284,10 @@ class Dialogue:
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
             self._screen.say(f"\nSomebody else has decided on draft {status.draft}.")
         if status.draft and not status.text:  # too long to be told beside the rest
-            status.text = await self._ask_worker(self._report.draft) or ""
+            draft = await self._ask_worker(self._report.draft)
+            if not draft:
+                return False
+            status.text = draft
         if status.draft and (status.draft, status.text) != self._shown:
             if time.monotonic() - self._decided_at > LONG_WAIT:
                 self._screen.ring()
