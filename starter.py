@@ -96,7 +96,7 @@ async def connect_to_temporal() -> Client:
             runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
         )
     except TemporalUnreachableError as error:
-        raise RefusedError(f"{error} {mention_local_reports()}".rstrip()) from None
+        raise RefusedError(f"{error}\n{mention_local_reports()}".rstrip()) from None
     await require_namespace(client)
     return client
 

@@ -247,7 +247,7 @@ def test_the_demo_has_reports_of_its_own(
         starter.presses("\x03")
         assert starter.ends() == 130
     starter = open_local("--list")
-    starter.sees("the reports of your models are not shown")
+    starter.sees("The reports of your models are there again when LLM_MODEL is set.")
     starter.sees("No report is open.")
     assert starter.ends() == 0
 
@@ -271,7 +271,7 @@ def test_without_a_server_the_reports_of_local_are_named(
     starter = open_starter("--list")
     assert starter.ends() == 1
     assert starter.errors.endswith(
-        " The reports of --local are there with: uv run starter.py --local --list\n"
+        "\nThe reports of --local are there with: uv run starter.py --local --list\n"
     )
 
 

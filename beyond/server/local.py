@@ -97,15 +97,16 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
         print(f"Joining the server at {address}. It stops with whoever started it.", flush=True)
         yield False
         return
+    # The demo has reports of its own: it must not write into those of a real model.
+    real, demo = (data / f"{name}-{port}.db" for name in ("temporal", "demo"))
     if not _has_model():
         print(
-            "OFFLINE DEMO: no model is configured, so drafts are canned text, and the reports of "
-            "your models are not shown. For real research, set LLM_MODEL and LLM_API_KEY in .env "
-            "(see .env.example)."
+            "OFFLINE DEMO: no model is configured, so drafts are canned text. "
+            "For real research, set LLM_MODEL and LLM_API_KEY in .env (see .env.example)."
         )
-    # The demo has reports of its own: it must not write into those of a real model.
-    demo = not _has_model() or get_model() in DEMO_MODELS
-    database = data / f"{'demo' if demo else 'temporal'}-{port}.db"
+        if real.exists():
+            print("The reports of your models are there again when LLM_MODEL is set.")
+    database = real if _has_model() and get_model() not in DEMO_MODELS else demo
     async with await start_server(port, database, data / "server.log"):
         web_ui = f"http://localhost:{port + UI_PORT_OFFSET}"
         print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
