@@ -22,8 +22,13 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
 from beyond.report import PROMPT_TOO_LONG
-from beyond.server.connection import connect, require_namespace, until_answered
-from beyond.server.local import run_local
+from beyond.server.connection import (
+    TemporalUnreachableError,
+    connect,
+    require_namespace,
+    until_answered,
+)
+from beyond.server.local import mention_local_reports, run_local
 from beyond.terminal import reports
 from beyond.terminal.dialogue import Dialogue, Report, ask_for_topic
 from beyond.terminal.screen import LeaveError, Screen
@@ -34,7 +39,7 @@ from workflow import GenerateReportWorkflow
 STATUS_TIMEOUT = timedelta(seconds=3)
 DRAFT_TIMEOUT = timedelta(seconds=10)
 # For so long, the SDK repeats a request whose answer is lost, and a Signal counts once.
-RETRY_FOR = timedelta(seconds=3)
+RETRY_FOR = 3_000  # milliseconds
 
 
 def main() -> NoReturn:
@@ -49,14 +54,7 @@ async def run(arguments: argparse.Namespace) -> int:
     restore_terminal = screen.stop_echo()
     try:
         async with run_local() if arguments.local else nullcontext() as local:
-            client = await connect(
-                retry_config=RetryConfig(
-                    max_elapsed_time_millis=int(RETRY_FOR.total_seconds() * 1000)
-                ),
-                # The SDK would log to the terminal, into what is being typed.
-                runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
-            )
-            await require_namespace(client)
+            client = await connect_to_temporal()
             if local and (arguments.list or arguments.discard is not None):
                 await local.wait_for_worker()
             if arguments.list:
@@ -73,17 +71,34 @@ async def run(arguments: argparse.Namespace) -> int:
                 return 0
             if arguments.resume:
                 workflow_id = await reports.find_latest_report(client)
+                await reports.introduce_report(client, screen, workflow_id)
             elif arguments.workflow_id is not None:
                 workflow_id = await reports.find_report(client, arguments.workflow_id)
+                await reports.introduce_report(client, screen, workflow_id)
             else:
                 workflow_id = await start_report(client, screen, " ".join(arguments.prompt))
-            command = f"uv run starter.py {'--local ' if local else ''}--workflow-id {workflow_id}"
+            command = "uv run starter.py --local" if arguments.local else "uv run starter.py"
+            command += f" --workflow-id {workflow_id}"
             report = open_report(client, workflow_id)
             return await Dialogue(client, report, screen, command, arguments.open).follow()
     except LeaveError as leave:
         return leave.exit_code
     finally:
         restore_terminal()
+
+
+async def connect_to_temporal() -> Client:
+    """Raises RefusedError if there is no server, or not the namespace."""
+    try:
+        client = await connect(
+            retry_config=RetryConfig(max_elapsed_time_millis=RETRY_FOR),
+            # The SDK would log to the terminal, into what is being typed.
+            runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
+        )
+    except TemporalUnreachableError as error:
+        raise RefusedError(f"{error}\n{mention_local_reports()}".rstrip()) from None
+    await require_namespace(client)
+    return client
 
 
 async def start_report(client: Client, screen: Screen, topic: str) -> str:

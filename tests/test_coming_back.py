@@ -11,6 +11,8 @@ from temporalio import workflow
 from temporalio.client import Client
 from terminal import OpenStarter, piped
 
+from beyond.terminal.reports import shorten_id
+
 
 @pytest.mark.usefixtures("worker")
 async def test_a_running_report_can_be_come_back_to(
@@ -22,6 +24,7 @@ async def test_a_running_report_can_be_come_back_to(
     first.presses("\x03")
     assert first.ends() == 130
     second = open_starter("--workflow-id", workflow_id)
+    second.sees(f"Report {shorten_id(workflow_id)}: bees")
     second.sees("Draft 1")
     second.sees("bees")
     second.edit("shorter")

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from beyond import markdown as drafts
 from beyond import pdf
-from beyond.terminal.screen import Screen
+from beyond.terminal.markdown import set_markdown
 
 GREEN, RED, AMBER = "#1a7f37", "#c62828", "#b7791f"
 
@@ -345,27 +345,24 @@ def words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+|[✔☑☐⌛★]", unicodedata.normalize("NFKC", text))
 
 
-async def on_screen(markdown: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def on_screen(markdown: str) -> str:
     """What a terminal shows of a draft."""
     printed = io.StringIO()
-    monkeypatch.setattr("rich.console.Console", lambda: Console(file=printed, width=90, height=999))
-    screen = Screen()
-    monkeypatch.setattr(screen, "terminal", True)
-    await screen.show("", markdown)
+    Console(file=printed, width=90, height=999).print(set_markdown(markdown))
     return printed.getvalue()
 
 
-async def test_the_terminal_and_the_pdf_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_terminal_and_the_pdf_say_the_same() -> None:
     pages = PdfReader(io.BytesIO(pdf.render(BOTH))).pages
     text = " ".join(page.extract_text() for page in pages)
     text = re.sub(r"^Research Report|\d+ /\s*\d+$", "", text.strip())
-    shown = re.sub(r"\(https://x.org\)", "", await on_screen(BOTH, monkeypatch))  # for the eye
+    shown = re.sub(r"\(https://x.org\)", "", on_screen(BOTH))  # for the eye
     assert "".join(words(text)).replace("1.", "1") == "".join(words(shown)).replace("1.", "1")
 
 
-async def test_no_entity_reorders_or_redraws_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_entity_reorders_or_redraws_the_terminal() -> None:
     draft = "a&#x202e;b <a href='x&#x202e;y'>c</a>\n\n<pre>d&#x202e;&#27;[2J</pre>\n\n`e`"
-    shown = await on_screen(draft, monkeypatch)
+    shown = on_screen(draft)
     assert not re.search("[\x1b\u202e]", shown)
     assert "".join(words(shown)) == "abcxyd2Je"
 

@@ -43,6 +43,7 @@ quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
 The first letters are enough. Tab completes a word, Alt-Enter starts a new line,
 Ctrl-X Ctrl-E opens your editor."""
 PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
+ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 TRY_AGAIN = "Type 'edit' to try again."
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
@@ -152,14 +153,16 @@ class Dialogue:
         say, ask = self._screen.say, self._screen.ask
         number, _ = self._shown
         if word == "query":
-            await self._show_research()
+            await self._show_research(in_pager=True)
         elif word == "keep":
             if not number:  # to the Workflow, 0 means whichever draft comes next
                 say(f"{NO_DRAFT} {TRY_AGAIN}")
             elif await self._decide(UserDecision.KEEP):
                 say("Signal sent to keep research and create PDF")
         elif word == "edit":
-            instruction = (await ask("Enter additional instructions (optional): ")).strip()
+            refused = self._status and self._status.topic_refused
+            question = ANOTHER_TOPIC if refused else "Enter additional instructions (optional): "
+            instruction = (await ask(question)).strip()
             afresh = not instruction and number
             if afresh and not await self._screen.confirm("Write it afresh? [y/N] "):
                 return False
@@ -174,7 +177,7 @@ class Dialogue:
             if await confirm_discard(self._screen):
                 await self._discard()
         elif word == "help":
-            say(HELP)
+            self._screen.say_wrapped(HELP)
         elif word == "quit":
             raise LeaveError(0)
         return True
@@ -185,20 +188,23 @@ class Dialogue:
         complete = "Research is complete!" if number else ""
         if self._menu_shown:
             words = f"Type {', '.join(WORDS[:-1])} or {WORDS[-1]}."
-            self._screen.say(f"\n{complete} {words}" if complete else f"\n{words}")
+            self._screen.say_wrapped(f"\n{complete} {words}" if complete else f"\n{words}")
             return
         self._menu_shown = True
-        self._screen.say("\n".join(filter(None, [f"\n{LINE}", complete, CHOICES, LINE, MORE])))
+        lines = [f"\n{LINE}", complete, CHOICES, LINE, MORE]
+        self._screen.say_wrapped("\n".join(filter(None, lines)))
 
-    async def _show_research(self) -> None:
+    async def _show_research(self, *, in_pager: bool) -> None:
         async with self._one_request:
             draft = await self._ask_worker(self._report.draft)
         if draft is None:
             self._screen.say(NO_WORKER)
-        elif draft:
-            await self._screen.show("\nResearch Result:", draft)
-        else:
+        elif not draft:
             self._screen.say("Research Result: Not yet available")
+        elif in_pager:
+            await self._screen.page("\nResearch Result:", draft)
+        else:
+            self._screen.show("\nResearch Result:", draft)
 
     async def _decide(self, decision: UserDecision, instruction: str = "") -> bool:
         """Sends the decision on the draft that the screen shows. False if Temporal refuses it."""
@@ -278,11 +284,14 @@ class Dialogue:
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
             self._screen.say(f"\nSomebody else has decided on draft {status.draft}.")
         if status.draft and not status.text:  # too long to be told beside the rest
-            status.text = await self._ask_worker(self._report.draft) or ""
+            draft = await self._ask_worker(self._report.draft)
+            if not draft:
+                return False
+            status.text = draft
         if status.draft and (status.draft, status.text) != self._shown:
             if time.monotonic() - self._decided_at > LONG_WAIT:
                 self._screen.ring()
-            await self._screen.show(f"\nDraft {status.draft}\n", status.text)
+            self._screen.show(f"\nDraft {status.draft}\n", status.text)
             self._shown = status.draft, status.text
         if status.error and (not self._status or status.error != self._status.error):
             self._screen.say(f"\n{status.error} {_advise(status)}".rstrip())
@@ -307,7 +316,7 @@ class Dialogue:
             self._screen.say("The report is discarded.")
             return 0
         if self._shown == (0, ""):  # the report had ended before this starter came
-            await self._show_research()
+            await self._show_research(in_pager=False)
         try:
             result = await until_answered(self._client, self._report.result, self._screen.say)
         except WorkflowFailureError as failure:

@@ -90,5 +90,5 @@ class Progress:
         if activity.HasField("next_attempt_schedule_time"):
             due = activity.next_attempt_schedule_time.ToDatetime(UTC)
             wait = max((due - datetime.now(UTC)).total_seconds(), 0)
-            retry += f", next try in {wait:.0f} s"
+            retry += f", next try in {wait:.0f} s" if wait >= 1 else ", next try now"
         return f"{line} ({retry})"

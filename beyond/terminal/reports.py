@@ -81,6 +81,12 @@ async def read_topic(client: Client, workflow_id: str, run_id: str = "") -> str:
     return summarize(topic)
 
 
+async def introduce_report(client: Client, screen: Screen, workflow_id: str) -> None:
+    """Says which report it is, to a person who comes back to it."""
+    topic = await read_topic(client, workflow_id)
+    screen.say(f"Report {shorten_id(workflow_id)}{': ' if topic else ''}{topic}")
+
+
 def summarize(topic: str) -> str:
     """The topic on one line, for the Web UI and the list."""
     return " ".join(topic.split())[:SUMMARY_LIMIT]
@@ -117,7 +123,7 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
     workflow_id = await find_report(client, wanted)
     if not is_open(await describe(client, workflow_id)):
         raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
-    screen.say(f"{workflow_id}: {await read_topic(client, workflow_id)}")
+    await introduce_report(client, screen, workflow_id)
     if not await confirm_discard(screen):
         screen.say("Nothing is discarded.")
         return
