@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
 from temporalio.worker import Worker
@@ -150,10 +150,11 @@ def _make_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _log_in_one_line(record: logging.LogRecord) -> bool:
-    """Logs what our Activities say of a failure without the SDK's 26 lines of traceback."""
+    """Logs what our Activities say of a failure, and a cancellation, without a traceback."""
     error = record.exc_info and record.exc_info[1]
-    if isinstance(error, ApplicationError):
-        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error}", (), None
+    if isinstance(error, ApplicationError | CancelledError | asyncio.CancelledError):
+        told = str(error) or "cancelled"
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {told}", (), None
     return True
 
 

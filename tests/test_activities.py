@@ -300,6 +300,19 @@ async def test_a_call_heartbeats_while_the_model_thinks_and_not_after(
     assert not [name for name in names if name.endswith("_beat")]
 
 
+async def test_an_attempt_that_temporal_has_given_up_pays_for_no_call(llm: LoopbackLLM) -> None:
+    """As on a Worker that was paused before the call began."""
+    environment = ActivityEnvironment()
+    long_ago = datetime.now(UTC) - timedelta(minutes=1)
+    environment.info = replace(environment.info, started_time=long_ago)
+    call = asyncio.create_task(environment.run(llm_call, LLMCallInput("bees")))
+    await asyncio.sleep(0.1)
+    environment.cancel()  # as the answer to the first heartbeat does
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert not llm.calls
+
+
 async def test_a_cancelled_call_closes_its_connection(llm: LoopbackLLM) -> None:
     llm.go_on.clear()
     environment = ActivityEnvironment()
