@@ -150,7 +150,7 @@ def test_a_path_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     error = disk_error()
     assert error.startswith("the report cannot be written to /")
     assert error.endswith(
-        "…: the path is too long; set a shorter REPORTS_DIR and restart the Worker"
+        "…: the path is too long; set a shorter REPORTS_DIR and start again"
     )
 
 
@@ -172,7 +172,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.Mo
     try:
         assert disk_error() == (
             "the report cannot be written to .: "
-            "the working directory is gone; restart the Worker in one that exists"
+            "the working directory is gone; start again in one that exists"
         )
     finally:
         os.chdir(tmp_path)
@@ -182,7 +182,7 @@ def test_the_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPORTS_DIR", "~nobody-at-all/reports")
     assert disk_error() == (
         "REPORTS_DIR=~nobody-at-all/reports names a home directory that does not exist; "
-        "set the whole path and restart the Worker"
+        "set the whole path and start again"
     )
 
 
