@@ -145,9 +145,9 @@ async def test_any_other_status_is_permanent(llm: LoopbackLLM, status: int) -> N
     ("status", "name", "cure"),
     [
         (400, "BadRequestError", ""),
-        (401, "AuthenticationError", "; check LLM_API_KEY and restart the Worker"),
+        (401, "AuthenticationError", "; check LLM_API_KEY and start again"),
         (403, "APIError", "; check what this key may use"),
-        (404, "NotFoundError", "; check LLM_MODEL and restart the Worker"),
+        (404, "NotFoundError", "; check LLM_MODEL and start again"),
         (429, "RateLimitError", ""),
         (503, "ServiceUnavailableError", ""),
     ],

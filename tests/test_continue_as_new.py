@@ -92,5 +92,3 @@ async def test_ignored_signals_alone_do_not_fill_the_history(
     await eventually(lambda: continued_as_new(report, everywhere))
     await keep(everywhere, draft=1)
     assert await report.result() == RESULT
-
-
