@@ -81,7 +81,7 @@ def load_litellm() -> ModuleType | None:
 
     litellm.suppress_debug_info = True  # its errors print advertisements otherwise
     if problem := find_problem(litellm):
-        raise ApplicationError(problem, type="Settings")
+        raise ApplicationError(problem, type="SettingsError")
     return litellm
 
 

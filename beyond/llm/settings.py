@@ -10,6 +10,8 @@ DEFAULT_MODEL = "openai/gpt-4o"
 
 # Providers that need a key, named in a variable after them, and that take no other credentials.
 PROVIDERS_WITH_KEY = {"openai", "anthropic", "deepseek", "groq", "mistral", "openrouter", "xai"}
+# Providers that are servers of one's own. Without an address, LiteLLM would ask OpenAI's.
+PROVIDERS_WITH_ADDRESS = {"hosted_vllm", "litellm_proxy", "lm_studio", "openai_like", "xinference"}
 PLACEHOLDER = re.compile(r"you|<|\.|x+$|sk-\.|change|replace|placeholder", re.IGNORECASE)
 CURE = f"Set it in .env or in the environment, or set LLM_MODEL={DEMO_MODEL} for a demo."
 
@@ -67,6 +69,11 @@ def find_problem(litellm: ModuleType) -> str:
         return (
             f"LLM_MODEL={model} names no provider that LiteLLM knows. "
             f"Set it to provider/model, such as {DEFAULT_MODEL}."
+        )
+    if provider in PROVIDERS_WITH_ADDRESS and not os.environ.get(find_address_variable()):
+        return (
+            f"{find_address_variable()} is not set, and {model} needs it: the address of its "
+            "server, such as http://localhost:1234/v1. Set it in .env or in the environment."
         )
     missing = litellm.validate_environment(model)["missing_keys"]
     # Only keys: what else LiteLLM lists (addresses, cloud credentials) has defaults elsewhere.

@@ -11,7 +11,6 @@ TAG = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)(?:\s[^<>\n]*)?"
 # Of DeepSeek, Qwen and most others; of Magistral; of Command; of Kimi; of Gemma.
 OPEN = rf"(?:<{TAG}>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel>thought)"
 CLOSE = rf"(?:</{TAG}>|\[/THINK\]|<\|END_THINKING\|>|◁/think▷|<channel\|>)"
-MARK = re.compile(rf"{OPEN}|{CLOSE}", re.IGNORECASE)
 OPENING = re.compile(rf"\s*{OPEN}", re.IGNORECASE)
 ANY_OPENING = re.compile(OPEN, re.IGNORECASE)
 CLOSING = re.compile(CLOSE, re.IGNORECASE)
@@ -27,12 +26,17 @@ LONE_CLOSING = re.compile(rf"(?:(?<=[.!?:…)\]\"'”*])[ \t]*|^[ \t]*){CLOSE}",
 # Of gpt-oss: channels, of which "final" is the report. Some servers leave their marks out.
 CHANNEL_NAME = r"(?:analysis|commentary|final)\b[^<\n]{0,80}"
 CHANNELS = re.compile(
-    rf"\s*(?:<\|start\|>assistant)?(?:<\|channel\|>)?\s*{CHANNEL_NAME}<\|message\|>"
+    rf"\s*(?:<\|start\|>assistant)?(?:<\|channel\|>\s*)?{CHANNEL_NAME}<\|message\|>"
 )
 FINAL_CHANNEL = re.compile(
     r"<\|channel\|>\s*final\b[^<\n]{0,80}(?:<\|constrain\|>\w+)?<\|message\|>"
 )
 BARE_CHANNELS = re.compile(r"\s*analysis(?=[A-Z\"'\n]).*?assistantfinal", re.DOTALL)
+MARKS = re.compile(
+    rf"{OPEN}|{CLOSE}|<\|start\|>assistant|<\|channel\|>\s*\w+|<\|\w+\|>"
+    r"|^\s*analysis(?=[A-Z\"'\n<])|assistantfinal$",
+    re.IGNORECASE,
+)
 
 # Of chat templates, which a server should take out.
 END_LENGTH = 200  # characters in which end tokens are looked for
@@ -51,9 +55,9 @@ def take_out_thoughts(message: dict[str, Any]) -> None:
         thoughts, text = split_thoughts(content)
     else:
         return
-    message["content"] = text
+    known = message.get("reasoning_content")
+    message["content"] = text.lstrip() if known else text
     if thoughts:
-        known = message.get("reasoning_content")
         message["reasoning_content"] = f"{known}\n\n{thoughts}" if known else thoughts
 
 
@@ -62,7 +66,7 @@ def split_thoughts(answer: str) -> tuple[str, str]:
     start = _find_report(answer)
     end = max(start, len(answer) - END_LENGTH)
     report = answer[start:end] + END_TOKENS.sub("", answer[end:])
-    thoughts = re.sub(rf"{MARK.pattern}|<\|\w+\|>", "", answer[:start], flags=re.IGNORECASE)
+    thoughts = MARKS.sub("", answer[:start])
     return thoughts.strip(), report.lstrip() if start else report
 
 
