@@ -12,7 +12,8 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from beyond import llm
 from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
-from beyond.reports_dir import place as place_report
+from beyond.paper import find_paper
+from beyond.reports_dir import place_report
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
 
 # Reasoning models think for minutes, and a call that is cut off is paid for all the same, so the
@@ -82,7 +83,9 @@ def create_pdf(input: PDFGenerationInput) -> str:
     Raises ApplicationError: non-retryable for a name that cannot be a file and for a text that
     takes too long, retryable (with the reason) if the disk refuses.
     """
-    from beyond import pdf  # here, because ReportLab takes long to import, and a starter needs none
+    # Here, because ReportLab takes long to import, and the starter needs none.
+    from beyond import pdf
+    from beyond.pdf.document import TooMuchWorkError
 
     workflow_id = (activity.info().workflow_id if activity.in_activity() else None) or ""
     try:
@@ -97,9 +100,10 @@ def create_pdf(input: PDFGenerationInput) -> str:
             topic=input.topic,
             workflow_id=workflow_id,
             approved=approved,
+            paper=find_paper(),
             work_limit=PDF_WORK_LIMIT,
         )
-    except pdf.TooMuchWorkError:
+    except TooMuchWorkError:
         raise ApplicationError(
             "this draft takes too long to set as pages; ask for another one",
             type="Unprintable",

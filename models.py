@@ -111,7 +111,8 @@ class Phase(StrEnum):
 class ReportStatus:
     """The answer to the Query `get_report_status`.
 
-    `draft` is the number of the current draft, 0 before the first, and `text` its text. `prompt`
+    `draft` is the number of the current draft, 0 before the first, and `text` its text, or "" if
+    it is too long to be told beside the rest. `prompt`
     is the topic with the instructions that the draft answers. `error` is one sentence for the
     person, or "". `earlier_drafts` is how many times UNDO can go back. `topic_refused` says that
     the next instruction replaces the topic.

@@ -22,8 +22,13 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
 from beyond.report import PROMPT_TOO_LONG
-from beyond.server.connection import connect, require_namespace, until_answered
-from beyond.server.local import run_local
+from beyond.server.connection import (
+    TemporalUnreachableError,
+    connect,
+    require_namespace,
+    until_answered,
+)
+from beyond.server.local import mention_local_reports, run_local
 from beyond.terminal import reports
 from beyond.terminal.dialogue import Dialogue, Report, ask_for_topic
 from beyond.terminal.screen import LeaveError, Screen
@@ -34,7 +39,7 @@ from workflow import GenerateReportWorkflow
 STATUS_TIMEOUT = timedelta(seconds=3)
 DRAFT_TIMEOUT = timedelta(seconds=10)
 # For so long, the SDK repeats a request whose answer is lost, and a Signal counts once.
-RETRY_FOR = timedelta(seconds=3)
+RETRY_FOR = 3_000  # milliseconds
 
 
 def main() -> NoReturn:
@@ -49,19 +54,16 @@ async def run(arguments: argparse.Namespace) -> int:
     restore_terminal = screen.stop_echo()
     try:
         async with run_local() if arguments.local else nullcontext() as local:
-            client = await connect(
-                retry_config=RetryConfig(
-                    max_elapsed_time_millis=int(RETRY_FOR.total_seconds() * 1000)
-                ),
-                # The SDK would log to the terminal, into what is being typed.
-                runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
-            )
-            await require_namespace(client)
+            client = await connect_to_temporal()
             if local and (arguments.list or arguments.discard is not None):
                 await local.wait_for_worker()
             if arguments.list:
                 await reports.list_reports(
-                    client, screen, lambda id: open_report(client, id).status()
+                    client,
+                    screen,
+                    lambda workflow_id: open_report(client, workflow_id).status(),
+                    ended=arguments.ended,
+                    every=arguments.all,
                 )
                 return 0
             if arguments.discard is not None:
@@ -69,17 +71,34 @@ async def run(arguments: argparse.Namespace) -> int:
                 return 0
             if arguments.resume:
                 workflow_id = await reports.find_latest_report(client)
+                await reports.introduce_report(client, screen, workflow_id)
             elif arguments.workflow_id is not None:
                 workflow_id = await reports.find_report(client, arguments.workflow_id)
+                await reports.introduce_report(client, screen, workflow_id)
             else:
                 workflow_id = await start_report(client, screen, " ".join(arguments.prompt))
-            command = f"uv run starter.py {'--local ' if local else ''}--workflow-id {workflow_id}"
+            command = "uv run starter.py --local" if arguments.local else "uv run starter.py"
+            command += f" --workflow-id {workflow_id}"
             report = open_report(client, workflow_id)
             return await Dialogue(client, report, screen, command, arguments.open).follow()
     except LeaveError as leave:
         return leave.exit_code
     finally:
         restore_terminal()
+
+
+async def connect_to_temporal() -> Client:
+    """Raises RefusedError if there is no server, or not the namespace."""
+    try:
+        client = await connect(
+            retry_config=RetryConfig(max_elapsed_time_millis=RETRY_FOR),
+            # The SDK would log to the terminal, into what is being typed.
+            runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
+        )
+    except TemporalUnreachableError as error:
+        raise RefusedError(f"{error}\n{mention_local_reports()}".rstrip()) from None
+    await require_namespace(client)
+    return client
 
 
 async def start_report(client: Client, screen: Screen, topic: str) -> str:
@@ -124,7 +143,7 @@ def open_report(client: Client, workflow_id: str) -> Report:
         ),
         decide=partial(workflow.signal, GenerateReportWorkflow.user_decision_signal),
         discard=workflow.cancel,
-        describe=partial(workflow.describe, rpc_timeout=STATUS_TIMEOUT),
+        describe=partial(reports.describe, client, workflow_id),
         result=workflow.result,
     )
 
@@ -137,26 +156,32 @@ examples:
   uv run starter.py                          ask for a topic and start a report
   uv run starter.py "Why do cats purr?"      start a report on that topic
   uv run starter.py --local                  the same with a server and a Worker of its own
-  uv run starter.py --list                   show the open reports
+  uv run starter.py --list                   show the open reports, the newest first
+  uv run starter.py --list --ended           show the ended reports and their PDFs
   uv run starter.py --resume                 come back to the latest open report
   uv run starter.py --workflow-id ID         come back to a report, open or ended
   uv run starter.py --discard ID             end an open report without a PDF
-ID is a Workflow ID, a part of one that no other has, or the number that --list shows.""",
+ID is a Workflow ID, or a part of one that no other has, such as --list shows.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("prompt", nargs="*", default=[], metavar="PROMPT", help="the topic")
     what.add_argument("--workflow-id", metavar="ID", help="come back to this report")
     what.add_argument("--resume", action="store_true", help="come back to the latest open report")
-    what.add_argument("--list", action="store_true", help="list the open reports")
+    what.add_argument("--list", action="store_true", help="list the newest open reports")
     what.add_argument("--discard", metavar="ID", help="end this report without a PDF")
+    parser.add_argument("--ended", action="store_true", help="with --list: those that have ended")
+    parser.add_argument("--all", action="store_true", help="with --list: not only the newest")
     parser.add_argument("--open", action="store_true", help="open the PDF when it is there")
     parser.add_argument(
         "--local",
         action="store_true",
         help="start what is missing on this machine: Temporal's dev server, and a Worker",
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.ended or arguments.all) and not arguments.list:
+        parser.error("--ended and --all go with --list")
+    return arguments
 
 
 if __name__ == "__main__":

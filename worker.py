@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
 from temporalio.worker import Worker
@@ -26,6 +26,7 @@ from temporalio.worker import Worker
 from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
+from beyond.paper import find_paper
 from beyond.report.payloads import DATA_CONVERTER
 from beyond.server.connection import connect, require_namespace, until_answered
 from models import TASK_QUEUE
@@ -69,9 +70,14 @@ def main() -> NoReturn:
 async def run(stop_with_stdin: bool) -> NoReturn:
     """Polls until Ctrl-C or SIGTERM, lets the calls in progress finish, and ends the process.
 
-    Raises RefusedError if there is no server, no namespace, or no model that can be called.
+    Raises RefusedError if there is no server, no namespace, or no model that can be called, or if
+    a setting is wrong.
     """
     stop = stop_event(with_stdin=stop_with_stdin)
+    try:
+        find_paper()
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
     _allow_open_files()
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
     client = await connect(runtime=runtime, data_converter=DATA_CONVERTER)
@@ -144,10 +150,11 @@ def _make_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _log_in_one_line(record: logging.LogRecord) -> bool:
-    """Logs what our Activities say of a failure without the SDK's 26 lines of traceback."""
+    """Logs what our Activities say of a failure, and a cancellation, without a traceback."""
     error = record.exc_info and record.exc_info[1]
-    if isinstance(error, ApplicationError):
-        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error}", (), None
+    if isinstance(error, ApplicationError | CancelledError | asyncio.CancelledError):
+        told = str(error) or "cancelled"
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {told}", (), None
     return True
 
 

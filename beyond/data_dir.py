@@ -11,4 +11,5 @@ def find_data_dir() -> Path:
 
     folder = user_data_path(APP)
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # reports and topics are their owner's alone
     return folder

@@ -22,7 +22,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from loopback_llm import LoopbackLLM, Reply  # noqa: E402 - they are found only now
 
-from beyond.server.dev_server import start_server  # noqa: E402
+from beyond.server.dev_server import UI_PORT_OFFSET, start_server  # noqa: E402
 
 COLUMNS, ROWS = 96, 88
 PATIENCE = 60  # seconds
@@ -135,7 +135,7 @@ def take_pictures(environment: dict[str, str], folder: Path) -> None:
     workflow_id = next(
         word for word in screen.replace("\n", "").split() if word.startswith("generate-")
     )
-    page = f"http://localhost:{PORT + local.UI_PORT_OFFSET}/namespaces/default/workflows/"
+    page = f"http://localhost:{PORT + UI_PORT_OFFSET}/namespaces/default/workflows/"
     screenshot(f"{page}{workflow_id.rstrip(',')}", PICTURES / "web-ui.png")
     first_page = ["-f", "1", "-singlefile", "-png", "-r", "80"]
     subprocess.run(

@@ -45,7 +45,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support import PROJECT, forget_own_settings
 
-from beyond.server import connection
+from beyond.process import exit_process
+from beyond.server.dev_server import start_server
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX
 
 PEERS = [sys.executable, str(Path(__file__).with_name("benchmark_peers.py"))]
@@ -601,8 +602,8 @@ def main() -> None:
     try:
         asyncio.run(run(arguments.against, scale, arguments.names))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        connection.exit_process("Stopped.")
-    connection.exit_process(0)
+        exit_process("Stopped.")
+    exit_process(0)
 
 
 if __name__ == "__main__":

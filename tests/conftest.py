@@ -12,7 +12,6 @@ from loopback_llm import LoopbackLLM
 from stand_ins import StandIns, stand_ins_of
 from support import (
     KEY,
-    SUGGEST_AT,
     WorkerProcess,
     client_of,
     eventually,
@@ -50,37 +49,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         asyncio.run(start_and_stop())
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deals the tests to the test processes: to each as many of a kind, and the longest first.
-
-    xdist's worksteal gives each process an equal part of the list, and moves the ends of the parts.
-    """
-    processes = getattr(config, "workerinput", {}).get("workercount", 1)
-    if processes == 1:
-        return
-
-    def seconds(item: pytest.Item) -> float:
-        marker = item.get_closest_marker("takes")
-        return float(marker.args[0]) if marker else "server" in getattr(item, "fixturenames", ())
-
-    longest_first = sorted(items, key=seconds, reverse=True)
-    items[:] = [item for first in range(processes) for item in longest_first[first::processes]]
-
-
 @pytest.fixture(scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """In memory: it answers several times as fast as with a file, for half the CPU."""
     log = tmp_path_factory.mktemp("server") / "server.log"
     async with await start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
-        yield await client_of(environment.client)
-
-
-@pytest.fixture(scope="session")
-async def short_server() -> AsyncIterator[Client]:
-    """A server that wants short histories."""
-    setting = f"limit.historyCount.suggestContinueAsNew={SUGGEST_AT}"
-    options = ["--dynamic-config-value", setting]
-    async with await start_server(extra_args=options) as environment:
         yield await client_of(environment.client)
 
 

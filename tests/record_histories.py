@@ -12,23 +12,22 @@ from typing import Any
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import (
-    SUGGEST_AT,
     ReportHandle,
     edit,
     eventually,
     keep,
+    report_of,
     start_report,
     status_when,
     waiting,
-    worker_here,
 )
 from temporalio.client import Client, WorkflowFailureError
 
-from activities import create_pdf, llm_call
 from models import WORKFLOW_ID_PREFIX, Phase
 from workflow import GenerateReportWorkflow
 
 HISTORIES = Path(__file__).with_name("histories")
+RECORDED_LIMIT = 5  # Signals and Activities, so that the history of a long report is short
 
 
 async def record(report: ReportHandle, shape: str) -> None:
@@ -101,23 +100,23 @@ async def test_stale_keep(client: Client, llm: LoopbackLLM, task_queue: str) -> 
     await record(report, "stale_keep")
 
 
-async def test_continue_as_new(short_server: Client, llm: LoopbackLLM) -> None:
+async def test_continue_as_new(
+    client: Client, llm: LoopbackLLM, task_queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The run that hands over, with Signals undecided, and the one that takes over."""
-    async with worker_here(short_server, llm_call, create_pdf) as task_queue:
-        llm.go_on.clear()
-        report = await start_report(short_server, "bees", task_queue)
-        await eventually(lambda: llm.in_flight == 1)
-        for number in range(SUGGEST_AT):
-            await edit(report, f"instruction {number}")
-        await keep(report)
-        llm.go_on.set()
-        await report.result()
-    first = short_server.get_workflow_handle_for(
-        GenerateReportWorkflow.run, report.id, run_id=report.first_execution_run_id
-    )
+    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", RECORDED_LIMIT)
+    llm.go_on.clear()
+    report = await start_report(client, "bees", task_queue)
+    await eventually(lambda: llm.in_flight == 1)
+    for number in range(3):
+        await edit(report, f"instruction {number}")
+    await keep(report)
+    llm.go_on.set()
+    await report.result()
+    run = report.first_execution_run_id
+    first = client.get_workflow_handle_for(GenerateReportWorkflow.run, report.id, run_id=run)
     await record(first, "continue_as_new")
-    second = short_server.get_workflow_handle_for(GenerateReportWorkflow.run, report.id)
-    await record(second, "continued")
+    await record(report_of(client, report.id), "continued")
 
 
 async def test_pdf_retry(

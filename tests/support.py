@@ -24,6 +24,7 @@ from temporalio.converter import default as default_converter
 from temporalio.service import GrpcCompression
 from temporalio.worker import Worker
 
+from beyond.report.payloads import DATA_CONVERTER
 from beyond.server.dev_server import UI_PORT_OFFSET
 from models import (
     TASK_QUEUE,
@@ -41,8 +42,6 @@ ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
 PROJECT = Path(__file__).parent.parent
 KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
-MORE = "\n\nAdditional instructions: "
-SUGGEST_AT = 40  # events, at which `short_server` suggests continue-as-new
 PATIENCE = 120  # seconds that anything may take on a slow machine before the test fails
 
 
@@ -52,7 +51,7 @@ def forget_own_settings() -> None:
     PYTHONDONTWRITEBYTECODE is one of them: each process would compile its modules again.
     """
     for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_")) or name.endswith("_API_KEY"):
+        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_", "PAPER")) or name.endswith("_API_KEY"):
             del os.environ[name]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -86,16 +85,23 @@ async def client_of(other: Client, namespace: str = "default") -> Client:
 
 
 @asynccontextmanager
-async def worker_here(client: Client, *functions: Callable[..., Any]) -> AsyncIterator[str]:
+async def worker_here(
+    client: Client,
+    *functions: Callable[..., Any],
+    task_queue: str = "",
+    activities_at_once: int = 4,
+) -> AsyncIterator[str]:
     """Yields a Task Queue with a Worker in this process, which has imported LiteLLM before."""
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(activities_at_once) as threads:
         worker = Worker(
-            client,
-            task_queue=str(uuid4()),
+            Client(
+                client.service_client, namespace=client.namespace, data_converter=DATA_CONVERTER
+            ),
+            task_queue=task_queue or str(uuid4()),
             workflows=[GenerateReportWorkflow],
             activities=functions,
             activity_executor=threads,
-            max_concurrent_activities=4,
+            max_concurrent_activities=activities_at_once,
             max_heartbeat_throttle_interval=timedelta(seconds=1),
         )
         async with worker:
@@ -122,6 +128,11 @@ async def keep(report: ReportHandle, draft: int = 0) -> None:
 
 async def edit(report: ReportHandle, instruction: str = "", draft: int = 0) -> None:
     decision = UserDecisionSignal(UserDecision.EDIT, instruction, draft)
+    await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def undo(report: ReportHandle, draft: int = 0) -> None:
+    decision = UserDecisionSignal(UserDecision.UNDO, draft=draft)
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 

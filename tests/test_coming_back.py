@@ -1,7 +1,6 @@
 """A person comes back to a report, or lists the open ones."""
 
 import re
-import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,8 +11,7 @@ from temporalio import workflow
 from temporalio.client import Client
 from terminal import OpenStarter, piped
 
-from beyond.terminal.progress import NO_WORKER
-from starter import STATUS_TIMEOUT
+from beyond.terminal.reports import shorten_id
 
 
 @pytest.mark.usefixtures("worker")
@@ -26,6 +24,7 @@ async def test_a_running_report_can_be_come_back_to(
     first.presses("\x03")
     assert first.ends() == 130
     second = open_starter("--workflow-id", workflow_id)
+    second.sees(f"Report {shorten_id(workflow_id)}: bees")
     second.sees("Draft 1")
     second.sees("bees")
     second.edit("shorter")
@@ -112,7 +111,7 @@ async def test_coming_back_starts_nothing(
 
 
 @pytest.mark.usefixtures("worker")
-async def test_the_list_begins_with_the_reports_that_wait(
+async def test_the_list_begins_with_the_newest_report(
     llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
     waits = await start_report(client, "honey\x1b[2J bees [red]\nand more")
@@ -133,41 +132,15 @@ async def test_the_list_begins_with_the_reports_that_wait(
     await eventually(listed)
     done = piped("", "--list")
     assert done.returncode == 0
-    header, first, second = done.stdout.splitlines()
-    assert header.split("\t") == ["Workflow ID", "Topic", "Age", "Phase", "Draft"]
+    header, second, first = done.stdout.splitlines()
+    assert header.split("\t") == ["ID", "Topic", "Age", "Phase", "Draft"]
     assert re.fullmatch(rf"{waits.id}\thoney\[2J bees \[red\] and more\t\d+ s\tWAITING\t2", first)
     assert re.fullmatch(rf"{works.id}\twasps\t\d+ s\tRESEARCHING\t0", second)
 
     starter = open_starter("--list", columns=80)
     assert starter.ends() == 0
-    starter.sees(re.compile(r"WAITING.*RESEARCHING", re.DOTALL))
+    starter.sees(re.compile(r"RESEARCHING.*WAITING", re.DOTALL))
     assert "[red]" in starter.text
-
-
-async def test_without_a_worker_the_list_still_shows_the_topics(
-    away_from_the_worker: Client, open_starter: OpenStarter
-) -> None:
-    for topic in ("bees", "wasps"):
-        starter = open_starter(topic)
-        starter.started()
-        starter.presses("\x03")
-        starter.ends()
-    for _ in range(18):
-        await start_report(away_from_the_worker, "ants")
-
-    async def listed() -> bool:
-        return (await away_from_the_worker.count_workflows()).count == 20
-
-    await eventually(listed)
-    started = time.monotonic()
-    done = piped("", "--list")
-    # It waits once for a Worker, not for each report.
-    assert time.monotonic() - started < 20 * STATUS_TIMEOUT.total_seconds() / 2
-    assert done.returncode == 0
-    topics = [line.split("\t")[1] for line in done.stdout.splitlines()]
-    assert [topics.count(topic) for topic in ("Topic", "bees", "wasps")] == [1, 1, 1]
-    assert len(topics) == 1 + 20
-    assert NO_WORKER in done.stderr
 
 
 async def test_an_empty_list_says_how_to_start_a_report(away_from_the_worker: Client) -> None:

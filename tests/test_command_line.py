@@ -28,7 +28,8 @@ def test_help_shows_an_example_of_each_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--nonsense"], ["--list", "bees"], ["--workflow-id"], ["--list", "--resume"]]
+    "arguments",
+    [["--nonsense"], ["--list", "bees"], ["--workflow-id"], ["--list", "--resume"], ["--all"]],
 )
 def test_a_wrong_use_is_told_with_exit_code_2(arguments: list[str]) -> None:
     done = piped("", *arguments)

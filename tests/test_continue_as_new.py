@@ -1,5 +1,7 @@
 """Long reports, which go on in a new run."""
 
+from uuid import uuid4
+
 import pytest
 from stand_ins import StandIns, during_a_call, refusal
 from support import (
@@ -7,6 +9,7 @@ from support import (
     ReportHandle,
     draft_of,
     edit,
+    events_of,
     eventually,
     keep,
     metadata_of,
@@ -14,8 +17,10 @@ from support import (
     start_report,
     status_when,
     waiting,
+    worker_here,
 )
-from temporalio.client import Client
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
 from models import INSTRUCTIONS_MARK as MORE
 from models import Phase
@@ -92,3 +97,45 @@ async def test_ignored_signals_alone_do_not_fill_the_history(
     await eventually(lambda: continued_as_new(report, everywhere))
     await keep(everywhere, draft=1)
     assert await report.result() == RESULT
+
+
+async def test_a_cancellation_beside_the_signal_that_makes_a_report_long_counts(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK delivers Signals first: the run ended, and the cancellation with it."""
+    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 2)
+    functions = StandIns()
+    async with worker_here(client, functions.llm_call) as queue:
+        report = await start_report(client, "bees", queue)
+        await waiting(report, draft=1)
+    await ignore(report, signals=1)
+    await report.cancel()
+    async with worker_here(client, functions.llm_call, task_queue=queue):
+        with pytest.raises(WorkflowFailureError):
+            await report_of(client, report.id).result()
+    description = await report_of(client, report.id).describe()
+    assert description.status == WorkflowExecutionStatus.CANCELED
+
+
+async def test_a_worker_that_replays_continues_where_the_last_one_would_have(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a Query nor another Worker changes when a report goes on in a new run."""
+    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 4)
+    functions = StandIns()
+    queue = str(uuid4())
+    report = await start_report(client, "bees", queue)
+    everywhere = report_of(client, report.id)
+    for number in range(1, 6):
+        async with worker_here(client, functions.llm_call, task_queue=queue):
+            await waiting(everywhere, draft=number)
+            await draft_of(everywhere)
+        await ignore(everywhere, signals=1)
+        await edit(everywhere, f"rule {number}")
+    async with worker_here(client, functions.llm_call, functions.create_pdf, task_queue=queue):
+        status = await waiting(everywhere, draft=6)
+        assert status.prompt.count(MORE) == 5
+        assert await continued_as_new(report, everywhere)
+        assert not await events_of(everywhere, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+        await keep(everywhere, draft=6)
+        assert await everywhere.result() == RESULT

@@ -96,7 +96,7 @@ async def test_a_refused_key_is_told_with_advice_and_there_is_no_draft(
     llm.replies.append(Reply(status=401))
     starter = open_starter("bees")
     starter.sees("Draft 1 failed: AuthenticationError: ")
-    starter.sees("check LLM_API_KEY and restart the Worker. Type 'edit' to try again.")
+    starter.sees("check LLM_API_KEY and start again. Type 'edit' to try again.")
     starter.asked_to_decide()
     assert "Research is complete!" not in starter.text
     starter.types("query")
@@ -270,3 +270,19 @@ async def test_somebody_elses_stale_keep_is_told(client: Client, open_starter: O
     await keep(report, draft=7)
     starter.sees("Draft 7 was not kept: draft 1 is the current one.")
     starter.sees("Your decision (query/keep/edit):")
+
+
+async def test_only_a_refused_topic_is_replaced(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.replies += [Reply(status=401), Reply(status=400, text="not this topic")]
+    starter = open_starter("bees")
+    starter.edit("shorter")
+    starter.sees("not this topic")
+    starter.asked_to_decide()
+    starter.types("edit")
+    starter.asked("The model refused this topic. Enter another topic:")
+    starter.types("wasps")
+    starter.sees("Research is complete!")
+    asked = [call.messages[-1]["content"] for call in llm.calls]
+    assert asked == ["bees", "bees\n\nAdditional instructions: shorter", "wasps"]

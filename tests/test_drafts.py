@@ -1,9 +1,11 @@
 """What a draft says once it is read, and that the terminal and the PDF say the same."""
 
 import io
+import json
 import re
 import unicodedata
 from itertools import pairwise
+from pathlib import Path
 from textwrap import indent
 
 import pytest
@@ -15,7 +17,7 @@ from rich.console import Console
 
 from beyond import markdown as drafts
 from beyond import pdf
-from beyond.terminal.screen import Screen
+from beyond.terminal.markdown import set_markdown
 
 GREEN, RED, AMBER = "#1a7f37", "#c62828", "#b7791f"
 
@@ -164,7 +166,7 @@ def test_a_task_has_a_box_and_an_alert_a_title() -> None:
         ("✅ one\n✅ two", ["✔ one", "✔ two"]),
         ("x = 1\n(2) y = 2", ["x = 1", "(2) y = 2"]),
         ("see\n$$x$$\nwhere", ["see", "$$x$$", "where"]),
-        ("Term\n: its definition", ["Term", ": its definition"]),
+        ("Term\n: its definition", ["Term", "its definition"]),
         ("It is **bold**\nand goes on", ["It is bold and goes on"]),
         ("**Title** 🏭\nText", ["Title", "Text"]),
         ("one\n────────\ntwo", ["one", "────────", "two"]),
@@ -343,27 +345,24 @@ def words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+|[✔☑☐⌛★]", unicodedata.normalize("NFKC", text))
 
 
-async def on_screen(markdown: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def on_screen(markdown: str) -> str:
     """What a terminal shows of a draft."""
     printed = io.StringIO()
-    monkeypatch.setattr("rich.console.Console", lambda: Console(file=printed, width=90, height=999))
-    screen = Screen()
-    monkeypatch.setattr(screen, "terminal", True)
-    await screen.show("", markdown)
+    Console(file=printed, width=90, height=999).print(set_markdown(markdown))
     return printed.getvalue()
 
 
-async def test_the_terminal_and_the_pdf_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_terminal_and_the_pdf_say_the_same() -> None:
     pages = PdfReader(io.BytesIO(pdf.render(BOTH))).pages
     text = " ".join(page.extract_text() for page in pages)
-    text = re.sub(r"^Research Report|\d+ of\s+\d+$", "", text.strip())
-    shown = re.sub(r"\(https://x.org\)", "", await on_screen(BOTH, monkeypatch))  # for the eye
+    text = re.sub(r"^Research Report|\d+ /\s*\d+$", "", text.strip())
+    shown = re.sub(r"\(https://x.org\)", "", on_screen(BOTH))  # for the eye
     assert "".join(words(text)).replace("1.", "1") == "".join(words(shown)).replace("1.", "1")
 
 
-async def test_no_entity_reorders_or_redraws_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_entity_reorders_or_redraws_the_terminal() -> None:
     draft = "a&#x202e;b <a href='x&#x202e;y'>c</a>\n\n<pre>d&#x202e;&#27;[2J</pre>\n\n`e`"
-    shown = await on_screen(draft, monkeypatch)
+    shown = on_screen(draft)
     assert not re.search("[\x1b\u202e]", shown)
     assert "".join(words(shown)) == "abcxyd2Je"
 
@@ -379,3 +378,69 @@ def test_tokens_stay_balanced(draft: str) -> None:
     assert depth == 0
     for before, after in pairwise(read.tokens):
         assert before.type != "paragraph_open" or after.type == "inline"
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("**注意：**请先保存。", ["注意："]),  # noqa: RUF001
+        ("报告写道**“先试点”**再推广，并建议**（二）培训**。", ["“先试点”", "（二）培训"]),  # noqa: RUF001
+        ("これは**「要点」**です。", ["「要点」"]),
+        ("**Note:**do this first", ["Note:"]),
+        ("- **Costs: ** 120", ["Costs: "]),
+        ("**a** b **c** and 2 ** 3 ** 4", ["a", "c"]),
+    ],
+)
+def test_bold_text_is_what_its_author_meant(markdown: str, expected: list[str]) -> None:
+    found = children(markdown)
+    bold = [b.content for a, b in pairwise(found) if a.type == "strong_open"]
+    assert bold == expected
+
+
+@pytest.mark.parametrize(
+    ("markdown", "rows"),
+    [
+        ("|A|B|\n|-|-|\n|1|2|up|\n|3|4|", ["AB", "12up", "34"]),
+        ("|A|B|\n|-|-|\n\n|1|2|\n\n|3|4|", ["AB", "12", "34"]),
+        ("A|B\n-|-\n1|2|3", ["AB", "123"]),
+        ("|P|US|\n|-|-|\n|S|$30|R$ 150|\n|$P(A|B)$|$x$|", ["PUS", "S$30R$ 150", "$P(A|B)$$x$"]),
+    ],
+)
+def test_no_cell_of_a_table_is_lost(markdown: str, rows: list[str]) -> None:
+    found: list[str] = []
+    for token in drafts.read(markdown).tokens:
+        if token.type == "tr_open":
+            found.append("")
+        found[-1:] = [found[-1] + token.content] if token.type == "inline" else found[-1:]
+    assert found == rows
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        (
+            '---\ntitle: "T"\nauthor: A\ndate: 2026-11-25\n---\n\n# T\n\nx',
+            ["T", "A · 2026-11-25", "x"],
+        ),
+        ("<think>\nhm\n</think>\n\n# T", ["T"]),
+        (
+            "a\ue200cite\ue202turn0\ue201 b 【12†source】. :contentReference[oaicite:0]{index=0}",
+            ["a b."],
+        ),
+        ("`【1†s】` 🥇 Gold", ["【1†s】 1 Gold"]),
+        ("##标题\n\n#tag", ["标题", "#tag"]),
+        ("A seat is $60+ a month, or some R$ 330.", ["A seat is $60+ a month, or some R$ 330."]),
+    ],
+)
+def test_what_is_no_text_of_the_report_goes(markdown: str, expected: list[str]) -> None:
+    assert [line.rstrip() for line in lines(markdown)] == expected
+
+
+CASES = json.loads((Path(__file__).parent / "cases.json").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=[str(number) for number in range(len(CASES))])
+def test_no_case_prints_marks_or_data(case: dict[str, str]) -> None:
+    shown = "".join(lines(case["markdown"]))
+    assert not re.search(r"\*\*|##|base64|\|", shown)
+    assert not formulas(case["markdown"])

@@ -10,18 +10,22 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from support import RESULT, ReportHandle, WorkerProcess, report_of, reset, start_report
+from support import RESULT, ReportHandle, report_of, reset, start_report, worker_here
 from temporalio import workflow
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
+    PauseActivityRequest,
 )
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from terminal import OpenStarter, piped
 
-from beyond.server.dev_server import start_server
-from beyond.terminal.progress import NO_WORKER
+from activities import create_pdf, llm_call
+from beyond.terminal.progress import NO_WORKER, Progress
+from beyond.terminal.reports import is_open
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
 from workflow import GenerateReportWorkflow
 
@@ -83,31 +87,23 @@ async def test_a_report_that_is_reset_is_followed(
 
 
 async def test_a_report_that_continues_as_new_is_followed(
-    open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    client: Client, llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LLM_MODEL", "offline/demo")
-    options = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=15"]
-    async with await start_server(extra_args=options) as environment:
-        address = environment.client.service_client.config.target_host
-        monkeypatch.setenv("TEMPORAL_ADDRESS", address)
-        worker = WorkerProcess(tmp_path).wait_until_polling()
-        try:
-            starter = open_starter()
-            report = report_of(environment.client, starter.begin())
-            first_run = (await report.describe()).run_id
-            for number in (1, 2, 3):
-                starter.edit(f"wish {number}")
-                starter.sees(f"Draft {number + 1}")
-            assert (await report.describe()).run_id != first_run
-            starter.keep()
-            starter.sees_result()
-            assert starter.ends() == 0
-        finally:
-            worker.kill()
-            worker.wait()
-        assert [line for line in starter.text.splitlines() if line.startswith("Draft")] == [
-            f"Draft {number}" for number in (1, 2, 3, 4)
-        ]
+    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 3)
+    async with worker_here(client, llm_call, create_pdf, task_queue=TASK_QUEUE):
+        starter = open_starter()
+        report = report_of(client, await asyncio.to_thread(starter.begin))
+        first_run = (await report.describe()).run_id
+        for number in (1, 2, 3):
+            await asyncio.to_thread(starter.edit, f"wish {number}")
+            await asyncio.to_thread(starter.sees, f"Draft {number + 1}")
+        assert (await report.describe()).run_id != first_run
+        await asyncio.to_thread(starter.keep)
+        await asyncio.to_thread(starter.sees_result)
+        assert await asyncio.to_thread(starter.ends) == 0
+    assert [line for line in starter.text.splitlines() if line.startswith("Draft")] == [
+        f"Draft {number}" for number in (1, 2, 3, 4)
+    ]
 
 
 @pytest.mark.usefixtures("worker")
@@ -216,7 +212,6 @@ class Unfit:
         raise RuntimeError("it does not fit")
 
 
-@pytest.mark.takes(12)
 async def test_a_workflow_that_fails_on_the_worker_is_told(
     client: Client, open_starter: OpenStarter
 ) -> None:
@@ -225,3 +220,30 @@ async def test_a_workflow_that_fails_on_the_worker_is_told(
         line = re.compile(r"… \d+ s \(attempt \d, the Workflow fails: see the Worker's log\)")
         await asyncio.to_thread(starter.sees, line)
     assert NO_WORKER not in starter.text
+
+
+def test_a_paused_report_is_open_and_the_live_line_says_so() -> None:
+    """Of servers since 1.30: the SDK has no name for this status."""
+    description = DescribeWorkflowExecutionResponse()
+    description.workflow_execution_info.status = WorkflowExecutionStatus.Value(
+        "WORKFLOW_EXECUTION_STATUS_PAUSED"
+    )
+    assert is_open(description)
+    progress = Progress()
+    progress.update(description)
+    assert progress.is_paused
+    assert progress.line() == "Waiting for the Worker, paused… 0 s"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_paused_call_is_told_by_the_live_line(
+    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(status=500, headers={"retry-after": "60"})
+    starter = open_starter("bees")
+    workflow_id = starter.started()
+    starter.sees("attempt 2")
+    request = PauseActivityRequest(namespace=client.namespace, type="llm_call")
+    request.execution.workflow_id = workflow_id
+    await client.workflow_service.pause_activity(request)
+    starter.sees(re.compile(r"Researching, paused… \d+ s \(attempt 2, "))

@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -15,10 +17,9 @@ from pypdf import PdfReader
 from support import PATIENCE, free_port, start_report
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
-from terminal import Starter
+from terminal import OpenStarter, Starter
 
 from beyond.data_dir import APP
-from beyond.llm.demo import DEMO_MODEL
 from beyond.server import dev_server, local
 from beyond.server.connection import TemporalUnreachableError
 
@@ -73,7 +74,6 @@ def open_local(tmp_path: Path) -> Iterator[OpenLocal]:
         process.wait()
 
 
-@pytest.mark.takes(6)
 def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
@@ -94,7 +94,8 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     assert starter.ends() == 130
     assert left_behind(tmp_path) == []
     kept = {path.name for path in data(tmp_path).iterdir()}
-    assert kept >= {f"temporal-{port}.db", "server.log", "worker.log"}
+    assert kept >= {f"demo-{port}.db", "server.log", "worker.log"}
+    assert data(tmp_path).stat().st_mode & 0o777 == 0o700
 
     again = open_local("--workflow-id", workflow_id)
     again.sees("Draft 2")
@@ -109,7 +110,6 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.takes(12)
 def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
@@ -176,21 +176,22 @@ def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
 
 
 async def test_the_list_waits_for_the_worker_that_it_has_started(
-    client: Client, open_local: OpenLocal
+    client: Client, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     report = await start_report(client, "bees")
     starter = open_local("--list")
-    starter.sees(re.compile(r"#.*Topic.*Age.*Phase.*Draft.*ID"))
+    starter.sees(re.compile(r"ID.*Topic.*Age.*Phase.*Draft"))
     assert starter.ends() == 0
     assert starter.errors == ""
-    assert re.search(rf"1 +bees .* {report.id.split('-')[4]}", starter.text)
+    assert re.search(rf"{report.id.split('-')[4]} +bees ", starter.text)
 
 
-def test_a_second_one_joins_a_server_that_is_still_starting(
+def test_a_second_one_joins_the_server_of_the_first(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     first = open_local("bees")
-    first.sees(DEMO)
+    first.sees("dev server is running")
     second = open_local()
     second.sees(f"Joining the server at 127.0.0.1:{port}. It stops with whoever started it.")
     second.asked("Enter your research topic or question:")
@@ -199,6 +200,122 @@ def test_a_second_one_joins_a_server_that_is_still_starting(
         starter.presses("\x03")
         assert starter.ends() == 130
     assert left_behind(tmp_path) == []
+
+
+@pytest.fixture
+def slow_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Temporal CLI that takes longer than the SDK's 5 s to start the server."""
+    real = shutil.which("temporal")
+    install("temporal", tmp_path / "bin", f'sleep 6; exec "{real}" "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("slow_cli")
+def test_a_server_that_is_slow_to_start_is_waited_for(
+    port: int, open_local: OpenLocal, tmp_path: Path
+) -> None:
+    starter = open_local()
+    starter.asked("Enter your research topic or question:")
+    starter.presses("\x03")
+    assert starter.ends() == 130
+    assert left_behind(tmp_path) == []
+
+
+async def test_a_server_that_does_not_start_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev_server, "START_TIMEOUT", timedelta(seconds=1))
+    install("temporal", tmp_path / "bin", "echo the reason; exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    log = tmp_path / "server.log"
+    with pytest.raises(TemporalUnreachableError) as error:
+        await dev_server.start_server(log=log)
+    told = f"Temporal's dev server did not start within 1 s. See its log: {log}"
+    assert str(error.value) == told
+    assert log.read_text() == "the reason\n"
+
+
+def test_the_demo_has_reports_of_its_own(
+    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not write into those that were started with a model."""
+    with LoopbackLLM() as model, monkeypatch.context() as settings:
+        settings.setenv("LLM_API_KEY", "sk-of-a-model")
+        settings.setenv("OPENAI_BASE_URL", model.base_url)
+        starter = open_local("bees")
+        starter.asked_to_decide()
+        starter.presses("\x03")
+        assert starter.ends() == 130
+    starter = open_local("--list")
+    starter.sees("The reports of your models are there again when LLM_MODEL is set.")
+    starter.sees("No report is open.")
+    assert starter.ends() == 0
+
+
+async def test_a_server_of_somebody_else_gets_no_demo(
+    client: Client, open_local: OpenLocal, tmp_path: Path
+) -> None:
+    starter = open_local()
+    starter.sees("No model is configured, so that server's own Workers do the work.")
+    starter.asked("Enter your research topic or question:")
+    assert left_behind(tmp_path) == []
+
+
+def test_without_a_server_the_reports_of_local_are_named(
+    port: int, open_local: OpenLocal, open_starter: OpenStarter
+) -> None:
+    starter = open_local("bees")
+    starter.asked_to_decide()
+    starter.presses("\x03")
+    assert starter.ends() == 130
+    starter = open_starter("--list")
+    assert starter.ends() == 1
+    assert starter.errors.endswith(
+        "\nThe reports of --local are there with: uv run starter.py --local --list\n"
+    )
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_call_in_progress_is_waited_for_or_ended_by_a_second_ctrl_c(
+    again: bool,
+    port: int,
+    open_local: OpenLocal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with LoopbackLLM() as model:
+        monkeypatch.setenv("LLM_API_KEY", "sk-of-a-model")
+        monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
+        model.go_on.clear()
+        starter = open_local("bees")
+        starter.sees("Researching")
+        assert model.called.wait(PATIENCE)
+        starter.presses("\x03")
+        starter.sees(COME_BACK)
+        starter.sees("The model is finishing its answer. Ctrl-C again ends it now.")
+        if again:
+            starter.presses("\x03")
+        else:
+            model.go_on.set()
+        assert starter.ends() == 130
+        model.go_on.set()
+    assert left_behind(tmp_path) == []
+
+
+def test_what_was_typed_comes_back_after_the_worker_has_refused(
+    port: int, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as settings:
+        settings.setenv("LLM_MODEL", "no-such-provider/model")
+        starter = open_local()
+        starter.asked("Enter your research topic or question:")
+        starter.presses("why do cats")
+        assert starter.ends() == 1
+        assert starter.errors.startswith("The Worker stopped: LLM_MODEL=no-such-provider/model")
+    again = open_local()
+    again.asked("Enter your research topic or question:")
+    again.presses("\x1b[A")
+    again.line_is("Enter your research topic or question: why do cats")
 
 
 def test_a_report_is_found_from_any_folder(
@@ -246,8 +363,9 @@ def test_a_folder_that_takes_no_pdf_is_one_sentence(
 
 
 async def test_the_worker_is_in_no_terminals_session_and_stops_with_its_caller(
-    client: Client, tmp_path: Path
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     async with local.run_local():
         [worker] = workers(tmp_path)
         assert os.getsid(worker.pid) == worker.pid
@@ -257,8 +375,10 @@ async def test_the_worker_is_in_no_terminals_session_and_stops_with_its_caller(
 async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     monkeypatch.setattr(local, "WORKER_STOP_TIMEOUT", 1)
     async with local.run_local() as running:
+        assert running
         await running.wait_for_worker()
         [worker] = workers(tmp_path)
         worker.suspend()  # it notices nothing any more
@@ -267,9 +387,9 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
 
 def test_the_key_for_temporal_is_no_models_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_API_KEY", "a-key")
-    assert local._choose_demo() == {"LLM_MODEL": DEMO_MODEL}
+    assert not local._has_model()
     monkeypatch.setenv("GROQ_API_KEY", "another-key")
-    assert local._choose_demo() == {}
+    assert local._has_model()
 
 
 @pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
@@ -289,8 +409,9 @@ def test_a_port_that_is_taken_is_said_plainly(
 
 
 async def test_a_server_that_answers_is_used_and_not_stopped(
-    client: Client, open_local: OpenLocal, tmp_path: Path
+    client: Client, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
     starter = open_local("bees")
     workflow_id = starter.started()
     starter.keep()
@@ -391,7 +512,7 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     assert started_with == [None, str(cache / "temporal")]
     assert (cache / "arguments").read_text() == f"install {dev_server.CLI_SOURCE}\n"
     said = capfd.readouterr()
-    assert said.out.count("\n") == 1
+    assert "2.5 GB of disk" in said.out
     assert said.out.startswith("Building the Temporal CLI with Go, once, into ")
     assert said.err == ""
     caches = (cache / "caches").read_text().split()

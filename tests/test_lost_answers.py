@@ -69,7 +69,6 @@ async def test_a_start_whose_answer_is_lost_starts_one_report(
     workflow_id = starter.started()
     assert line.broken
     starter.asked_to_decide()
-    assert f"Temporal is not reachable at {line.address}; trying again" in starter.text
     open_ones = [one.id async for one in client.list_workflows("ExecutionStatus = 'Running'")]
     assert open_ones == [workflow_id]
 

@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
 
 import psutil
 import pytest
 from support import WorkerProcess, decisions_on, edit, free_port, report_of
 from temporalio.api.enums.v1 import PendingWorkflowTaskState
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import Client
 from terminal import KEPT, OpenStarter, piped
 
 from beyond.server.dev_server import start_server
@@ -29,7 +28,6 @@ def demo_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
 
 
-@pytest.mark.takes(20)
 async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     away_from_the_worker: Client,
     open_starter: OpenStarter,
@@ -74,13 +72,12 @@ def test_a_worker_is_missing_after_several_polls_over_several_seconds(
     untaken.pending_workflow_task.state = (
         PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
     )
-    description = cast(WorkflowExecutionDescription, SimpleNamespace(raw_description=untaken))
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
     watched = progress.Progress()
     for number in range(polls):
         clock.now = number * interval
-        watched.update(description)
+        watched.update(untaken)
     assert watched.worker_is_missing == missing
 
 
@@ -114,7 +111,6 @@ def test_no_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.takes(8)
 async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

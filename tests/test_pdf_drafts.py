@@ -10,9 +10,10 @@ import pytest
 from pypdf import PdfReader
 
 from beyond import pdf
+from beyond.paper import find_paper
 from beyond.pdf.document import CELLS, HEIGHT, WIDTH
 from beyond.pdf.formulas import set_formula
-from beyond.pdf.tables import Table, share_width
+from beyond.pdf.tables import NARROW_PADDING, Table, share_width
 from beyond.pdf.text import Style, Text
 from beyond.pdf.words import BODY, Look, make_code_lines, make_words
 
@@ -26,7 +27,7 @@ def read(markdown: str, **names: Any) -> PdfReader:
 def texts(markdown: str) -> list[str]:
     """The text of each page without its footer."""
     pages = (page.extract_text() for page in read(markdown).pages)
-    return [re.sub(r"\d+ of\s+\d+$", "", page).strip() for page in pages]
+    return [re.sub(r"\d+ /\s*\d+$", "", page).strip() for page in pages]
 
 
 def pieces(page: Any) -> list[tuple[str, float, float, float]]:
@@ -77,7 +78,7 @@ def test_columns_fill_the_page_and_no_more(columns: int) -> None:
          for number in range(1, columns + 1)]
         for _ in range(3)
     ]  # fmt: skip
-    widths = share_width(rows, WIDTH)
+    widths = share_width(rows, WIDTH, NARROW_PADDING)
     assert sum(widths) <= WIDTH + 0.01
     assert min(widths) > 0
 
@@ -322,7 +323,7 @@ def test_the_document_has_a_title_and_the_day_of_approval() -> None:
     )
     assert reader.metadata.modification_date == reader.metadata.creation_date
     text = " ".join(reader.pages[0].extract_text().split())
-    assert text.startswith("Research Report about the sea March 9, 2026 The Sea")
+    assert text.startswith("Research Report The Sea about the sea 2026-03-09 text")
     assert read("text", topic="bees").metadata.title == "bees"  # type: ignore[union-attr]
     assert read("text").metadata.title == "Research Report"  # type: ignore[union-attr]
 
@@ -341,10 +342,47 @@ def test_a_sentence_may_end_in_a_displayed_formula() -> None:
 def test_a_long_line_of_code_breaks_where_it_reads_best() -> None:
     call = "result = await workflow.execute_activity(charge, order_id, start_to_close_timeout=T, "
     [text] = texts(f"```\n{call}retry_policy=RetryPolicy(maximum_attempts=5))\n```")
-    assert text.splitlines()[-1].strip().startswith("retry_policy=")
+    assert text.splitlines()[-1].strip().startswith("start_to_close_timeout=T, retry_policy=")
 
 
 def test_a_topic_has_signs_for_emoji_too() -> None:
     document = PdfReader(io.BytesIO(pdf.render("text", topic="Bees 🚀 and ✅ honey")))
     assert document.metadata
     assert document.metadata.subject == "Bees and ✔ honey"
+
+
+def test_a_report_has_one_title_and_paper_as_asked() -> None:
+    reader = PdfReader(io.BytesIO(pdf.render("# The Sea\n\nDeep.", topic="sea?", paper="a4")))
+    assert reader.pages[0].extract_text().count("The Sea") == 1
+    assert [round(float(side)) for side in reader.pages[0].mediabox[2:]] == [595, 842]
+
+
+def test_the_setting_names_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_paper() == "letter"
+    monkeypatch.setenv("PAPER", "A4")
+    assert find_paper() == "a4"
+    monkeypatch.setenv("PAPER", "legal")
+    with pytest.raises(ValueError, match="write letter or a4"):
+        find_paper()
+
+
+def test_a_rule_at_an_edge_is_dropped() -> None:
+    def rules(markdown: str) -> int:
+        contents = read(markdown).pages[0].get_contents()
+        assert contents is not None
+        return contents.get_data().count(b" re f")
+
+    plain = "# A\n\nx\n\n## B\n\ny"
+    assert rules("---\n\n# A\n\nx\n\n---\n\n## B\n\ny\n\n---") == rules(plain)
+    assert rules("# A\n\nx\n\n---\n\ny") > rules("# A\n\nx\n\ny")
+
+
+def test_a_bold_line_stays_with_its_text() -> None:
+    for lines in range(28, 46):
+        for page in texts("x<br>" * lines + "\n\n**Bold title**\n\nfirst line"):
+            assert ("Bold title" in page) == ("first line" in page)
+
+
+def test_numbers_stand_right_unless_the_draft_says_so() -> None:
+    draft = "|a wide column|b|\n|-|-|\n|1|x|\n|100|y|"
+    assert place(draft, "1")[0] > place(draft.replace("|-|-|", "|:-|-|"), "1")[0] + 10

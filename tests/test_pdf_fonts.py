@@ -170,15 +170,15 @@ def test_what_no_font_has_is_said(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        *(("English", ""), ("Ελληνικά and x", "el"), ("Русский", ""), ("हिन्दी", "")),
+        *(("English", "und"), ("Ελληνικά and x", "el"), ("Как это для", "ru"), ("हिन्दी है", "hi")),
         *(
             ("日本語のテキスト", "ja"),
             ("中文", "zh-Hans"),
             ("這個", "zh-Hant"),
-            ("", ""),
-            ("123", ""),
+            ("", "und"),
+            ("123", "und"),
         ),
-        ("One Greek letter π in a long English text", ""),
+        ("One Greek letter π in the long English text of a book", "en"),
     ],
 )
 def test_a_language_is_named_where_its_script_tells(text: str, expected: str) -> None:

@@ -1,6 +1,7 @@
 """What a person's fingers expect of a prompt, and of a window."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -185,34 +186,94 @@ async def test_with_stdout_in_a_file_the_questions_are_still_seen(tmp_path: Path
     assert "Successfully created" in output.read_text()
 
 
-async def test_a_draft_that_is_taller_than_the_window_opens_in_the_pager(
+TALL = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+
+
+async def test_a_draft_is_shown_in_full_and_query_opens_a_tall_one_in_the_pager(
     llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, use_script: UseScript
 ) -> None:
     use_script("PAGER", "cat > paged.txt\necho THE PAGER")
     llm.replies.append(Reply(text="short"))
-    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+    llm.default = TALL
     starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.types("query")
     starter.edit("longer")
+    starter.sees("paragraph 29")
+    starter.asked_to_decide()
     assert "THE PAGER" not in starter.text
-    starter.sees("THE PAGER")
-    starter.asked_to_decide()  # the menu is in view afterwards
-    paged = (tmp_path / "paged.txt").read_text()
-    assert "Draft 2" in paged
-    assert "paragraph 0" in paged
-    assert "paragraph 29" in paged
-    assert "paragraph" not in starter.text
     starter.types("query")
     starter.sees("THE PAGER")
+    paged = (tmp_path / "paged.txt").read_text()
+    assert "paragraph 0" in paged
+    assert "paragraph 29" in paged
     starter.keep()
     starter.sees_result()
+
+
+@pytest.mark.skipif(not shutil.which("less"), reason="less is not installed")
+async def test_less_says_how_to_go_back(
+    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PAGER")
+    llm.default = TALL
+    starter = open_starter("bees", columns=80)
+    starter.asked_to_decide()
+    starter.types("query")
+    starter.sees("Space shows more, q goes back to the question")
+    starter.presses("G")
+    starter.line_is("q goes back to the question")
+    starter.presses("q")
+    starter.keep()
+    starter.sees_result()
+
+
+async def test_in_a_wide_window_the_text_has_100_columns(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(text="some words " * 100)
+    starter = open_starter("bees", columns=200)
+    starter.asked_to_decide()
+    lines = [line for line in starter.text.splitlines() if line.startswith("some words")]
+    assert 90 < max(map(len, lines)) <= 100
+
+
+async def test_in_a_narrow_window_the_menu_breaks_between_words(open_starter: OpenStarter) -> None:
+    starter = open_starter("bees", columns=40)
+    starter.sees("1. Type 'query' to view the current\nresearch result\n")
+    starter.asked("Your decision")
+    starter.types("help")
+    starter.sees("quit      leave; the report waits for\nyou")
+
+
+async def test_lines_pasted_without_bracketed_paste_are_one_topic(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    starter.asked("Enter your research topic or question:")
+    starter.presses("why do cats purr?\rand\rdo lions?\r")
+    starter.asked_to_decide()
+    assert llm.calls[0].messages[-1]["content"] == "why do cats purr?\nand\ndo lions?"
+
+
+async def test_lines_pasted_before_the_prompt_is_ready_are_one_topic(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    starter.sees("Welcome")
+    starter.presses("why do cats purr?\rdo lions?\r")
+    starter.asked_to_decide()
+    assert llm.calls[0].messages[-1]["content"] == "why do cats purr?\ndo lions?"
 
 
 async def test_ctrl_c_in_the_pager_is_the_pagers(
     llm: LoopbackLLM, open_starter: OpenStarter, use_script: UseScript
 ) -> None:
     use_script("PAGER", "cat > paged.txt\necho THE PAGER\nread key < /dev/tty")
-    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+    llm.default = TALL
     starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.types("query")
     starter.sees("THE PAGER")
     starter.presses("\x03\r")
     starter.keep()
@@ -224,8 +285,10 @@ async def test_a_pager_that_fails_is_no_crash(
     llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAGER", "no-such-pager")
-    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+    llm.default = TALL
     starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.types("query")
     starter.keep()
     starter.sees_result()
 
@@ -236,7 +299,6 @@ def test_a_bell_rings_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.takes(13)
 async def test_a_draft_that_took_long_rings_the_bell(
     llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:

@@ -12,11 +12,12 @@ from support import PROJECT
 
 import activities
 import worker
+from beyond import heartbeats
 from beyond.llm.settings import DEFAULT_MODEL
 from beyond.server import connection
 
 README = (PROJECT / "README.md").read_text()
-MODULES = sorted(PROJECT.glob("*.py"))
+MODULES = sorted([*PROJECT.glob("*.py"), *PROJECT.glob("beyond/**/*.py")])
 COMMANDS = re.findall(r"uv run ([\w./]+\.py)((?: --?[\w-]+)*)", README)
 
 
@@ -58,17 +59,24 @@ def help_of(script: str) -> str:
     return done.stdout
 
 
-def test_the_file_table_lists_every_module() -> None:
+def test_the_file_table_lists_the_five_files_and_each_room() -> None:
     listed = [quoted(file)[0] for file, _ in table("How it works")]
-    rooms = [f"{init.parent.name}/" for init in PROJECT.glob("*/__init__.py")]
-    assert sorted(listed) == sorted([*rooms, *(module.name for module in MODULES)])
+    beyond = PROJECT / "beyond"
+    rooms = [f"beyond/{init.parent.name}/" for init in beyond.glob("*/__init__.py")]
+    modules = [f"beyond/{module.name}" for module in beyond.glob("[a-z]*.py")]
+    assert sorted(listed) == sorted(
+        [*rooms, *modules, *(module.name for module in PROJECT.glob("*.py"))]
+    )
 
 
 def test_the_settings_are_those_of_the_code_and_of_env_example() -> None:
     listed = {quoted(name)[0]: default for name, _, default in table("Settings")}
     ours = {name for name in listed if not name.startswith("TEMPORAL_")}
     read = set(
-        re.findall(r'(?:environ\.get|_key)\("(\w+_\w+)"', "".join(m.read_text() for m in MODULES))
+        re.findall(
+            r'(?:environ\.get|_key)\("(LLM_\w+|REPORTS_\w+|PAPER)"',
+            "".join(m.read_text() for m in MODULES),
+        )
     )
     assert ours == read
     example = re.findall(r"^(?:# )?([A-Z_]+)=", (PROJECT / ".env.example").read_text(), re.M)
@@ -96,14 +104,12 @@ def test_the_dialogue_is_the_codes() -> None:
 
 def test_the_numbers_are_the_codes() -> None:
     assert timedelta(minutes=10) == activities.LLM_START_TO_CLOSE_TIMEOUT
-    assert timedelta(seconds=3) == activities.HEARTBEAT_INTERVAL
-    assert timedelta(seconds=10) == activities.HEARTBEAT_TIMEOUT
-    assert "10 minutes, with heartbeats every 3 s" in README
+    assert timedelta(seconds=5) == heartbeats.HEARTBEAT_INTERVAL
+    assert timedelta(seconds=20) == heartbeats.HEARTBEAT_TIMEOUT
+    assert "10 minutes, with heartbeats every 5 s" in README
     assert f"terminationGracePeriodSeconds: {10 * 60}" in README
-    assert "ten seconds of waiting and one retry" in README
+    assert "20 seconds of waiting and one retry" in README
     assert f"{worker.ACTIVITY_SLOTS:,} Activity slots" in README
-    assert activities.PDF_THREADS == 4
-    assert "four threads" in README
 
 
 def test_every_picture_and_link_is_there() -> None:

@@ -1,7 +1,9 @@
 """Finding, listing and discarding reports from outside their dialogue."""
 
 import re
+import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
@@ -10,8 +12,15 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from terminal import OpenStarter, piped
 
 from beyond.terminal.progress import NO_WORKER
-from beyond.terminal.reports import find_latest_report, find_report
-from models import WORKFLOW_ID_PREFIX
+from beyond.terminal.reports import (
+    ENDED_ONES,
+    PAGE,
+    find_latest_report,
+    find_report,
+    shorten_id,
+)
+from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
+from workflow import GenerateReportWorkflow
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -31,13 +40,12 @@ async def test_the_list_is_a_row_a_line(
     assert starter.ends() == 0
     lines = starter.text.splitlines()
     assert len(lines) == 4
-    assert re.match(r"#\s+Top", lines[0])
-    assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert re.match(r"ID\s+Topic\s+Age\s+Ph", lines[0])
     assert all(len(line) <= columns for line in lines)
-    for line, report in zip(lines[1:], reports, strict=True):
+    for line, report in zip(lines[1:], reversed(reports), strict=True):
         own_part = report.id.removeprefix(WORKFLOW_ID_PREFIX)[:8]
-        phase = "RES\\w*…?  0" if line is lines[3] else "WAI\\w*…? +1"
-        assert re.search(rf"…?  \d+ s +{phase} +{own_part}$", line)
+        phase = "RES\\w*…? +0" if line is lines[1] else "WAI\\w*…? +1"
+        assert re.search(rf"^{own_part}  .* \d+ s +{phase}$", line)
 
 
 async def test_one_that_cannot_answer_says_nothing_about_the_others(client: Client) -> None:
@@ -67,21 +75,77 @@ async def test_an_ended_report_is_found_by_a_part_of_its_id(client: Client) -> N
     assert (done.returncode, done.stderr) == (1, "The report was terminated: too dear\n")
 
 
-async def test_a_report_is_found_by_its_number_and_by_a_part_of_its_id(client: Client) -> None:
+async def test_a_report_is_found_by_a_part_of_its_id(client: Client) -> None:
     first, second = [await start_report(client, topic) for topic in ("bees", "wasps")]
     await waiting(first, draft=1)
     await waiting(second, draft=1)
     await listed(client, 2)
-    assert await find_report(client, "1") == first.id
-    assert await find_report(client, " 2 ") == second.id
-    assert await find_report(client, first.id.split("-")[4]) == first.id
+    beginning, end = first.id.split("-")[4], first.id.rpartition("-")[2]
+    assert await find_report(client, f" {beginning} ") == first.id
+    assert await find_report(client, end) == first.id
     assert await find_latest_report(client) == second.id
+
+
+async def test_reports_of_the_tutorials_older_spelling_are_told_apart(client: Client) -> None:
+    own = str(uuid4())
+    report = await client.start_workflow(
+        GenerateReportWorkflow.run,
+        GenerateReportInput("bees"),
+        id=f"generate-reserach-report-workflow-{own}",
+        task_queue=TASK_QUEUE,
+    )
+    await listed(client, 1)
+    assert shorten_id(report.id) == own[:8]
+    assert await find_report(client, own[:8]) == report.id
+
+
+async def test_the_list_shows_the_newest_and_says_how_to_see_the_others(
+    away_from_the_worker: Client,
+) -> None:
+    """Without a Worker, and of the others only the topics: it waits once, not for each report."""
+    client = away_from_the_worker
+    for number in range(PAGE + 5):
+        await start_report(client, f"topic {number}")
+    await listed(client, PAGE + 5)
+    started = time.monotonic()
+    done = piped("", "--list")
+    assert done.returncode == 0
+    _, *rows, more = done.stdout.splitlines()
+    assert len(rows) == PAGE
+    assert more == "… and 5 more: uv run starter.py --list --all"
+    assert done.stderr == f"{NO_WORKER} (until then, phases and drafts are unknown)\n"
+    done = piped("", "--list", "--all")
+    assert len(done.stdout.splitlines()) == 1 + PAGE + 5
+    assert done.stderr.count(NO_WORKER) == 1
+    assert time.monotonic() - started < 20
+
+
+async def test_ended_reports_are_listed_with_their_pdfs(client: Client) -> None:
+    kept, stopped = [await start_report(client, topic) for topic in ("bees", "wasps")]
+    await waiting(kept, draft=1)
+    await waiting(stopped, draft=1)
+    await keep(kept)
+    result = await kept.result()
+    await stopped.terminate()
+    await listed(client, 0)
+
+    async def both_ended() -> bool:
+        return (await client.count_workflows(ENDED_ONES)).count >= 2
+
+    await eventually(both_ended)
+    done = piped("", "--list", "--ended")
+    assert (done.returncode, done.stderr) == (0, "")
+    header, *lines = done.stdout.splitlines()
+    assert header.split("\t") == ["ID", "Topic", "Age", "Phase", "PDF"]
+    rows = {line.split("\t")[0]: line.split("\t")[3:] for line in lines}
+    assert rows[kept.id] == ["COMPLETED", result.rpartition(": ")[2]]
+    assert rows[stopped.id] == ["TERMINATED", ""]
 
 
 def test_what_finds_no_report_or_several_is_one_sentence(client: Client) -> None:
     done = piped("", "--workflow-id", "")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("Which report? Give its number or its Workflow ID. ")
+    assert done.stderr.startswith("Which report? Give its Workflow ID or a part of it. ")
     done = piped("", "--workflow-id", "zzz")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("There is no report with the Workflow ID zzz. ")
@@ -123,7 +187,7 @@ async def test_discarding_asks_once_and_cancels(client: Client) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "Nothing is discarded." in done.stdout
     assert await is_running(report)
-    done = piped("yes\n", "--discard", "1")
+    done = piped("yes\n", "--discard", report.id.split("-")[4])
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("The report is discarded.\n")
     assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED

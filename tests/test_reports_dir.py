@@ -49,8 +49,8 @@ def test_outside_a_worker_each_text_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize("workflow_id", ["a/../b", "é" * 300, "\0", "x" * 1000])
 def test_any_workflow_id_makes_a_name(workflow_id: str, reports: Path) -> None:
     name = f"{'n' * (NAME_LIMIT - 4)}.pdf"
-    names = {place_report(text, name, workflow_id) for text in (b"1", b"2", b"3")}
-    assert len(names) == len(list(reports.iterdir())) >= 2
+    names = {place_report(text, name, workflow_id) for text in (b"1", b"2")}
+    assert len(names) == len(list(reports.iterdir())) == 2
 
 
 def test_neither_a_folder_nor_a_link_is_overwritten(reports: Path) -> None:

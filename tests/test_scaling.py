@@ -17,7 +17,6 @@ def whole_pdfs(folder: Path) -> set[str]:
     return {path.name for path in files if path.read_bytes().endswith(b"%%EOF\n")}
 
 
-@pytest.mark.takes(30)
 @pytest.mark.timeout(1200)  # 30 s on two quiet cores
 async def test_three_workers_one_of_them_killed_lose_none_of_300_reports(
     client: Client,

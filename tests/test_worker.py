@@ -273,7 +273,6 @@ def test_without_a_server_the_worker_names_address_and_command(
     assert (worker.stdout, worker.returncode) == ("", 1)
 
 
-@pytest.mark.takes(10)
 def test_a_server_that_says_nothing_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -304,7 +303,7 @@ def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "nope")
     worker = run_worker()
-    assert "Namespace nope was not found" in worker.stderr.splitlines()[-1]
+    assert worker.stderr.startswith("There is no namespace nope at ")
     assert "Traceback" not in worker.stderr
     assert worker.returncode == 1
 
@@ -312,7 +311,6 @@ def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
 # Shutdown.
 
 
-@pytest.mark.takes(25)
 async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
     client: Client,
     llm: LoopbackLLM,

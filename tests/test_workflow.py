@@ -6,7 +6,6 @@ import pytest
 from loopback_llm import LoopbackLLM, Reply
 from stand_ins import StandIns, during_a_call, refusal
 from support import (
-    MORE,
     PATIENCE,
     RESULT,
     ReportHandle,
@@ -26,7 +25,9 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import CancelledError
 
-from activities import HEARTBEAT_TIMEOUT, LLM_START_TO_CLOSE_TIMEOUT
+from activities import LLM_START_TO_CLOSE_TIMEOUT
+from beyond.heartbeats import HEARTBEAT_TIMEOUT
+from models import INSTRUCTIONS_MARK as MORE
 from models import Phase
 from workflow import GenerateReportWorkflow
 

@@ -11,8 +11,8 @@ DEMO_MODELS = (DEMO_MODEL, SLOW_DEMO_MODEL)
 SLOW_DEMO_DELAY = 15  # seconds: time enough to kill a Worker in the middle of a call
 
 DEMO_TEXT = """\
-> **Offline demo.** No model is configured, so this is canned text, not research. Set
-> `LLM_MODEL` and `LLM_API_KEY` in `.env` for a real report.
+> **Offline demo.** This is canned text, not research. For a real report, set `LLM_MODEL` and
+> `LLM_API_KEY` in `.env`.
 
 # {topic}
 

@@ -6,16 +6,19 @@ Both get the same tokens, so a person approves what will be printed, word for wo
 import logging
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline, emphasis, strikethrough
 from markdown_it.token import Token
+from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 
-from beyond.markdown.source import Formulas, unwrap
+from beyond.markdown.source import Formulas, mend_lines, replace_front_matter, unwrap
 from beyond.markdown.tokens import make_code_token, tidy
 
 log = logging.getLogger(__name__)
@@ -60,7 +63,7 @@ def read(markdown: str) -> Draft:
     if any(sum(1 for _ in pattern.finditer(source)) > limit for pattern, limit in LIMITS):
         return read_as_source(source)
     formulas = Formulas()
-    text = formulas.hide(unwrap(source))
+    text = mend_lines(formulas.hide(replace_front_matter(unwrap(source))))
     try:
         tokens = tidy(text, _parsers.of_drafts, _parsers.of_html, formulas, PARAGRAPH_LIMIT)
     except Exception:  # of any kind: no word of a draft is lost to a fault in its reading
@@ -96,7 +99,10 @@ def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT + 10})
     parser.enable(["table", "strikethrough"])
     parser.use(gfm_autolink_plugin).use(footnote_plugin, inline=False, move_to_end=False)
+    parser.use(deflist_plugin)
     parser.block.ruler.before("table", "too_deep", _take_too_deep)
+    parser.inline.ruler.at("emphasis", _judge_marks(emphasis.tokenize))
+    parser.inline.ruler.at("strikethrough", _judge_marks(strikethrough.tokenize))
     return parser
 
 
@@ -108,6 +114,34 @@ def _take_too_deep(state: StateBlock, start: int, end: int, silent: bool) -> boo
     token.content = state.getLines(start, end, state.blkIndent, False)
     state.line = end
     return True
+
+
+def _judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., bool]:
+    """A rule of emphasis that knows which of two marks, such as **, opens and which closes.
+
+    CommonMark tells by the signs beside them, which fails beside Chinese punctuation and for
+    "**Costs: ** 120".
+    """
+
+    def judge(state: StateInline, silent: bool) -> bool:
+        start, known = state.pos, len(state.delimiters)
+        if not tokenize(state, silent):
+            return False
+        made = state.delimiters[known:]
+        if state.pos - start != 2 or not made or state.src[start] == "_":
+            return True
+        used = (d for d in reversed(state.delimiters[:known]) if d.open or d.close)
+        before = next((d for d in used if d.marker == made[0].marker), None)
+        pending = before is not None and before.open
+        spaces = [not part.strip() for part in (state.src[:start][-1:], state.src[state.pos :][:1])]
+        for delimiter in made:
+            if spaces == [True, True]:
+                delimiter.open, delimiter.close = False, pending
+            elif spaces == [False, False]:
+                delimiter.open, delimiter.close = not pending, pending
+        return True
+
+    return judge
 
 
 _parsers = _Parsers()

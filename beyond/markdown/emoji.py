@@ -36,7 +36,7 @@ SIGNS = {  # the sign for an emoji, and the color that is part of its meaning
     **{"🅰": ("A", ""), "🅱": ("B", ""), "ℹ": ("ℹ", BLUE), "©": ("©", ""), "®": ("®", "")},  # noqa: RUF001
     **{"™": ("™", ""), "♻": ("♻", GREEN), "☎": ("☎", ""), "✉": ("✉", ""), "☐": ("☐", "")},
     **{"➜": ("→", ""), "💲": ("$", ""), "♀": ("♀", ""), "♂": ("♂", ""), "∞": ("∞", "")},
-    "♾": ("∞", ""),
+    **{"♾": ("∞", ""), "🥇": ("1", ""), "🥈": ("2", ""), "🥉": ("3", "")},
 }
 TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, plain characters that get the color of their emoji
 ALONE = {"📈": "↗", "📉": "↘"}  # signs if nothing stands beside them, else decoration

@@ -8,11 +8,11 @@ MARKDOWN = ("markdown", "md", "mdx")  # as a fence names it
 OUTSIDE = 4  # lines before and after a fence around a draft: "Here is your report:"
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
 
+WORD = r"A-Za-z0-9\u00c0-\u1fff"  # letters after which a dollar begins no formula: not Han or kana
 ENVIRONMENTS = "equation|align|gather|multline|eqnarray|flalign|alignat|cases|[pbvBV]?matrix|split"
 # The first branch is code, in which a dollar is a dollar. A formula has no blank line, and a
 # closing dollar has no space before it and no digit after it, or "$5 and $10" would be one.
-FORMULA = re.compile(
-    rf"""
+FORMULA_SOURCE = rf"""
     ^[ \t>*+-]*(?P<fence>`{{3,}}|~{{3,}})[^`\n]*\n
         (?:.*\n)*?(?:[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)
     | (?<!`)(?P<ticks>`+)(?!`)(?:[^\n]|\n(?![ \t]*\n)){{1,2000}}?(?<!`)(?P=ticks)(?!`)
@@ -24,11 +24,30 @@ FORMULA = re.compile(
         (?:[^\n]|\n(?![ \t>]*\n)){{1,8000}}?\\end\{{(?P=name)\}}
     | \\.
     | \$\$(?P<double>(?:[^\n$]|\n(?![ \t>]*\n))+?)\$\$
-    | (?<![^\W_])(?<!\$)\$(?P<single>(?![\s$])(?:[^\n$\\]|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
-    """,
+    | ROW
+    | [ ]?(?P<citation>\ue200[^\ue201\n]*\ue201|【\d+(?::\d+)?†[^】\n]*】
+        |:contentReference\[[^\]\n]*\](?:\{{[^}}\n]*\}})?)
+    | (?<![{WORD}])(?<!\$)\$(?P<single>(?![\s$])(?:INNER|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
+    """
+FORMULA = re.compile(
+    FORMULA_SOURCE.replace("INNER", r"[^\n$\\]").replace("ROW", r"^[ \t>]*\|(?P<row>.*)$"),
+    re.MULTILINE | re.VERBOSE,
+)
+# In the row of a table, a stroke outside of brackets ends the cell.
+FORMULA_IN_ROW = re.compile(
+    FORMULA_SOURCE.replace("INNER", r"[^\n$\\|({]|\([^()\n$]*\)|\{[^{}\n$]*\}|[({]").replace(
+        "ROW", "(?P<row>(?!))"
+    ),
     re.MULTILINE | re.VERBOSE,
 )
 PRICE = re.compile(r"\d[\d.,]*[^\\^_={}<>+]*(?:\s|[A-Za-z]{2})[^\\^_={}<>+]*|[A-Z_]{2,}\W?")
+CURRENCY = re.compile(r"\d.*(?<![A-Za-z])[A-Z][A-Za-z]{0,2}", re.DOTALL)  # "30 or R", of "R$ 150"
+THOUGHTS = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
+FRONT_MATTER = re.compile(
+    r"\A---[ \t]*\n((?:[\w-]+:.*\n|[ \t]*-[ ].*\n|[ \t]+.*\n|[ \t]*\n)+)---[ \t]*\n"
+)
+DELIMITERS = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+PICTURE = re.compile(r"(?<=[(\"'])data:image/[\w.+-]+;base64,[A-Za-z0-9+/=_-]+")
 MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
 DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
 HIDDEN_LIMIT = 0xFFF0  # formulas: as many as there are private characters for
@@ -95,16 +114,86 @@ def _lengthen_fences(text: str) -> str:
     return "\n".join(lines)
 
 
+def replace_front_matter(text: str) -> str:
+    """The draft with a title, a line of author and day, in place of YAML and a model's thoughts."""
+    text = THOUGHTS.sub("", text)
+    if not (found := FRONT_MATTER.match(text)):
+        return text
+    values = dict(
+        re.findall(r"^(title|author|date):[ \t]*(.+?)[ \t]*$", found[1], re.MULTILINE | re.I)
+    )
+    title, author, day = (values.get(key, "").strip("\"'") for key in ("title", "author", "date"))
+    rest = text[found.end() :].lstrip("\n")
+    own = re.match(r"# +(.*?)[ #]*(?:\n|\Z)", rest)
+    if own and own[1] == title:
+        rest = rest[own.end() :]
+    about = " · ".join(filter(None, [author, day]))
+    return "\n\n".join(filter(None, [title and f"# {title}", about, rest]))
+
+
+def mend_lines(text: str) -> str:
+    """The draft with room for each cell of its tables, one a run of rows, and spaces after "##"."""
+    out: list[str] = []
+    fence = ""
+    lines = text.split("\n")
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        number += 1
+        if mark := FENCE.match(line):
+            if not fence:
+                fence = mark[1]
+            elif mark[1].startswith(fence) and not mark[2]:
+                fence = ""
+        if fence or mark:
+            out.append(line)
+            continue
+        out.append(re.sub(r"^( {0,3}#{2,6})(?=[^\s#])", r"\1 ", line))
+        header = out[-2] if len(out) > 1 else ""
+        if not (len(line) > 2 and "|" in header and "-" in line and DELIMITERS.fullmatch(line)):
+            continue
+        rows: list[str] = []
+        while number < len(lines):
+            skipped = number
+            while skipped < len(lines) and not lines[skipped].strip("> "):
+                skipped += 1
+            apart = skipped > number
+            row = lines[skipped] if skipped < len(lines) else ""
+            following = lines[skipped + 1] if skipped + 1 < len(lines) else ""
+            begins = "-" in following and DELIMITERS.fullmatch(following)
+            if "|" not in row or begins or (apart and not row.strip("> ").startswith("|")):
+                break
+            rows.append(row)
+            number = skipped + 1
+        most = max(count_cells(row) for row in (header, line, *rows))
+        out[-2:] = [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
+    return "\n".join(out)
+
+
+def count_cells(row: str) -> int:
+    """The number of cells in a row of a table."""
+    return len(re.split(r"(?<!\\)\|", row.strip("> \t").removeprefix("|").removesuffix("|")))
+
+
+def _widen(row: str, cells: int, cell: str) -> str:
+    missing = cells - count_cells(row)
+    if missing <= 0:
+        return row
+    row = row.rstrip()
+    return (row if row.endswith("|") else f"{row}|") + cell * missing
+
+
 class Formulas:
     """The formulas of a draft, each of which a private character stands for in the parser."""
 
     def __init__(self) -> None:
         self.sources: list[str] = []
+        self.pictures: list[str] = []
 
     def hide(self, text: str) -> str:
         """The text with a character in place of each formula: no Markdown can eat into it."""
-        text = HIDDEN.sub("\ufffd", text)
-        if not any(mark in text for mark in ("$", "\\", "]:")):
+        text = PICTURE.sub(self._hide_picture, HIDDEN.sub("\ufffd", text))
+        if not any(mark in text for mark in ("$", "\\", "]:", "\ue200", "†", ":contentRef")):
             return text  # without these the search, which takes long, finds nothing but code
         return FORMULA.sub(self._hide_one, text)
 
@@ -113,6 +202,10 @@ class Formulas:
             # An entry of a list of sources: Markdown would take it for the definition of a link,
             # which is not printed, and "[1][2]" in the text for that link.
             return f"\\[{match['source']}\\]:"
+        if match["citation"]:
+            return ""
+        if match["row"] is not None:
+            return FORMULA_IN_ROW.sub(self._hide_one, match[0])
         tex = match["round"] or match["square"] or match["double"] or match["single"]
         if tex is None and not match["name"]:
             return match[0]
@@ -120,12 +213,25 @@ class Formulas:
             return match[0]
         if match["single"] and PRICE.fullmatch(match["single"]):
             return match[0]
+        amount = re.match(r"\s?\d", match.string[match.end() :])
+        if match["single"] and amount and CURRENCY.fullmatch(match["single"]):
+            return match[0]
         # In a quote, a formula's lines begin with its marks.
         source = re.sub(r"\n[ \t]*>[ \t>]*", "\n", match[0]) if "\n" in match[0] else match[0]
         if len(self.sources) > HIDDEN_LIMIT:
             return match[0]
         self.sources.append(source)
         return chr(FIRST + len(self.sources) - 1)
+
+    def _hide_picture(self, match: re.Match[str]) -> str:
+        self.pictures.append(match[0])
+        return f"picture:{len(self.pictures) - 1}"
+
+    def restore_picture(self, address: str) -> str:
+        """The address of a picture; that of one within the draft is its data."""
+        if found := re.fullmatch(r"picture:(\d+)", address):
+            return "".join(self.pictures[int(found[1]) :][:1])
+        return self.restore(address)
 
     def restore(self, text: str) -> str:
         """The text with its formulas."""

@@ -33,7 +33,13 @@ TAG = re.compile(
     r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s[^<>]*|/)?)>|<!--.*?-->|<[!?][^>]*>", re.DOTALL
 )
 ATTRIBUTE = re.compile(r"""\b(href|src|alt)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
-VERBATIM = re.compile(r"<(pre|script|style|textarea)\b[^>]*>(.*?)(?:</\1\s*>|\Z)", re.DOTALL | re.I)
+VERBATIM = re.compile(
+    r"<(pre|script|style|textarea|table)\b[^>]*>(.*?)(?:</\1\s*>|\Z)", re.DOTALL | re.I
+)
+ROW = re.compile(r"<tr\b[^>]*>(.*?)(?=</?tr\b|\Z)", re.DOTALL | re.I)
+CELL = re.compile(r"<t([hd])\b([^>]*)>(.*?)(?=</?t[hd]\b|\Z)", re.DOTALL | re.I)
+SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?(\d{1,2})", re.I)
+BADGE = re.compile(r"//(img\.shields\.io|badge|badgen|[^ ]*/badge)")
 ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
 # A line that begins like this is a line of its own: an entry, an item, an equation, "Author: …".
@@ -64,7 +70,18 @@ def tidy(
     tokens = list(_replace_html(parser.parse(text, env), html_parser, env))
     notes = _Notes(env)
     out: list[Token] = []
+    definition_lists = 0  # how many enclose the token
     for token in notes.collect(tokens):
+        if token.type in ("dl_open", "dl_close"):
+            definition_lists += token.nesting
+            continue
+        token.level -= definition_lists
+        if token.type in ("dt_open", "dt_close"):
+            token.type, token.tag = token.type.replace("dt", "paragraph"), "p"
+            token.meta["term"] = True
+        elif token.type in ("dd_open", "dd_close"):
+            token.type, token.tag = token.type.replace("dd", "blockquote"), "blockquote"
+            token.meta["definition"] = True
         if token.type == "inline":
             source = len(token.content) > limit or DRAWN.fullmatch(token.content)
             if source and out[-1].type == "paragraph_open":
@@ -81,6 +98,9 @@ def tidy(
                     in_quote=around == "blockquote_open",
                 )
                 token.content = formulas.restore(token.content)
+                if out[-1].meta.get("term"):
+                    bold = Token("strong_open", "strong", 1), Token("strong_close", "strong", -1)
+                    token.children = [bold[0], *token.children, bold[1]]
         elif token.type == "paragraph_close" and out[-1].type == "fence":
             continue
         elif token.type in ("fence", "code_block"):
@@ -102,6 +122,9 @@ def _replace_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) 
             made += parser.parse(_to_markdown(token.content[position:end]), env)
             if verbatim:
                 position = verbatim.end()
+                if verbatim[1].lower() == "table":
+                    made += parser.parse(_table_to_markdown(verbatim[2]), env)
+                    continue
                 made.append(make_code_token(unescape(TAG.sub("", verbatim[2])).strip("\n")))
         for other in made:
             other.level += token.level
@@ -114,10 +137,6 @@ def _to_markdown(html: str) -> str:
 
     def block(match: re.Match[str]) -> str:
         closing, name = match[1], (match[2] or "").lower()
-        if name == "td" or name == "th":
-            return " | " if closing else ""
-        if name == "tr":
-            return "\n" if closing else "\n| "
         if re.fullmatch("h[1-6]", name):
             return "\n\n" if closing else f"\n\n{'#' * int(name[1])} "
         if name == "summary":
@@ -128,16 +147,33 @@ def _to_markdown(html: str) -> str:
             return match[0] if name else "\n"
         return "" if name in ("thead", "tbody", "tfoot") else "\n\n"
 
-    lines = [" ".join(line.split()) for line in TAG.sub(block, html).split("\n")]
-    out: list[str] = []
-    inside = False  # of a table
-    for line in lines:
-        row = line.startswith("|")
-        out += [""] if row and not inside else []
-        out.append(line)
-        out += [f"|{'-|' * (line.count('|') - 1)}"] if row and not inside else []
-        inside = row or (inside and not line)
-    return re.sub(r"\|\n+\|", "|\n|", "\n".join(out))
+    return "\n".join(" ".join(line.split()) for line in TAG.sub(block, html).split("\n"))
+
+
+def _table_to_markdown(html: str) -> str:
+    """A table of HTML as Markdown; a cell that spans others stands in the first of them."""
+    rows: list[list[str]] = []
+    taken: Counter[int] = Counter()  # the rows below that a cell takes in a column
+    for row in ROW.finditer(html):
+        cells: list[str] = []
+        for cell in [*CELL.finditer(row[1]), None]:
+            while taken[len(cells)] > 0:  # by a cell above
+                taken[len(cells)] -= 1
+                cells.append("")
+            if cell:
+                spans = {kind.lower(): int(number) for kind, number in SPAN.findall(cell[2])}
+                for column in range(len(cells), len(cells) + spans.get("col", 1)):
+                    taken[column] = spans.get("row", 1) - 1
+                text = " ".join(cell[3].split()).replace("|", "\\|")
+                cells += [text, *[""] * (spans.get("col", 1) - 1)]
+        rows.append(cells)
+    if not any(rows):
+        return _to_markdown(html)
+    most = max(map(len, rows))
+    lines = [f"| {' | '.join([*row, *[''] * (most - len(row))])} |" for row in rows]
+    lines.insert(1, "|" + "-|" * most)
+    outside = _to_markdown(ROW.sub("", html)).strip()
+    return "\n".join([outside, "", *lines, ""])
 
 
 class _Notes:
@@ -248,8 +284,10 @@ def _tidy_inline(
                         add("link_close", "", "a", -1)
                 elif name == "img":
                     values = _read_attributes(html[3])
+                    if BADGE.search(values.get("src", "")):
+                        continue
                     add("image", formulas.restore(values.get("alt", "")), "img")
-                    out[-1].attrs = {"src": formulas.restore(values.get("src", ""))}
+                    out[-1].attrs = {"src": formulas.restore_picture(values.get("src", ""))}
                 elif name in LINES and (not html[1]) and (out or name == "li"):
                     if out and out[-1].type != "hardbreak":
                         add("hardbreak", "", "br")
@@ -259,9 +297,11 @@ def _tidy_inline(
                 out.append(notes.refer(child))
             case "code_inline":
                 add("code_inline", formulas.restore(child.content), "code")
+            case "image" if BADGE.search(str(child.attrs.get("src"))):
+                pass
             case "image" | "link_open":
                 for key, value in child.attrs.items():
-                    child.attrs[key] = formulas.restore(str(value))
+                    child.attrs[key] = formulas.restore_picture(str(value))
                 child.content = formulas.restore(child.content)
                 child.children = None
                 out.append(child)

@@ -10,6 +10,7 @@ from threading import Lock
 from beyond import markdown as drafts
 from beyond.markdown.emoji import replace_emoji_in_line
 from beyond.pdf import words
+from beyond.pdf.bidi import is_rtl
 from beyond.pdf.document import (
     PRINTED_TOPIC_LIMIT,
     TITLE,
@@ -20,6 +21,7 @@ from beyond.pdf.document import (
     make_front,
 )
 from beyond.pdf.fonts import detect_language, get_loaded_faces, replace_unprintable
+from beyond.pdf.tags import Element
 
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
@@ -30,9 +32,10 @@ def render(
     topic: str = "",
     workflow_id: str = "",
     approved: date | None = None,
+    paper: str = "letter",
     work_limit: float = math.inf,
 ) -> bytes:
-    """Set a Markdown draft as a PDF report on letter paper.
+    """Set a Markdown draft as a PDF report on a paper of `beyond.paper.SIZES`.
 
     Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
     bytes. Nothing is fetched, and nothing is read but the fonts. `topic` is printed under the title
@@ -50,16 +53,22 @@ def render(
         check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
         out = io.BytesIO()
+        structure = Element("Document")
         report = Report(
             out,
+            paper,
             approved,
+            structure,
             title=replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT],
             subject=topic,
             keywords=replace_unprintable(workflow_id),
-            lang=detect_language(markdown) or None,
+            lang=detect_language(markdown),
         )
         report.beforePage = check_work
-        report.build(make_front(topic, approved) + Composer(check_work).compose(draft))
+        composer = Composer(check_work, structure)
+        title = composer.make_title(draft)
+        front = make_front(title, topic, approved, is_rtl(draft.title or topic), structure)
+        report.build(front + composer.compose(draft))
         return out.getvalue()
 
 

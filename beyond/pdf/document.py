@@ -13,31 +13,37 @@ from urllib.parse import unquote
 
 from markdown_it.token import Token
 from reportlab import platypus, rl_config  # type: ignore[import-untyped]
-from reportlab.lib.pagesizes import letter  # type: ignore[import-untyped]
 
 from beyond.markdown import Draft, get_words
 from beyond.markdown.source import DISPLAYED
+from beyond.paper import SIZES
 from beyond.pdf.bidi import is_rtl
-from beyond.pdf.fonts import get_face, replace_unprintable
+from beyond.pdf.fonts import RIGHT_TO_LEFT, get_face, replace_unprintable
 from beyond.pdf.formulas import Formula, find_tag, set_formula
-from beyond.pdf.tables import Table, fits, share_width
-from beyond.pdf.text import FAINT, LINK, RULE, WHOLE, Style, Text, color
+from beyond.pdf.pictures import read_picture
+from beyond.pdf.tables import NARROW_PADDING, Table, align_numbers, fits, share_width
+from beyond.pdf.tags import Element, Tags, describe
+from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text, color
 from beyond.pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, make_code_lines, make_words
 
 TITLE = "Research Report"
 PRINTED_TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
+TITLE_SIZE = 24.0
+OUTSIDE = 10  # tokens before a title: "Here is your report:"
+EDGE = 40.0  # the least room under a rule: two lines
 TITLE_LIMIT = 120  # characters of a heading in the outline and of the document's title
-MARGIN = 72.0  # points, as all lengths here
-WIDTH, HEIGHT = letter[0] - 2 * MARGIN, letter[1] - 2 * MARGIN
+WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters a line
+WIDER = 36.0  # how much more a wide table may take
 INDENT = 22.0  # of a list item or a quote
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
-SMALL, TINY = 9.5, 8.5  # the day of approval, the page number
+SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
-CODE = 8.75  # 88 characters in a line
+CODE = 8.75  # 82 characters in a line
 FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisecond to set
 FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 BULLETS = "•\u2013"
+UNMARKED = {"hr", "table_open", "blockquote_open", "bullet_list_open", "ordered_list_open"}
 SIDES = {"left": "left", "center": "center", "right": "right"}
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
 Run = tuple[str, Look] | Box
@@ -57,17 +63,24 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     a page begins with `_preamble`, fonts are in "BasicFonts", and `_endBuild` ends the last page.
     """
 
-    def __init__(self, out: io.BytesIO, approved: date | None, **about: Any) -> None:
-        self.approved = approved
+    def __init__(
+        self, out: io.BytesIO, paper: str, approved: date | None, structure: Element, **about: Any
+    ) -> None:
+        self.approved, self.structure = approved, structure
+        size = SIZES[paper]
         about |= {"author": "", "creator": "durable-research-reports"}
-        super().__init__(out, pagesize=letter, displayDocTitle=True, invariant=1, **about)
-        frame = platypus.Frame(MARGIN, MARGIN, WIDTH, HEIGHT, 0, 0, 0, 0)
+        self.about = about
+        super().__init__(out, pagesize=size, displayDocTitle=True, invariant=1, **about)
+        left, self.foot = (size[0] - WIDTH) / 2, (size[1] - HEIGHT) / 2
+        frame = platypus.Frame(left, self.foot, WIDTH, HEIGHT, 0, 0, 0, 0)
         template = platypus.PageTemplate(frames=[frame], onPage=self.begin, onPageEnd=self.finish)
         self.addPageTemplates(template)
 
     def begin(self, canvas: Any, _: object) -> None:
         """Prepare the document."""
         if self.page == 1:  # no font is named that is not embedded, such as ReportLab's Helvetica
+            canvas.tags = Tags(canvas, self.structure, self.about["lang"])
+            describe(canvas, self.approved, self.about)
             canvas._preamble = ""
             canvas._doc.idToObject["BasicFonts"].dict.pop("F1")
             if self.approved:
@@ -75,10 +88,11 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
 
     def finish(self, canvas: Any, _: object) -> None:
         """Print the page number; the number of pages is known at the end."""
-        canvas.setFillColor(FAINT)
-        canvas.setFont(get_face("Text").fontName, TINY)
-        canvas.drawRightString(letter[0] / 2 + 6, MARGIN / 2 + 4, f"{self.page} of")
-        canvas.doForm("pages")
+        with canvas.tags.mark(None):
+            canvas.setFillColor(FAINT)
+            canvas.setFont(get_face("Text").fontName, TINY)
+            canvas.drawRightString(self.pagesize[0] / 2, self.foot / 2 + 4, f"{self.page} /")
+            canvas.doForm("pages")
 
     def _endBuild(self) -> None:
         canvas = self.canv
@@ -89,36 +103,62 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
         canvas.beginForm("pages")
         canvas.setFillColor(FAINT)
         canvas.setFont(get_face("Text").fontName, TINY)
-        canvas.drawString(letter[0] / 2 + 8, MARGIN / 2 + 4, str(self.page))
+        canvas.drawString(self.pagesize[0] / 2 + 2, self.foot / 2 + 4, str(self.page))
         canvas.endForm()
         super()._endBuild()
 
 
-def make_front(topic: str, approved: date | None) -> list[Any]:
-    """What stands above the draft: title, topic and day of approval."""
-    centered = Style(align="center", leading=30)
-    out: list[Any] = [Text(make_words([(TITLE, Look(24, bold=True))]), centered)]
-    if topic:
-        look = Look(13, FAINT)
-        out.append(Text(make_words([(topic, look)]), Style(align="center", leading=17, before=6)))
+def make_front(
+    title: Text | None, topic: str, approved: date | None, rtl: bool, structure: Element
+) -> list[Any]:
+    """What stands above the draft: its title or else the topic; the topic as asked, and the day."""
+    out: list[Any] = []
+
+    def add(text: str, look: Look, before: float, kind: str = "P") -> None:
+        element = structure.add(kind)
+        style = Style(leading=look.size * 1.4, before=before, rtl=rtl, element=element)
+        out.append(Text(make_words([(text, look)]), style))
+
+    add(TITLE, Look(TINY, FAINT, bold=True), 0)
+    if title:
+        out.append(title)
+    elif topic:
+        add(topic, Look(TITLE_SIZE, bold=True), 16, "H1")
+    if topic and title:
+        add(topic, Look(SMALL + 1, FAINT), 14)
     if approved:
-        day = f"{approved:%B} {approved.day}, {approved.year}"
-        look = Look(SMALL, FAINT)
-        out.append(Text(make_words([(day, look)]), Style(align="center", leading=14, before=6)))
-    return [*out, make_rule(14)]
+        add(f"{approved}", Look(TINY, FAINT), 4)
+    return [*out, Rule(16)]
 
 
-def make_rule(space: float) -> platypus.HRFlowable:
-    """A line across the page."""
-    return platypus.HRFlowable("100%", 0.7, color=RULE, spaceBefore=space, spaceAfter=space / 2)
+class Rule(platypus.Flowable):  # type: ignore[misc]
+    """A line across the page, which is not seen at the edge of one."""
+
+    def __init__(self, space: float) -> None:
+        super().__init__()
+        self.spaceBefore, self.spaceAfter = space, space / 2
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """The size in points in the room that is left on a page."""
+        self.width, self.seen = width, EDGE < height < HEIGHT - 0.1
+        return width, 0.7
+
+    def draw(self) -> None:
+        """Paint the line."""
+        if self.seen:
+            with self.canv.tags.mark(None):
+                self.canv.setFillColor(RULE)
+                self.canv.rect(0, 0, self.width, 0.7, stroke=0, fill=1)
 
 
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
-    def __init__(self, check_work: Callable[[], None]) -> None:
+    def __init__(self, check_work: Callable[[], None], structure: Element) -> None:
         self.check_work = check_work  # raises TooMuchWorkError
+        self.structure = structure
         self.leave()
+        self.rtl = False  # whether most letters of the draft run from right to left
         self.formulas: set[str] = set()
         self.formula_length = 0
         self.headings: set[str] = set()  # the names of all
@@ -129,7 +169,9 @@ class Composer:
         """Leave what encloses the text."""
         self.lefts = [0.0]  # the indent of each enclosing list item and quote
         self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
+        self.inside = [self.structure]  # the element of each enclosing construct
         self.mark = ""  # a number or a bullet for the next text
+        self.label: Element | None = None  # what that is in the structure
         self.bars: list[float] = []  # of the enclosing quotes, from the left
         self.joined = 0  # how many of these stand beside the text above, too
 
@@ -139,9 +181,14 @@ class Composer:
             if before.type == "heading_open":
                 self.headings.add(self.name_place(get_words(token)))
         self.places.clear()
+        letters = "".join(token.content for token in draft.tokens)
+        self.rtl = len(RIGHT_TO_LEFT.findall(letters)) * 2 > sum(map(str.isalpha, letters))
         out: list[Any] = []
-        held: list[Text] = []  # headings and the like, which stay with what follows
         for construct in split_constructs(draft.tokens):
+            elements = len(self.structure.kids)
+            if construct[0].type == "heading_open":
+                while out and isinstance(out[-1], Rule):
+                    out.pop()
             try:
                 flowables = self.compose_construct(construct)
                 for flowable in flowables:
@@ -154,21 +201,39 @@ class Composer:
                 first, last = min(lines, default=0) + 1, max(lines, default=0) + 1
                 log.warning("Lines %d to %d are set as they stand", first, last, exc_info=True)
                 self.leave()
+                del self.structure.kids[elements:]
                 flowables = [self.make_code("\n".join(draft.lines[n] for n in lines))]
                 flowables[0].wrap(WIDTH, HEIGHT)
-            if construct[0].type == "heading_open" or introduces(construct):
-                held += flowables
-                continue
-            out += [*keep_together(held, flowables), *held, *flowables]
-            held = []
-        return out + held
+            out += flowables if out or construct[0].type != "hr" else []
+        while out and isinstance(out[-1], Rule):
+            out.pop()
+        if len(out) > 1 and isinstance(out[-1], Text) and isinstance(out[-2], Text):
+            out[-2].style.keeps |= len(out[-1].lines) == 1  # no page has one line alone
+        return keep_together(out)
+
+    def make_title(self, draft: Draft) -> Text | None:
+        """The heading that is the title of the draft, which leaves the draft; None if it has none.
+
+        A title stands first, or after a few words of the model as the only heading of level 1.
+        """
+        places = [n for n, token in enumerate(draft.tokens) if token.type == "heading_open"]
+        if not places:
+            return None
+        first, *others = (draft.tokens[place].tag for place in places)
+        if places[0] and (first != "h1" or first in others or places[0] > OUTSIDE):
+            return None
+        opening, content = draft.tokens[places[0] : places[0] + 2]
+        text = self.make_heading(opening, content, TITLE_SIZE)
+        self.headings.add(self.name_place(get_words(content)))
+        del draft.tokens[places[0] : places[0] + 3]
+        return text
 
     def compose_construct(self, tokens: list[Token]) -> list[Any]:
         """The flowables of one top-level construct."""
         out: list[Any] = []
         for position, token in enumerate(tokens):
             kind = token.type
-            if self.mark and kind in ("hr", "table_open", "blockquote_open", "list_item_open"):
+            if self.mark and kind in UNMARKED:
                 # These cannot have the mark beside them, so it gets a line of its own.
                 out.append(self.make_text([("\xa0", Look())], before=3))
             match kind:
@@ -180,14 +245,20 @@ class Composer:
                 case "fence" | "code_block":
                     out.append(self.make_code(token.content))
                 case "hr":
-                    out.append(make_rule(12))
+                    out.append(Rule(12))
                 case "bullet_list_open":
                     self.lists.append(None)
+                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Disc")))
                 case "ordered_list_open":
                     self.lists.append(int(token.attrs.get("start", 1)))
+                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Decimal")))
                 case "bullet_list_close" | "ordered_list_close":
                     self.lists.pop()
+                    self.inside.pop()
                 case "list_item_open":
+                    item = self.inside[-1].add("LI")
+                    self.label = item.add("Lbl")
+                    self.inside.append(item.add("LBody"))
                     number = self.lists[-1]
                     bullet = BULLETS[(len(self.lists) - 1) % 2]
                     self.mark = bullet if number is None else f"{number}."
@@ -196,15 +267,21 @@ class Composer:
                     )  # 6.5 points: more than the width of a digit
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
-                    self.bars = [*self.bars, self.lefts[-1] + 4]
+                    definition = bool(token.meta.get("definition"))
+                    self.inside.append(self.inside[-1].add("Div" if definition else "BlockQuote"))
+                    if not definition:
+                        self.bars = [*self.bars, self.lefts[-1] + 4]
                     self.enter(INDENT)
                 case "list_item_close":
                     if self.mark:
                         out.append(self.make_text([("\xa0", Look())], before=3))
                     self.lefts.pop()
+                    self.inside.pop()
                 case "blockquote_close":
+                    self.inside.pop()
                     self.lefts.pop()
-                    self.bars = self.bars[:-1]
+                    if not token.meta.get("definition"):
+                        self.bars = self.bars[:-1]
                     self.joined = min(self.joined, len(self.bars))
                 case "table_open":
                     rows = takewhile(lambda t: t.type != "table_close", tokens[position:])
@@ -228,6 +305,7 @@ class Composer:
             nonlocal before
             if trimmed := strip_breaks(lines):
                 out.append(self.make_text(self.make_runs(trimmed), before=before))
+                out[-1].style.keeps = introduces(trimmed)
                 before = 7
             lines.clear()
 
@@ -236,6 +314,8 @@ class Composer:
                 lines.append(child)
                 continue
             flush()
+            if out:
+                out[-1].style.keeps = True
             made = self.make_formula(child.content, BODY, True)
             if not made:
                 out.append(self.make_code(child.content))
@@ -258,14 +338,19 @@ class Composer:
             self.formula_length += len(source)
         return set_formula(source, size, displayed) if self.formula_length < FORMULAS else None
 
-    def make_heading(self, token: Token, content: Token) -> Text:
+    def make_heading(self, token: Token, content: Token, size: float = 0) -> Text:
         """A heading and its entry in the outline, under the nearest one of a higher rank."""
-        size, rank = HEADINGS[token.tag], int(token.tag[1])
+        size, rank = size or HEADINGS[token.tag], int(token.tag[1])
         runs = self.make_runs(content.children or [], Look(size, bold=True))
         text = self.make_text(runs, size=size, before=size * 1.1)
+        text.style.keeps = True
         title = get_words(content)
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
-        text.style.outline = len(self.ranks) - 1, title[:TITLE_LIMIT], self.name_place(title)
+        kind = f"H{len(self.ranks)}"  # no level is left out
+        text = self.make_text(runs, size=size, before=size * 1.1, kind=kind)
+        text.style.keeps = True
+        entry = replace_unprintable(title)[:TITLE_LIMIT]
+        text.style.outline = len(self.ranks) - 1, entry, self.name_place(title)
         return text
 
     def name_place(self, title: str) -> str:
@@ -289,8 +374,13 @@ class Composer:
                 case "hardbreak":
                     text = "\n"
                 case "image":
-                    href = href or str(child.attrGet("src") or "")
-                    text = " ".join(filter(None, [text, href and f"({href})"]))
+                    address = str(child.attrGet("src") or "")
+                    if picture := read_picture(address, text):
+                        out.append(picture.shrink_to(WIDTH - self.lefts[-1] - INDENT, HEIGHT / 2))
+                        continue
+                    remote = LIVE.match(address)
+                    text = text or (address.rpartition("/")[2] if remote else "")
+                    href = href or (address if remote else "")
                 case "link_open":
                     href = str(child.attrGet("href"))
                 case "link_close":
@@ -317,7 +407,9 @@ class Composer:
             if "anchor" in meta:
                 now = now._replace(anchor=meta["anchor"])
             if child.type == "image":
-                href = ""
+                now = now._replace(framed=True)
+                if href == address:
+                    href = ""
             if now.framed and text.strip():
                 text = f"\xa0{text}\xa0"
             if text or now.anchor:
@@ -338,7 +430,12 @@ class Composer:
         )
 
     def make_text(
-        self, runs: Sequence[Run], size: float = BODY, before: float = 0, align: str = ""
+        self,
+        runs: Sequence[Run],
+        size: float = BODY,
+        before: float = 0,
+        align: str = "",
+        kind: str = "P",
     ) -> Text:
         """A text as deep as the draft is at this point, with the mark that waits for one."""
         if not any(not isinstance(run, tuple) or run[0].strip() for run in runs):
@@ -352,7 +449,9 @@ class Composer:
             bars=self.bars,
             joined=self.joined,
             mark=self.mark,
-            rtl=is_rtl(source),
+            element=self.inside[-1].add(kind),
+            label=self.label,
+            rtl=self.rtl or is_rtl(source),
         )
         self.joined, self.mark = len(self.bars), ""
         return Text(make_words(runs), style)
@@ -368,53 +467,82 @@ class Composer:
             joined=self.joined,
             mark=self.mark,
             shaded=True,
+            element=self.inside[-1].add("P").add("Code"),
+            label=self.label,
         )
         self.joined, self.mark = len(self.bars), ""
         return Text(make_code_lines(content.strip("\n"), CODE), style)
 
-    def make_cell(self, runs: list[Run], size: float, side: str) -> Text:
+    def make_cell(self, runs: list[Run], size: float, side: str, element: Element) -> Text:
         """The text of a cell."""
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
-        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source))
+        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source), element=element)
         return Text(make_words(runs), style)
 
     def make_table(self, tokens: list[Token]) -> Table:
         """A table, columns as wide as their text needs."""
-        room = WIDTH - self.lefts[-1]
+        room, padding = WIDTH - self.lefts[-1], PADDING
         for size in CELLS:
             cells: list[list[Text]] = []
+            table_element = Element("Table", self.inside[-1])
             for before, token in pairwise(tokens):
                 if token.type == "tr_open":
                     cells.append([])
+                    row = table_element.add("TR")
                 if token.type == "inline":
                     look = Look(size, bold=before.type == "th_open", figures=True)
                     side = str(before.attrGet("style")).removeprefix("text-align:")
                     runs = self.make_runs(token.children or [], look)
-                    cells[-1].append(self.make_cell(runs, size, side))
-            if fits(cells, room):
+                    head = before.type == "th_open"
+                    kind = "TH" if head else "TD"
+                    cell = row.add(kind, make_attributes("Table", "Column") if head else "")
+                    cells[-1].append(self.make_cell(runs, size, side, cell))
+            if fits(cells, room, padding):
                 break
-        table = Table(cells, share_width(cells, room), self.lefts[-1], cells[0][0].style.rtl)
+        else:
+            room, padding = room + WIDER, NARROW_PADDING
+        self.inside[-1].kids.append(table_element)
+        align_numbers(cells)
+        table = Table(
+            cells, share_width(cells, room, padding), self.lefts[-1], cells[0][0].style.rtl
+        )
+        table.padding = padding
         table.bars, self.joined = self.bars, len(self.bars)
         return table
 
 
-def introduces(construct: Sequence[Token]) -> bool:
-    """Whether a construct is one paragraph that ends in a colon."""
-    return len(construct) == 3 and construct[1].content.rstrip(" *_").endswith((":", "\uff1a"))
+def make_attributes(owner: str, value: str) -> str:
+    """How a list is numbered, or what a header stands above."""
+    return f"/A<</O/{owner}/{'Scope' if owner == 'Table' else 'ListNumbering'}/{value}>>"
 
 
-def keep_together(headings: Sequence[Text], following: Sequence[Any]) -> list[Any]:
-    """A page break before headings that would stand at the foot of a page without their text."""
-    if not headings or not following:
-        return []
-    needed = sum(heading.height + heading.spaceBefore for heading in headings)
-    first = following[0]
-    if isinstance(first, Table):
-        needed += first.least_height + first.spaceBefore
-    elif isinstance(first, Text):
-        whole = first.style.shaded and first.height <= WHOLE
-        needed += first.measure_to(len(first.lines) if whole else 3) + first.spaceBefore
-    return [platypus.CondPageBreak(min(needed, HEIGHT / 2))]
+def introduces(children: Sequence[Token]) -> bool:
+    """Whether a paragraph ends in a colon, or is bold throughout: a heading in all but name."""
+    text = "".join(child.content for child in children).rstrip()
+    kinds = [child.type for child in children]
+    bold = kinds[:1] == ["strong_open"] and kinds.index("strong_close") == len(kinds) - 1
+    return bold or text.endswith((":", "\uff1a"))
+
+
+def keep_together(flowables: Sequence[Any]) -> list[Any]:
+    """The flowables, with page breaks before those that would end a page without what follows."""
+    out: list[Any] = []
+    held: list[Text] = []
+    for flowable in flowables:
+        if isinstance(flowable, Text) and flowable.style.keeps:
+            held.append(flowable)
+            continue
+        if held:
+            needed = sum(text.height + text.spaceBefore for text in held) + flowable.spaceBefore
+            if isinstance(flowable, Table):
+                needed += flowable.least_height
+            elif isinstance(flowable, Text):
+                whole = flowable.style.shaded and flowable.height <= WHOLE_CODE
+                needed += flowable.measure_to(len(flowable.lines) if whole else 3)
+            out += [platypus.CondPageBreak(min(needed, HEIGHT * 0.75)), *held]
+            held = []
+        out.append(flowable)
+    return out + held
 
 
 def strip_breaks(children: Sequence[Token]) -> list[Token]:

@@ -1,14 +1,17 @@
+# ruff: noqa: RUF001
 """Faces, and what it takes to set any script in them: a font for each character, and HarfBuzz.
 
 What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
-character in `charToGlyph` and `charWidths`; `addObjects` writes the table by which readers find
-the text (`toUnicodeCMap:…`) with a character's code in hexadecimal; `makeSubset` and a stream's
-filter depend on nothing but their arguments. tests/test_pdf_fonts.py has a test of each.
+character in `charToGlyph` and `charWidths`, and the widths of all glyphs in `hmetrics`;
+`addObjects` writes the table by which readers find the text (`toUnicodeCMap:…`) with a character's
+code in hexadecimal; `makeSubset` and a stream's filter depend on nothing but their arguments.
+tests/test_pdf_fonts.py has a test of each.
 """
 
 import io
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -36,6 +39,7 @@ SHAPED = re.compile(rf"[{RTL}]+(?:[{RTL}\u064b-\u065f])*|[{INDIC}]+|\w[{MARKS}]+
 INVISIBLE = re.compile(  # joiners outside of the scripts that need them, and variation selectors
     "(?<![\u0600-\u0dff])[\u200c\u200d]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
+JOINER = "\u2060"  # the text of a glyph that stands for none: nothing to see or to break at
 GLYPHS = 0xF0000  # the first character that stands for a glyph
 GLYPH_LIMIT = 60_000  # such characters in a private plane, before their numbering starts again
 FIRA = ("figo", "figbo", "figit", "figbi")
@@ -60,6 +64,41 @@ LANGUAGES = {  # of scripts of one language, by the first word in the Unicode na
     **{"KHMER": "km", "LAO": "lo", "SINHALA": "si"},
 }
 
+MOST_WRITTEN = {  # of scripts of several languages, the one that most people write
+    **{"CYRILLIC": "ru", "ARABIC": "ar", "DEVANAGARI": "hi", "BENGALI": "bn", "ETHIOPIC": "am"},
+}
+EAST_ASIAN = {"zh", "ja", "ko"}  # these share letters, so none of them is a stretch in another
+# Words of the languages that are written most and share their script, from their frequency lists.
+# "und" is the tag of a language that is not known.
+STOP_WORDS = {
+    "en": "the of and to is that for with are this was be by from which",
+    "es": "la de el los las una por con para como más pero sus está y del",
+    "pt": "de o os as uma com não para mais dos das ao pelo são é um",
+    "fr": "la de le les des et est une dans pour qui sur avec pas au aux du",
+    "de": "der die das und ist nicht mit den von zu ein eine auf für sich",
+    "it": "la il di che è gli della per sono non nel alla dei anche più",
+    "nl": "het een van en niet met zijn voor aan dat ook wordt op te",
+    "pl": "w i na się nie jest do że z oraz jak przez dla są",
+    "tr": "ve bir bu için ile olarak da daha çok olan gibi değil",
+    "vi": "và của là các được trong có cho những với không một này",
+    "id": "yang dan di dengan untuk dari ini pada adalah dalam tidak akan",
+    "sv": "och att det som är på för av inte med till ett den",
+    "da": "og at det er på til af ikke med som en for den",
+    "ro": "și în la este cu pe din care nu mai sunt pentru",
+    "cs": "a v na se je že s pro jako jsou nebo také podle",
+    "hu": "a az és hogy nem egy is ez meg volt vagy mint",
+    "fi": "ja on ei että se oli myös ovat kuin tai joka",
+    "ru": "и в не на что с как это для из по или от",
+    "uk": "і в не на що з як це для та або від є",
+    "ar": "في من على إلى أن هذا التي مع عن هذه كان ما",
+    "fa": "و در به از که این را با است برای آن",
+    "ur": "کے میں کی ہے اور سے کا کو نے پر",
+    "hi": "के में की है और से का को ने पर यह",
+    "bn": "এবং ও এই করে হয় থেকে জন্য একটি না সঙ্গে",
+    "mr": "आणि आहे या हे ते च्या मध्ये आहेत व होते",
+}
+SAMPLE = 20_000  # characters of a draft that tell its language
+
 
 class Face(TTFont):  # type: ignore[misc]
     """A TrueType font that shapes: its glyphs are characters of its own, in a private plane.
@@ -70,6 +109,12 @@ class Face(TTFont):  # type: ignore[misc]
     def __init__(self, name: str, data: bytes) -> None:
         super().__init__(name, io.BytesIO(data))
         self.shaper = hb.Font(hb.Face(data))
+        metrics = self.face.hmetrics  # ReportLab scales the widths at their end twice
+        for number in reversed(range(len(metrics))):
+            width = self.shaper.get_glyph_h_advance(number)
+            if metrics[number][0] == width:
+                break
+            metrics[number] = width, metrics[number][1]
         self.characters: dict[tuple[int, str, float], int] = {}
         self.labels: dict[int, str] = {}
         self.face.makeSubset = _keep_subsets(self.face.makeSubset)
@@ -94,7 +139,9 @@ class Face(TTFont):  # type: ignore[misc]
         hb.shape(self.shaper, buffer)
         glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
         ends = dict(pairwise([*sorted({info.cluster for info, _ in glyphs}), len(text)]))
-        labelled: list[Any] = [("", "")]  # a blank: ReportLab cannot begin with a raised glyph
+        labelled: list[Any] = []
+        if glyphs and glyphs[0][1].y_offset:
+            labelled = [(None, JOINER)]  # a blank: ReportLab cannot begin with a raised glyph
         for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
             # Each glyph stands for one character, as some readers reorder what they extract. For a
             # ligature, blanks stand for its other characters.
@@ -104,8 +151,9 @@ class Face(TTFont):  # type: ignore[misc]
         for glyph, label in labelled:
             info, at = glyph or (None, None)
             index = info.codepoint if info else self.face.charToGlyph[ord(" ")]
+            label = label or JOINER
             moves = (at.x_advance, at.y_advance, at.x_offset, at.y_offset) if at else (0,) * 4
-            width = self.shaper.get_glyph_h_advance(index) * unit if info else 0
+            width = self.shaper.get_glyph_h_advance(index) * unit
             shown += self._assign_character(index, label, width)
             data.append(ShapeData(0, *(move * unit for move in moves), width))
         return sum(item.x_advance for item in data) / 1000, ShapedStr(shown, data)
@@ -286,9 +334,9 @@ def replace_unprintable(text: str) -> str:
 
 
 def detect_language(text: str) -> str:
-    """The language that most letters are in, as a tag; "" if the script does not tell."""
+    """The language that most letters are in, as a tag; "und" if nothing tells."""
     if text.isascii():
-        return ""
+        return _find_by_words(text)
     counts: dict[str, int] = {}
     letters = re.sub(r"[\W\d_a-zA-Z]", "", text)
     counts[""] = len(re.findall("[a-zA-Z]", text))
@@ -302,4 +350,22 @@ def detect_language(text: str) -> str:
     found = max(counts, key=lambda tag: counts[tag])
     if found == "zh":
         return "zh-Hant" if TRADITIONAL.search(text) else "zh-Hans"
-    return found if found in LANGUAGES.values() else ""
+    if found in LANGUAGES.values():
+        return found
+    return _find_by_words(text, MOST_WRITTEN.get(found, "und"))
+
+
+def _find_by_words(text: str, otherwise: str = "und") -> str:
+    """The language whose commonest words are found most often."""
+    words = Counter(re.split(r"[\s.,;:!?()]+", text[:SAMPLE].lower()))
+    counts = {tag: sum(words[stop] for stop in stops.split()) for tag, stops in STOP_WORDS.items()}
+    found = max(counts, key=counts.__getitem__)
+    return found if counts[found] else otherwise
+
+
+@lru_cache(10_000)
+def name_language(text: str) -> str:
+    """The language of a stretch of one script, by its first letter; "" for Latin and signs."""
+    first = next(filter(str.isalpha, text), "a")
+    script = re.split("[ -]", unicodedata.name(first, ""))[0]
+    return LANGUAGES.get(script) or MOST_WRITTEN.get(script, "")

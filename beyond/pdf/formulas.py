@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 class Formula:
     """A formula whose base line begins at a point; all lengths are in points."""
 
+    kind = "Formula"
+
     def __init__(self, shapes: list[Any], box: tuple[float, float, float], source: str) -> None:
         self.shapes, self.source = shapes, source
         self.width, self.ascent, self.descent = box

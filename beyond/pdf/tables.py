@@ -1,5 +1,6 @@
 """Tables: columns as wide as their text needs, rows that stay whole, a header on each page."""
 
+import re
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -10,6 +11,10 @@ from beyond.pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
 
 SPACE = 10.0  # points above and below a table
 LINE = 0.6  # points
+NARROW_PADDING = 3.0  # points: of a table whose words would break with more
+NUMBER = re.compile(
+    r"[~≈<>+\u2212-]*[$€£¥]?[+\u2212-]?\d[\d.,\s]*([%‰xKMBk]|[a-z]{1,2})?|[-\u2013\u2014]|n/a", re.I
+)
 NARROW = 8.0  # points: no column of text is narrower
 LONG = 120.0  # points: what is wider is an address or a name in a program, not a word
 WEIGHT = 0.8  # the power of what a column lacks: long text wraps anyway, so it counts for less
@@ -25,7 +30,9 @@ class Table(Flowable):  # type: ignore[misc]
         self.rows, self.widths, self.left, self.rtl = rows, widths, left, rtl
         self.spaceBefore = self.spaceAfter = SPACE
         self.heights: list[float] = []
+        self.padding = PADDING
         self.bars: list[float] = []  # of the quotes around it
+        self.goes_on = False  # whether its header repeats that of the page before
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size of the table in points."""
@@ -36,8 +43,8 @@ class Table(Flowable):  # type: ignore[misc]
 
     def measure_row(self, row: Sequence[Text]) -> float:
         """The height of a row in points."""
-        return 2 * PADDING + max(
-            cell.wrap(width - 2 * PADDING, 0)[1]
+        return 2 * self.padding + max(
+            cell.wrap(width - 2 * self.padding, 0)[1]
             for cell, width in zip(row, self.widths, strict=True)
         )
 
@@ -45,12 +52,15 @@ class Table(Flowable):  # type: ignore[misc]
     def least_height(self) -> float:
         """The height in points of what of the table may stand at the foot of a page."""
         self.wrap(0, 0)
-        return self.height if self.height <= WHOLE else sum(self.heights[:3])
+        return self.height if self.height <= WHOLE else sum(self.heights[:2])
 
-    def _make_part(self, rows: list[list[Text]], heights: list[float]) -> "Table":
+    def _make_part(
+        self, rows: list[list[Text]], heights: list[float], goes_on: bool | None = None
+    ) -> "Table":
         """Some rows of the table, in columns as wide as its own."""
         table = Table(rows, self.widths, self.left, self.rtl)
-        table.heights, table.bars = heights, self.bars
+        table.heights, table.bars, table.padding = heights, self.bars, self.padding
+        table.goes_on = self.goes_on if goes_on is None else goes_on
         return table
 
     def split(self, width: float, height: float) -> list["Table"]:
@@ -70,17 +80,15 @@ class Table(Flowable):  # type: ignore[misc]
             repeated = header if number else ([], [])
             rows = [*repeated[0], rest, *self.rows[number + 1 :]]
             heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
-            return [self._make_part(*above), self._make_part(rows, heights)]
+            return [self._make_part(*above), self._make_part(rows, heights, bool(number))]
         if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
             number -= 1  # no row stands alone on the next page
-        if number == 2 and len(self.rows) > 4 and self.heights[1] < WHOLE / 2:
-            return []  # nor at the foot of this one
         if number < 2:
             return []
         return [
             self._make_part(self.rows[:number], self.heights[:number]),
             self._make_part(
-                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]]
+                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]], True
             ),
         ]
 
@@ -88,8 +96,8 @@ class Table(Flowable):  # type: ignore[misc]
         """A row in two at a height, each with its height; None if no line of a cell fits."""
         tops, rests = [], []
         for cell, width in zip(self.rows[number], self.widths, strict=True):
-            room = height - 2 * PADDING
-            inner = width - 2 * PADDING
+            room = height - 2 * self.padding
+            inner = width - 2 * self.padding
             cell.wrap(inner, room)
             pieces = (
                 [cell, Text([], cell.style)] if cell.height <= room else cell.split(inner, room)
@@ -108,39 +116,42 @@ class Table(Flowable):  # type: ignore[misc]
         x0 = self.width - total - self.left if self.rtl else self.left
         starts = list(accumulate(widths, initial=x0))
         y = self.height
-        canvas.setFillColor(RULE)
-        for bar in self.bars:
-            canvas.rect(bar, 0, BAR, y + SPACE, stroke=0, fill=1)
-        canvas.setFillColor(SHADE)
-        canvas.rect(x0, y - self.heights[0], total, self.heights[0], stroke=0, fill=1)
-        canvas.setStrokeColor(RULE)
-        canvas.setLineWidth(LINE)
-        for row, height in zip(self.rows, self.heights, strict=True):
-            for cell, x in zip(row[::-1] if self.rtl else row, starts, strict=False):
-                cell.canv = canvas
-                cell.paint(canvas, x + PADDING, y - PADDING)
-            y -= height
+        with canvas.tags.mark(None):
+            canvas.setFillColor(RULE)
+            for bar in self.bars:
+                canvas.rect(bar, 0, BAR, y + SPACE, stroke=0, fill=1)
+            canvas.setFillColor(SHADE)
+            canvas.rect(x0, y - self.heights[0], total, self.heights[0], stroke=0, fill=1)
             canvas.setStrokeColor(RULE)
             canvas.setLineWidth(LINE)
-            canvas.line(x0, y, x0 + total, y)
+            for bottom in accumulate(self.heights):
+                canvas.line(x0, y - bottom, x0 + total, y - bottom)
+        for number, (row, height) in enumerate(zip(self.rows, self.heights, strict=True)):
+            for cell, x in zip(row[::-1] if self.rtl else row, starts, strict=False):
+                if number == 0 and self.goes_on:
+                    cell = cell.repeat()
+                cell.paint(canvas, x + self.padding, y - self.padding)
+            y -= height
 
 
-def fits(rows: Sequence[Sequence[Text]], room: float) -> bool:
+def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:
     """Whether a table fits into a width in points without breaking a word."""
     columns = zip(*rows, strict=True)
     least = [max(min(cell.least_width, LONG) for cell in column) for column in columns]
-    needed: float = sum(least) + len(least) * (2 * PADDING + 0.1)
+    needed: float = sum(least) + len(least) * (2 * padding + 0.1)
     return needed <= room
 
 
-def share_width(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
+def share_width(
+    rows: Sequence[Sequence[Text]], room: float, padding: float = PADDING
+) -> list[float]:
     """The widths of columns in points: each its longest word, and of the rest what it needs.
 
     Raises ValueError for more columns than a page has room for.
     """
-    space = 2 * PADDING + 0.1  # as sums of widths are not exact
+    space = 2 * padding + 0.1  # as sums of widths are not exact
     columns = list(zip(*rows, strict=True))
-    if len(columns) * (2 * PADDING + NARROW) > room:
+    if len(columns) * (2 * padding + NARROW) > room:
         raise ValueError(f"a table of {len(columns)} columns is too wide for a page")
     wanted = [max(cell.natural_width for cell in column) + space for column in columns]
     if sum(wanted) <= room:
@@ -171,3 +182,13 @@ def share_width(rows: Sequence[Sequence[Text]], room: float) -> list[float]:
             if widths[number] >= most:
                 widths[number], weights[number] = most, 0.0
     return widths
+
+
+def align_numbers(rows: Sequence[Sequence[Text]]) -> None:
+    """Columns of numbers stand right if the draft says nothing."""
+    for header, *cells in zip(*rows, strict=True):
+        sources = [cell.source for cell in cells if cell.source.strip()]
+        numbers = any(map(str.isdecimal, "".join(sources))) and all(map(NUMBER.fullmatch, sources))
+        if numbers and not header.style.align:
+            for cell in (header, *cells):
+                cell.style.align = "right"

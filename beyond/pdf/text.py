@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate, zip_longest
 from typing import Any
@@ -11,11 +11,19 @@ from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
 from reportlab.platypus import Flowable  # type: ignore[import-untyped]
 
 from beyond.pdf.bidi import reorder
-from beyond.pdf.fonts import choose_families, find_family, get_face, replace_unprintable
+from beyond.pdf.fonts import (
+    choose_families,
+    find_family,
+    get_face,
+    replace_unprintable,
+    split_by_family,
+)
+from beyond.pdf.tags import Element
 from beyond.pdf.words import BODY, INK, Box, Look, Part, Word, split_word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
-WHOLE = 165.0  # a block of code or a table that is no higher is never split
+WHOLE = 165.0  # a table that is no higher is never split
+WHOLE_CODE = 324.0  # half a page: a block of code that is no higher is never split
 BAR, JOINT = 2.5, 10.0  # the width of a quote's bar; how far it goes on between two texts
 FAINT, LINK, RULE, SHADE = map(HexColor, ("#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"))
 color = lru_cache(100)(HexColor)
@@ -44,6 +52,9 @@ class Style:
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
+    element: Element | None = None  # what the text is in the document's structure
+    label: Element | None = None  # what its mark is
+    keeps: bool = False  # the text stands on the page of what follows
 
 
 def _join(run: list[Part]) -> Part:
@@ -78,6 +89,12 @@ class Text(Flowable):  # type: ignore[misc]
     def last(self) -> bool:
         """Whether the piece has the end of the text."""
         return self.end == len(self.lines)
+
+    @property
+    def source(self) -> str:
+        """The text as it was written, on one line."""
+        words = ("".join(part.source for part in word.parts) for word in self.words)
+        return " ".join(words)
 
     @property
     def natural_width(self) -> float:
@@ -171,6 +188,7 @@ class Text(Flowable):  # type: ignore[misc]
                 before
                 and type(part.shown) is type(before.shown) is str
                 and part.font is before.font
+                and (part.source.isascii() or part.language in ("", before.language))
                 and (part.look is before.look or part.look == before.look)
             ):
                 runs[-1][1].append(part)
@@ -192,7 +210,7 @@ class Text(Flowable):  # type: ignore[misc]
         end = min(end, self.end - 1)  # if only the padding at the end does not fit
         if self.end - end == 1:
             end -= 1
-        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE and self.first):
+        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE_CODE and self.first):
             return []
         following = end
         while style.shaded and following < self.end - 1 and not self.lines[following].width:
@@ -212,15 +230,17 @@ class Text(Flowable):  # type: ignore[misc]
         canvas, style = self.canv, self.style
         x = 0.0 if style.rtl else style.left
         y = self.height
-        for number, bar in enumerate(style.bars):
-            canvas.setFillColor(RULE)
-            # Bars go on in the space between this text and the one above.
-            top = y + (JOINT if number < style.joined and self.first else 0)
-            at = self.width - bar - BAR if style.rtl else bar
-            canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
+        with canvas.tags.mark(None):
+            for number, bar in enumerate(style.bars):
+                canvas.setFillColor(RULE)
+                # Bars go on in the space between this text and the one above.
+                top = y + (JOINT if number < style.joined and self.first else 0)
+                at = self.width - bar - BAR if style.rtl else bar
+                canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
+            if style.shaded:
+                canvas.setFillColor(SHADE)
+                canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
         if style.shaded:
-            canvas.setFillColor(SHADE)
-            canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
             x += PADDING
             if self.first:
                 y -= PADDING
@@ -234,11 +254,18 @@ class Text(Flowable):  # type: ignore[misc]
             order = choose_families(style.mark)
             canvas.setFont(get_face(find_family(style.mark[-1], order) or "Text").fontName, BODY)
             base = y - self.lines[0].ascent
-            if style.rtl:
-                canvas.drawString(self.width - style.left + 7, base, style.mark)
-            else:
-                canvas.drawRightString(style.left - 7, base, style.mark)
+            with canvas.tags.mark(style.label):
+                if style.rtl:
+                    canvas.drawString(self.width - style.left + 7, base, style.mark)
+                else:
+                    canvas.drawRightString(style.left - 7, base, style.mark)
         self.paint(canvas, x, y)
+
+    def repeat(self) -> "Text":
+        """The text again, as decoration."""
+        again = Text(self.words, replace(self.style, element=None))
+        again.lines, again.start, again.end = self.lines, self.start, self.end
+        return again
 
     def paint(self, canvas: Any, x: float, y: float) -> None:
         """Paint the lines from a top left corner on."""
@@ -246,17 +273,42 @@ class Text(Flowable):  # type: ignore[misc]
         font: Any = None
         fill: Any = None
         rise = 0.0
+        kind = ("", False, "")  # of the text at hand: its address, whether it is code, its language
+        element = self.style.element
+        link: Element | None = None
+        moved = True  # whether the next part's place must be said
+
+        def flush() -> None:
+            """Paint the text at hand as what it is in the structure."""
+            nonlocal text, font, fill, rise, moved
+            if font is None:
+                return
+            if rise:
+                text.setRise(0)
+            with canvas.tags.mark(element, kind[2]):
+                canvas.drawText(text)
+            text, font, fill, rise, moved = canvas.beginText(), None, None, 0.0, True
+
         for line in self.lines[self.start : self.end]:
             y -= line.ascent
-            text.setTextOrigin(x + (line.parts[0][0] if line.parts else 0), y)
-            moved = False
+            moved = True
             for at, part in line.parts:
                 look = part.look
                 if part.font is None:
-                    part.shown.draw(canvas, x + at, y)
-                    self.hide(text, x + at, y, part.shown)
-                    font, moved = None, True
+                    flush()
+                    self.draw_box(canvas, x + at, y, part.shown)
                     continue
+                language = canvas.tags.choose_language(part.language)
+                now = look.link, look.code and not self.style.shaded, language
+                if now != kind:
+                    flush()
+                    element = self.style.element
+                    if look.link != kind[0]:
+                        link = element.add("Link") if element and look.link else None
+                    element = link or element
+                    if element and now[1]:
+                        element = element.add("Code")
+                    kind = now
                 if moved or self.style.shaded:  # in code, each part stands in its column
                     text.setTextOrigin(x + at, y)
                     moved = False
@@ -270,35 +322,47 @@ class Text(Flowable):  # type: ignore[misc]
                     rise = look.rise
                     text.setRise(rise)
                 if look.is_decorated:
-                    self.decorate(canvas, x + at, y, part)
+                    self.decorate(canvas, x + at, y, part, link)
                 text.textOut(part.shown)
             y -= line.descent
-        if rise:
-            text.setRise(0)
-        canvas.drawText(text)
+        flush()
 
-    def hide(self, text: Any, x: float, y: float, box: Box) -> None:
-        """Write what a box says on the page, unseen, so that readers can find and copy it."""
+    def draw_box(self, canvas: Any, x: float, y: float, box: Box) -> None:
+        """Paint a formula or a picture, with what it says unseen, to be found and copied."""
         source = replace_unprintable(" ".join(box.source.split()))
-        font = get_face("Text")
-        text.setTextOrigin(x, y)
-        text.setTextRenderMode(3)
-        text.setFont(font.fontName, box.width / max(0.1, font.measure(source, 1)))
-        text.textOut(source)
-        text.setTextRenderMode(0)
+        element = None
+        if self.style.element and source:  # what says nothing is decoration
+            element = self.style.element.add(box.kind)
+            element.alt = source
+        parts = [
+            (get_face(name), t) for name, t in split_by_family(source, choose_families(source))
+        ]
+        width = sum(font.measure(shown, 1) for font, shown in parts)
+        with canvas.tags.mark(element):
+            box.draw(canvas, x, y)
+            text = canvas.beginText(x, y)
+            text.setTextRenderMode(3)
+            for font, shown in parts:
+                text.setFont(font.fontName, box.width / max(0.1, width))
+                text.textOut(shown)
+            text.setTextRenderMode(0)
+            canvas.drawText(text)
 
-    def decorate(self, canvas: Any, x: float, y: float, part: Part) -> None:
+    def decorate(self, canvas: Any, x: float, y: float, part: Part, link: Element | None) -> None:
         """Paint what lines a part has, and make it a link or the place to which one leads."""
         look, end = part.look, x + part.width
         if look.framed and part.shown.strip():
-            canvas.setStrokeColor(RULE)
-            canvas.setLineWidth(0.6)
-            canvas.roundRect(x + 0.8, y - look.size * 0.28, part.width - 1.6, look.size * 1.2, 2)
+            with canvas.tags.mark(None):
+                canvas.setStrokeColor(RULE)
+                canvas.setLineWidth(0.6)
+                bottom, height = y - look.size * 0.28, look.size * 1.2
+                canvas.roundRect(x + 0.8, bottom, part.width - 1.6, height, 2)
         for wanted, height in ((look.strike, 0.28), (look.underline, -0.14)):
             if wanted:
-                canvas.setStrokeColor(look.color)
-                canvas.setLineWidth(look.size * 0.06)
-                canvas.line(x, y + look.size * height, end, y + look.size * height)
+                with canvas.tags.mark(None):
+                    canvas.setStrokeColor(look.color)
+                    canvas.setLineWidth(look.size * 0.06)
+                    canvas.line(x, y + look.size * height, end, y + look.size * height)
         if look.anchor:
             canvas.anchors = {*getattr(canvas, "anchors", ()), look.anchor}
             canvas.bookmarkHorizontal(look.anchor, 0, y + look.size * 1.4)
@@ -306,6 +370,5 @@ class Text(Flowable):  # type: ignore[misc]
             area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
             if look.link.startswith("#"):
                 canvas.wanted = {*getattr(canvas, "wanted", ()), look.link[1:]}
-                canvas.linkRect("", look.link[1:], area, relative=1)
-            else:
-                canvas.linkURL(look.link, area, relative=1)
+            if link:
+                canvas.tags.add_link(link, area, look.link, part.source)

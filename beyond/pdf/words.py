@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
+import pyphen  # type: ignore[import-untyped]
 from reportlab.lib.colors import Color, HexColor  # type: ignore[import-untyped]
 
 from beyond.pdf.fonts import (
@@ -19,6 +20,7 @@ from beyond.pdf.fonts import (
     Face,
     choose_families,
     get_face,
+    name_language,
     replace_unprintable,
     split_by_family,
 )
@@ -42,6 +44,11 @@ PIECE = re.compile(
     rf"|[^{WIDE}{OPENING}ก-ฮ{THAI}ກ-ຮ]+|."
 )
 UNSPACED = re.compile(f"[{WIDE}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
+# Between these and another character a line may break, unless one of the marks forbids it.
+BREAKABLE = re.compile(f"[{WIDE}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
+BEGINNINGS = f"{OPENING}([{{«‹„‚$€£¥"  # noqa: RUF001
+ENDS = f"{CLOSING})]}}»›,.;:!?%‰"  # noqa: RUF001
+HYPHENATOR = pyphen.Pyphen(lang="en_US")
 WORD = re.compile(r"\n|[^ \n]+| +")
 HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)  # noqa: RUF001
 SPACES = re.compile(r"[ ,;({]+")  # where a line of code breaks best
@@ -88,6 +95,7 @@ class Box(Protocol):
     ascent: float
     descent: float  # below the base line, positive
     source: str
+    kind: str  # what it is in the structure of the document
 
     def draw(self, canvas: Any, x: float, y: float) -> None:
         """Paint it with its base line beginning at a point."""
@@ -106,6 +114,11 @@ class Part(NamedTuple):
     width: float
     direction: str = "L"
     source: str = ""
+
+    @property
+    def language(self) -> str:
+        """The language that its script tells, if that is not Latin."""
+        return "" if self.source.isascii() else name_language(self.source)
 
 
 @dataclass(slots=True)
@@ -188,8 +201,9 @@ def forget() -> None:
 
 def _may_break(word: Word, piece: str) -> bool:
     """Whether a line may end between a word and a piece that follows it without a space."""
-    loose = UNSPACED.match(piece) or (word.parts and UNSPACED.match(word.parts[-1].source[-1:]))
-    return bool(loose) and piece[0] not in CLOSING
+    last = word.parts[-1].source[-1:] if word.parts else ""
+    loose = BREAKABLE.match(piece) or (last and BREAKABLE.match(last))
+    return bool(loose) and piece[0] not in ENDS and (not last or last not in BEGINNINGS)
 
 
 def _make_gap(word: Word, look: Look) -> Part:
@@ -233,6 +247,8 @@ def _make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = Fal
             kind = "A" if ARABIC_NUMBER.match(run) else "D" if NUMBER.search(run) else "N"
         for family, part in split_by_family(run, order):
             font = get_face(family, look.style)
+            if look.italic and not all(map(font.has, part)):
+                font = get_face(family, 1 if look.bold else 0)
             position = 0
             for match in [*SHAPED.finditer(part), None] if kind in "LR" else [None]:
                 plain = part[position : match.start()] if match else part[position:]
@@ -262,7 +278,8 @@ def split_word(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None
         if joints:
             low = joints[-1]
         elif letters.isalpha() and len(letters) > 4 and not part.look.code and low > 2:
-            low, hyphen = low - 1, "-"
+            ends = [at for at in HYPHENATOR.positions(part.source) if at < low]
+            low, hyphen = (ends or [min(low - 1, len(part.source) - 2)])[-1], "-"
         while low > 0 and low < len(part.source) and unicodedata.combining(part.source[low]):
             low -= 1
         if low == 0 and number == 0:

@@ -94,8 +94,9 @@ class Report:
         return self._state.number
 
     def status(self) -> ReportStatus:
+        """The answer to the Query. It leaves the text out if Temporal could not carry it."""
         state = self._state
-        return ReportStatus(
+        status = ReportStatus(
             phase=self.phase,
             draft=state.number,
             prompt=state.prompt,
@@ -104,6 +105,7 @@ class Report:
             earlier_drafts=len(state.earlier),
             topic_refused=state.topic_refused,
         )
+        return status if _measure(status) <= PAYLOAD_LIMIT else replace(status, text="")
 
     def explain_decisions(self) -> str:
         """Says in Markdown, for the Web UI, how to decide on a report that waits."""
@@ -279,7 +281,8 @@ class Report:
         self.phase = Phase.WAITING
         self._state.error, self._state.refusal = error, ""
         for decision in self._state.decisions:
-            if not decision.draft and decision.decision != UserDecision.UNDO:
+            keeps = decision.decision == UserDecision.KEEP
+            if is_edit(decision) or (keeps and not decision.draft):
                 decision.draft = BEHIND_A_FAILURE
 
     def _count(self, payload: Any) -> None:

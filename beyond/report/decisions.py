@@ -2,7 +2,7 @@
 
 from models import ReportState, UserDecision, UserDecisionSignal
 
-# The number that a decision without one gets if the EDIT before it fails. No draft has it.
+# The number that an EDIT, or a KEEP without one, gets if the call before it fails. No draft has it.
 BEHIND_A_FAILURE = -1
 
 NO_DRAFT = "There is no draft to keep yet."

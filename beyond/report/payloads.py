@@ -20,9 +20,11 @@ class ForgivingPayloadConverter(DefaultPayloadConverter):
         if len(payloads) > 1:  # whatever they are for, it takes one argument
             return [None]
         try:
-            return super().from_payloads(payloads, type_hints)
+            values = super().from_payloads(payloads, type_hints)
         except (KeyError, RuntimeError, TypeError, ValueError):
             return [None]
+        # Raw bytes are decoded whatever the type, and nothing here takes any.
+        return [None if isinstance(value, bytes) else value for value in values]
 
 
 DATA_CONVERTER = DataConverter(payload_converter_class=ForgivingPayloadConverter)

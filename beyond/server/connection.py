@@ -1,6 +1,7 @@
 """Where Temporal is, and how a request survives an outage."""
 
 import asyncio
+import os
 import re
 from collections.abc import Awaitable, Callable, Set
 from datetime import timedelta
@@ -23,6 +24,22 @@ NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN}
 # The same, or when no answer comes in time. The SDK reports its own deadline as CANCELLED.
 NO_ANSWER = NO_SERVER | {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
 
+# What the SDK's words for a connection that fails mean for a person.
+CONNECTION_PROBLEMS = {
+    "InvalidContentType": "Temporal at {address} speaks no TLS, which TEMPORAL_API_KEY and "
+    "TEMPORAL_TLS ask for. Unset them, or set another TEMPORAL_ADDRESS.",
+    "InvalidCertificate(NotValidForName": "The certificate of Temporal at {address} is for another "
+    "name. Set that name in TEMPORAL_TLS_SERVER_NAME.",
+    "InvalidCertificate(Expired": "The certificate of Temporal at {address} has expired.",
+    "InvalidCertificate": "The certificate of Temporal at {address} is of an authority that this "
+    "machine does not know. Name the file with that authority's certificate in "
+    "TEMPORAL_TLS_SERVER_CA_CERT_PATH.",
+    "CertificateRequired": "Temporal at {address} asks for a client certificate. Name the files in "
+    "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH.",
+    "PrivateKeyParseError": "The client certificate or its key cannot be read. Check the files "
+    "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",
+}
+
 T = TypeVar("T")
 
 
@@ -36,33 +53,62 @@ async def connect(**options: Any) -> Client:
     Raises TemporalUnreachableError.
     """
     settings = connection_settings()
-    if split_address(settings["target_host"])[0] in THIS_MACHINE:
+    if is_on_this_machine(settings["target_host"]):
         # There is no network to spare.
         options.setdefault("grpc_compression", GrpcCompression.NONE)
     try:
         return await asyncio.wait_for(Client.connect(**settings, **options), CONNECT_TIMEOUT)
     except (RuntimeError, ValueError, TimeoutError) as error:
-        if "InvalidContentType" in str(error):  # plain text in place of TLS
-            raise TemporalUnreachableError(
-                f"Temporal at {settings['target_host']} speaks no TLS, which TEMPORAL_API_KEY and "
-                "TEMPORAL_TLS ask for. Unset them, or set another TEMPORAL_ADDRESS."
-            ) from None
-        # The SDK wraps the cause, such as "Connection refused", in the names of its own parts.
-        cause = re.search(r'(?:message|error): "([^"]+)"', str(error))
-        raise TemporalUnreachableError(
-            f"Temporal is not reachable at {settings['target_host']} "
-            f"({cause[1] if cause else str(error) or 'no answer'}). "
-            "Start it with: temporal server start-dev"
-        ) from None
+        raise TemporalUnreachableError(_explain(str(error), settings)) from None
+
+
+def _explain(error: str, settings: ClientConnectConfig) -> str:
+    """Says in one sentence what the SDK tells in the names of its own parts, and what to do."""
+    address = settings["target_host"]
+    for sign, sentence in CONNECTION_PROBLEMS.items():
+        if sign in error:
+            return sentence.format(address=address)
+    # Such as "Connection refused".
+    cause = re.search(r'(?:message|error): "([^"]+)"', error)
+    reason = cause[1] if cause else "no answer"
+    if re.search("code: (?:Unauthenticated|PermissionDenied)", error):
+        return _explain_refused_key(address, reason)
+    if "after connection" in error and not settings.get("tls"):
+        return (
+            f"Temporal at {address} breaks the connection off. If it speaks TLS, set "
+            "TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
+        )
+    cure = "Check TEMPORAL_ADDRESS and the network."
+    if is_on_this_machine(address):
+        cure = "Start it with: temporal server start-dev"
+    return f"Temporal is not reachable at {address} ({reason}). {cure}"
+
+
+def _explain_refused_key(address: str, reason: str) -> str:
+    reason = reason.rstrip(".")
+    if os.environ.get("TEMPORAL_API_KEY"):
+        return (
+            f"Temporal at {address} refuses the API key in TEMPORAL_API_KEY: {reason}. "
+            "Set a key that is valid for the namespace."
+        )
+    if connection_settings().get("api_key"):
+        return (
+            f"Temporal at {address} refuses the API key in temporal.toml: {reason}. "
+            "Set a key there that is valid for the namespace, or one in TEMPORAL_API_KEY."
+        )
+    return f"Temporal at {address} wants an API key: {reason}. Set TEMPORAL_API_KEY."
 
 
 async def require_namespace(client: Client) -> None:
-    """Raises RefusedError if the server says that it has no such namespace."""
+    """Raises RefusedError if the server has no such namespace, or refuses the API key."""
     request = DescribeNamespaceRequest(namespace=client.namespace)
     limit = timedelta(seconds=CONNECT_TIMEOUT)
     try:
         await client.workflow_service.describe_namespace(request, timeout=limit)
     except RPCError as error:
+        if error.status == RPCStatusCode.UNAUTHENTICATED:
+            address = client.service_client.config.target_host
+            raise RefusedError(_explain_refused_key(address, error.message)) from None
         if error.status != RPCStatusCode.NOT_FOUND:  # such as one that this key may not see
             return
         raise RefusedError(
@@ -73,19 +119,24 @@ async def require_namespace(client: Client) -> None:
 
 
 def connection_settings() -> ClientConnectConfig:
-    """Reads the environment and temporal.toml. Raises TemporalUnreachableError if it cannot."""
+    """Reads the environment and temporal.toml. Raises TemporalUnreachableError."""
     try:
         settings = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError) as error:
         raise TemporalUnreachableError(f"The Temporal settings cannot be read: {error}") from None
     settings["target_host"] = settings.get("target_host") or DEFAULT_ADDRESS
     settings["namespace"] = settings.get("namespace") or "default"
+    address = settings["target_host"]
+    if "://" in address or not re.search(r":\d+$", address):
+        raise TemporalUnreachableError(
+            f"Temporal's address {address} is not HOST:PORT, such as {DEFAULT_ADDRESS}. "
+            "Change it in TEMPORAL_ADDRESS or in temporal.toml."
+        )
     return settings
 
 
-def split_address(address: str) -> tuple[str, str]:
-    host, _, port = address.rpartition(":")
-    return host, port
+def is_on_this_machine(address: str) -> bool:
+    return address.rpartition(":")[0] in THIS_MACHINE
 
 
 async def until_answered(
@@ -96,17 +147,19 @@ async def until_answered(
 ) -> T:
     """Repeats the request until a server answers it, and says when the server goes and comes.
 
-    Raises RPCError if the server's answer is an error.
+    Raises RefusedError if the server refuses the API key, and RPCError at any other error.
     """
     outage_announced = False
     while True:
         try:
             answer = await request()
         except RPCError as error:
+            address = client.service_client.config.target_host
+            if error.status == RPCStatusCode.UNAUTHENTICATED:  # the key has expired meanwhile
+                raise RefusedError(_explain_refused_key(address, error.message)) from None
             if error.status not in no_answer:
                 raise
             if not outage_announced:
-                address = client.service_client.config.target_host
                 say(f"Temporal is not reachable at {address}; trying again")
             outage_announced = True
             await asyncio.sleep(RETRY_INTERVAL)

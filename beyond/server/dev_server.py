@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
 
 UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
+# For a slow disk or a loaded machine.
+START_TIMEOUT = timedelta(seconds=60)
 # The newest version that `go install` accepts: later ones carry replace directives.
 CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
 
@@ -30,14 +33,14 @@ async def start_server(
     """Starts Temporal's dev server, on any free port or on `port` and with the Web UI.
 
     The Temporal CLI is the one on PATH, else the one in the cache folder, else a download by the
-    SDK, else a build with Go. Raises TemporalUnreachableError if none of them can be had.
+    SDK, else a build with Go. Raises TemporalUnreachableError if there is none, or it fails.
     """
     from platformdirs import user_cache_path
     from temporalio.testing import WorkflowEnvironment
 
     cache = user_cache_path(APP, ensure_exists=True)
 
-    async def start(cli: str | None) -> WorkflowEnvironment:
+    async def start_with(cli: str | None) -> WorkflowEnvironment:
         with _redirect_output(log):
             return await WorkflowEnvironment.start_local(
                 namespace=connection_settings().get("namespace", "default"),
@@ -48,26 +51,37 @@ async def start_server(
                 download_dest_dir=str(cache),
                 dev_server_database_filename=str(database) if database else None,
                 dev_server_extra_args=extra_args,
+                dev_server_startup_timeout=START_TIMEOUT,
             )
 
-    if cli := shutil.which("temporal") or shutil.which("temporal", path=cache):
-        return await start(cli)
+    cli = shutil.which("temporal") or shutil.which("temporal", path=cache)
+    if not cli:
+        try:
+            return await start_with(None)
+        except RuntimeError as error:
+            no_download = error
+        if not (shutil.which("go") and await _build_with_go(cache)):
+            raise TemporalUnreachableError(
+                f"There is no Temporal CLI: none on PATH, none in {cache}, no download "
+                f"({no_download}), no build with Go. Install it from https://docs.temporal.io/cli "
+                "and try again."
+            )
+        cli = shutil.which("temporal", path=cache)
     try:
-        return await start(None)
-    except RuntimeError as error:
-        no_download = error
-    if shutil.which("go") and await _build_with_go(cache):
-        return await start(shutil.which("temporal", path=cache))
-    raise TemporalUnreachableError(
-        f"There is no Temporal CLI: none on PATH, none in {cache}, no download ({no_download}), "
-        "no build with Go. Install it from https://docs.temporal.io/cli and try again."
-    )
+        return await start_with(cli)
+    except RuntimeError:
+        raise TemporalUnreachableError(
+            f"Temporal's dev server did not start within {START_TIMEOUT.seconds} s. "
+            f"See its log: {log}"
+        ) from None
 
 
 async def _build_with_go(folder: Path) -> bool:
-    """Builds the Temporal CLI into the folder, and deletes the 3 GB of caches that this takes."""
-    said = f"Building the Temporal CLI with Go, once, into {folder}: about 5 minutes on 2 cores"
-    print(said, end="", flush=True)
+    """Builds the Temporal CLI into the folder, and deletes the caches that this takes."""
+    print(
+        f"Building the Temporal CLI with Go, once, into {folder}. It takes about 5 minutes on "
+        "2 cores, and 2.5 GB of disk meanwhile."
+    )
     # Beside the result: a /tmp that is memory may not hold so much.
     with TemporaryDirectory(prefix="build-", dir=folder) as caches:
         # Go makes its modules read-only, and they could not be deleted.
@@ -83,10 +97,10 @@ async def _build_with_go(folder: Path) -> bool:
         try:
             while not (await asyncio.wait({finished}, timeout=60))[0]:
                 minutes += 1
-                print(f"… {minutes}", end="", flush=True)
+                print(f"minute {minutes}", flush=True)
         finally:
-            print(flush=True)
             if build.returncode is None:  # the person leaves
+                print("Nothing was installed.", flush=True)
                 with suppress(ProcessLookupError):  # Ctrl-C has reached it, too
                     build.terminate()
             _, errors = await finished

@@ -14,23 +14,23 @@ from tempfile import TemporaryFile
 from temporalio.exceptions import ApplicationError
 
 from beyond.data_dir import find_data_dir
-from beyond.llm.demo import DEMO_MODEL
-from beyond.llm.settings import find_obvious_problem, find_provider_keys
+from beyond.llm.demo import DEMO_MODEL, DEMO_MODELS
+from beyond.llm.settings import find_obvious_problem, find_provider_keys, get_model
 from beyond.process import RefusedError
 from beyond.reports_dir import find_reports_dir
 from beyond.server.connection import (
     CONNECT_TIMEOUT,
-    THIS_MACHINE,
     TemporalUnreachableError,
     connect,
     connection_settings,
-    split_address,
+    is_on_this_machine,
 )
 from beyond.server.dev_server import UI_PORT_OFFSET, start_server
 
 LAST_PORT = 65535
 # For the LLM call in progress when the starter ends; longer would hold the terminal.
 WORKER_STOP_TIMEOUT = 15  # seconds
+QUICK_STOP = 1  # seconds, in which a Worker stops that has no call in progress
 
 
 @dataclass
@@ -50,38 +50,68 @@ class Local:
 
 
 @asynccontextmanager
-async def run_local() -> AsyncIterator[Local]:
+async def run_local() -> AsyncIterator[Local | None]:
     """Runs a server on this machine, unless one answers already, and a Worker of its own.
 
+    Without a model, the Worker drafts a demo, and there is none for the server of somebody else.
     Both stop at the end. Raises RefusedError if they cannot start, and when the Worker stops early.
     """
-    settings = _choose_demo()
-    if not settings and (problem := find_obvious_problem()):
+    if _has_model() and (problem := find_obvious_problem()):
         raise RefusedError(problem)
     _require_reports_dir()
     data = _require_data_dir()
-    async with _run_server(data), _run_worker(data / "worker.log", settings) as local:
-        yield local
+    async with _run_server(data) as is_ours:
+        if is_ours or _has_model():
+            async with _run_worker(data / "worker.log") as local:
+                yield local
+        else:
+            print("No model is configured, so that server's own Workers do the work.", flush=True)
+            yield None
+
+
+def mention_local_reports() -> str:
+    """A sentence for a person who finds no server, if there are reports of `--local`, or ""."""
+    with suppress(OSError, RefusedError):
+        port = connection_settings()["target_host"].rpartition(":")[2]
+        if list(find_data_dir().glob(f"*-{port}.db")):
+            return "The reports of --local are there with: uv run starter.py --local --list"
+    return ""
+
+
+def _has_model() -> bool:
+    """Whether a model or a key of any provider is configured."""
+    return bool(os.environ.get("LLM_MODEL") or find_provider_keys())
 
 
 @asynccontextmanager
-async def _run_server(data: Path) -> AsyncIterator[None]:
+async def _run_server(data: Path) -> AsyncIterator[bool]:
+    """Yields whether the server is ours."""
     address = connection_settings()["target_host"]
-    host, port = split_address(address)
-    if host not in THIS_MACHINE or not port.isdecimal():
+    if not is_on_this_machine(address):
         raise TemporalUnreachableError(
             f"--local is for a server on this machine, but Temporal is set to {address}. "
             "Unset TEMPORAL_ADDRESS, or leave --local out."
         )
-    if await _find_server(int(port)):
+    port = int(address.rpartition(":")[2])
+    if await _find_server(port):
         print(f"Joining the server at {address}. It stops with whoever started it.", flush=True)
-        yield
+        yield False
         return
-    async with await start_server(int(port), data / f"temporal-{port}.db", data / "server.log"):
-        web_ui = f"http://localhost:{int(port) + UI_PORT_OFFSET}"
+    # The demo has reports of its own: it must not write into those of a real model.
+    real, demo = (data / f"{name}-{port}.db" for name in ("temporal", "demo"))
+    if not _has_model():
+        print(
+            "OFFLINE DEMO: no model is configured, so drafts are canned text. "
+            "For real research, set LLM_MODEL and LLM_API_KEY in .env (see .env.example)."
+        )
+        if real.exists():
+            print("The reports of your models are there again when LLM_MODEL is set.")
+    database = real if _has_model() and get_model() not in DEMO_MODELS else demo
+    async with await start_server(port, database, data / "server.log"):
+        web_ui = f"http://localhost:{port + UI_PORT_OFFSET}"
         print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
         print(f"Its reports and logs are in {data}", flush=True)
-        yield
+        yield True
 
 
 async def _find_server(port: int) -> bool:
@@ -114,7 +144,7 @@ def _is_taken(port: int) -> bool:
 
 
 @asynccontextmanager
-async def _run_worker(log: Path, settings: dict[str, str]) -> AsyncIterator[Local]:
+async def _run_worker(log: Path) -> AsyncIterator[Local]:
     """Runs worker.py beside the caller. It stops with the caller, even with one that is killed."""
     with log.open("ab") as output:
         local = Local(log, output.tell())
@@ -122,7 +152,7 @@ async def _run_worker(log: Path, settings: dict[str, str]) -> AsyncIterator[Loca
             sys.executable,
             str(Path(__file__).parents[2] / "worker.py"),
             "--stop-with-stdin",
-            env=os.environ | settings,
+            env=os.environ if _has_model() else os.environ | {"LLM_MODEL": DEMO_MODEL},
             stdin=asyncio.subprocess.PIPE,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
@@ -147,9 +177,14 @@ async def _run_worker(log: Path, settings: dict[str, str]) -> AsyncIterator[Loca
     finally:
         exited.remove_done_callback(wake_caller)
         worker.stdin.close()
-        await asyncio.wait({exited}, timeout=WORKER_STOP_TIMEOUT)
-        if not exited.done():
-            worker.kill()
+        try:
+            await asyncio.wait({exited}, timeout=QUICK_STOP)
+            if not exited.done():
+                print("The model is finishing its answer. Ctrl-C again ends it now.", flush=True)
+                await asyncio.wait({exited}, timeout=WORKER_STOP_TIMEOUT)
+        finally:
+            if not exited.done():
+                worker.kill()
 
 
 def _require_data_dir() -> Path:
@@ -177,14 +212,3 @@ def _require_reports_dir() -> None:
             f"No PDF can be written to {folder.absolute()}: {error.strerror}. "
             "Change to another folder, or name one in REPORTS_DIR."
         ) from None
-
-
-def _choose_demo() -> dict[str, str]:
-    """The offline demo model, if neither a model nor a key of any provider is configured."""
-    if os.environ.get("LLM_MODEL") or find_provider_keys():
-        return {}
-    print(
-        "OFFLINE DEMO: no model is configured, so drafts are canned text. "
-        "For real research, set LLM_MODEL and LLM_API_KEY in .env (see .env.example)."
-    )
-    return {"LLM_MODEL": DEMO_MODEL}

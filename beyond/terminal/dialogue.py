@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import (
     Client,
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
@@ -20,7 +20,7 @@ from beyond.process import RefusedError
 from beyond.report.decisions import NO_DRAFT, NO_EARLIER_DRAFT
 from beyond.server.connection import NO_SERVER, until_answered
 from beyond.terminal.progress import NO_WORKER, Progress
-from beyond.terminal.reports import confirm_discard, find_pdf
+from beyond.terminal.reports import confirm_discard, find_pdf, is_open
 from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
 from models import Phase, ReportStatus, UserDecision, UserDecisionSignal
 
@@ -42,6 +42,8 @@ discard   end the report without a PDF
 quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
 The first letters are enough. Tab completes a word, Alt-Enter starts a new line,
 Ctrl-X Ctrl-E opens your editor."""
+PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
+ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 TRY_AGAIN = "Type 'edit' to try again."
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
@@ -62,7 +64,7 @@ class Report:
     status: Callable[[], Awaitable[ReportStatus]]
     decide: Callable[[UserDecisionSignal], Awaitable[None]]
     discard: Callable[[], Awaitable[None]]
-    describe: Callable[[], Awaitable[WorkflowExecutionDescription]]
+    describe: Callable[[], Awaitable[DescribeWorkflowExecutionResponse]]
     result: Callable[[], Awaitable[str]]
 
 
@@ -151,14 +153,16 @@ class Dialogue:
         say, ask = self._screen.say, self._screen.ask
         number, _ = self._shown
         if word == "query":
-            await self._show_research()
+            await self._show_research(in_pager=True)
         elif word == "keep":
             if not number:  # to the Workflow, 0 means whichever draft comes next
                 say(f"{NO_DRAFT} {TRY_AGAIN}")
             elif await self._decide(UserDecision.KEEP):
                 say("Signal sent to keep research and create PDF")
         elif word == "edit":
-            instruction = (await ask("Enter additional instructions (optional): ")).strip()
+            refused = self._status and self._status.topic_refused
+            question = ANOTHER_TOPIC if refused else "Enter additional instructions (optional): "
+            instruction = (await ask(question)).strip()
             afresh = not instruction and number
             if afresh and not await self._screen.confirm("Write it afresh? [y/N] "):
                 return False
@@ -173,7 +177,7 @@ class Dialogue:
             if await confirm_discard(self._screen):
                 await self._discard()
         elif word == "help":
-            say(HELP)
+            self._screen.say_wrapped(HELP)
         elif word == "quit":
             raise LeaveError(0)
         return True
@@ -184,20 +188,23 @@ class Dialogue:
         complete = "Research is complete!" if number else ""
         if self._menu_shown:
             words = f"Type {', '.join(WORDS[:-1])} or {WORDS[-1]}."
-            self._screen.say(f"\n{complete} {words}" if complete else f"\n{words}")
+            self._screen.say_wrapped(f"\n{complete} {words}" if complete else f"\n{words}")
             return
         self._menu_shown = True
-        self._screen.say("\n".join(filter(None, [f"\n{LINE}", complete, CHOICES, LINE, MORE])))
+        lines = [f"\n{LINE}", complete, CHOICES, LINE, MORE]
+        self._screen.say_wrapped("\n".join(filter(None, lines)))
 
-    async def _show_research(self) -> None:
+    async def _show_research(self, *, in_pager: bool) -> None:
         async with self._one_request:
             draft = await self._ask_worker(self._report.draft)
         if draft is None:
             self._screen.say(NO_WORKER)
-        elif draft:
-            await self._screen.show("\nResearch Result:", draft)
-        else:
+        elif not draft:
             self._screen.say("Research Result: Not yet available")
+        elif in_pager:
+            await self._screen.page("\nResearch Result:", draft)
+        else:
+            self._screen.show("\nResearch Result:", draft)
 
     async def _decide(self, decision: UserDecision, instruction: str = "") -> bool:
         """Sends the decision on the draft that the screen shows. False if Temporal refuses it."""
@@ -229,7 +236,7 @@ class Dialogue:
 
     # What becomes of the report.
 
-    async def _watch(self) -> WorkflowExecutionDescription:
+    async def _watch(self) -> DescribeWorkflowExecutionResponse:
         """Shows what happens to the report until it ends."""
         seen: object = None
         while True:
@@ -237,11 +244,12 @@ class Dialogue:
                 description = await until_answered(
                     self._client, self._report.describe, self._screen.say
                 )
-                if description.status != WorkflowExecutionStatus.RUNNING:
+                if not is_open(description):
                     return description
                 self._show_progress(description)
                 # A Query may cost a replay: only after an event, and if a Worker is at work.
-                current = description.run_id, description.history_length
+                info = description.workflow_execution_info
+                current = info.execution.run_id, info.history_length
                 if current != seen and not self._progress.task_is_untaken and await self._refresh():
                     seen = current
             await self._pause()
@@ -254,10 +262,13 @@ class Dialogue:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._decision_sent.wait(), interval)
 
-    def _show_progress(self, description: WorkflowExecutionDescription) -> None:
+    def _show_progress(self, description: DescribeWorkflowExecutionResponse) -> None:
         progress = self._progress
         failure, worker_was_missing = progress.failure, progress.worker_is_missing
+        was_paused = progress.is_paused
         progress.update(description)
+        if progress.is_paused and not was_paused:
+            self._screen.say(f"\n{PAUSED}")
         if progress.worker_is_missing and not worker_was_missing:
             self._screen.say(NO_WORKER)
         if worker_was_missing and not progress.worker_is_missing:
@@ -272,10 +283,15 @@ class Dialogue:
             return False
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
             self._screen.say(f"\nSomebody else has decided on draft {status.draft}.")
+        if status.draft and not status.text:  # too long to be told beside the rest
+            draft = await self._ask_worker(self._report.draft)
+            if not draft:
+                return False
+            status.text = draft
         if status.draft and (status.draft, status.text) != self._shown:
             if time.monotonic() - self._decided_at > LONG_WAIT:
                 self._screen.ring()
-            await self._screen.show(f"\nDraft {status.draft}\n", status.text)
+            self._screen.show(f"\nDraft {status.draft}\n", status.text)
             self._shown = status.draft, status.text
         if status.error and (not self._status or status.error != self._status.error):
             self._screen.say(f"\n{status.error} {_advise(status)}".rstrip())
@@ -294,22 +310,24 @@ class Dialogue:
         except (RPCError, WorkflowQueryFailedError):
             return None
 
-    async def _show_end(self, description: WorkflowExecutionDescription) -> int:
-        if self._discarded and description.status == WorkflowExecutionStatus.CANCELED:
+    async def _show_end(self, description: DescribeWorkflowExecutionResponse) -> int:
+        status = WorkflowExecutionStatus(description.workflow_execution_info.status)
+        if self._discarded and status == WorkflowExecutionStatus.CANCELED:
             self._screen.say("The report is discarded.")
             return 0
         if self._shown == (0, ""):  # the report had ended before this starter came
-            await self._show_research()
+            await self._show_research(in_pager=False)
         try:
             result = await until_answered(self._client, self._report.result, self._screen.say)
         except WorkflowFailureError as failure:
-            kind = (description.status or WorkflowExecutionStatus.FAILED).name
             ended = {
                 "CANCELED": "was cancelled",
                 "TERMINATED": f"was terminated: {failure.cause}",
                 "TIMED_OUT": "ran out of time",
             }
-            self._screen.say_error(f"The report {ended.get(kind, f'failed: {failure.cause}')}")
+            self._screen.say_error(
+                f"The report {ended.get(status.name, f'failed: {failure.cause}')}"
+            )
             return 1
         self._screen.say(f"Result: {result}")
         if path := find_pdf(self._report.id, result):

@@ -3,9 +3,14 @@
 import time
 from datetime import UTC, datetime
 
-from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState, TimeoutType
+from temporalio.api.enums.v1 import (
+    PendingActivityState,
+    PendingWorkflowTaskState,
+    TimeoutType,
+    WorkflowExecutionStatus,
+)
 from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
-from temporalio.client import WorkflowExecutionDescription
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from models import TASK_QUEUE
 
@@ -20,7 +25,7 @@ class Progress:
     """The step in progress, for how long, and why it is being retried."""
 
     def __init__(self) -> None:
-        self.worker_is_missing = False
+        self.worker_is_missing = self.is_paused = False
         self._untaken_polls, self._taken_at = 0, time.monotonic()
         self.restart()
 
@@ -30,10 +35,12 @@ class Progress:
         self._step = "", False
         self._since = time.monotonic()
 
-    def update(self, description: WorkflowExecutionDescription) -> None:
-        raw = description.raw_description
-        activity = raw.pending_activities[0] if raw.pending_activities else PendingActivityInfo()
-        task = raw.pending_workflow_task
+    def update(self, description: DescribeWorkflowExecutionResponse) -> None:
+        activities = description.pending_activities
+        activity = activities[0] if activities else PendingActivityInfo()
+        task = description.pending_workflow_task
+        status = description.workflow_execution_info.status
+        self.is_paused = status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
         step = activity.activity_id, bool(task.state)
         if step != self._step:
             self._step, self._since = step, time.monotonic()
@@ -43,7 +50,7 @@ class Progress:
         untaken = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED or (
             due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         )
-        if untaken:
+        if untaken and not self.is_paused:
             self._untaken_polls += 1
         else:
             self._untaken_polls, self._taken_at = 0, time.monotonic()
@@ -73,6 +80,8 @@ class Progress:
         """Such as: Researching… 12 s (attempt 3, InternalServerError: …, next try in 4 s)"""
         activity = self._activity
         step = STEPS.get(activity.activity_type.name, "Waiting for the Worker")
+        if self.is_paused or activity.paused:
+            step = f"{step}, paused"
         line = f"{step}… {time.monotonic() - self._since:.0f} s"
         if not self.failure:
             return line
@@ -81,5 +90,5 @@ class Progress:
         if activity.HasField("next_attempt_schedule_time"):
             due = activity.next_attempt_schedule_time.ToDatetime(UTC)
             wait = max((due - datetime.now(UTC)).total_seconds(), 0)
-            retry += f", next try in {wait:.0f} s"
+            retry += f", next try in {wait:.0f} s" if wait >= 1 else ", next try now"
         return f"{line} ({retry})"

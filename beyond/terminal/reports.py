@@ -1,45 +1,90 @@
-"""The reports that the server knows: find one, list the open ones, discard one."""
+"""The reports that the server knows: find one, list them, discard one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import zip_longest
 from pathlib import Path
 
-from temporalio.client import (
-    Client,
-    WorkflowExecutionStatus,
-    WorkflowFailureError,
-    WorkflowQueryFailedError,
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
+    ListWorkflowExecutionsRequest,
 )
+from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
-from beyond.reports_dir import SHORT_ID, find_reports_dir
+from beyond.reports_dir import find_reports_dir
 from beyond.terminal.progress import NO_WORKER
 from beyond.terminal.screen import Screen
-from models import INSTRUCTIONS_MARK, WORKFLOW_ID_PREFIX, WORKFLOW_TYPE, Phase, ReportStatus
+from models import INSTRUCTIONS_MARK, WORKFLOW_ID_PREFIX, WORKFLOW_TYPE, ReportStatus
 
-SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
+DESCRIBE_TIMEOUT = timedelta(seconds=3)
 CANCEL_TIMEOUT = 10  # seconds; a Worker cancels at once
-QUERIES_AT_ONCE = 20  # for the list; if no Worker answers the first ones, no more are sent
+SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
+PAGE = 20  # rows; they are queried together, and if no Worker answers the first page, no more are
 CANDIDATES = 5  # Workflow IDs that are named if a part belongs to several
 REPORTS = f"WorkflowType = '{WORKFLOW_TYPE}'"
-OPEN_ONES = f"{REPORTS} AND ExecutionStatus = 'Running'"
+OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
+# A run that continues as new, or one that is reset, is followed by another run of its report.
+ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
+NONE_OPEN = "No report is open. Start one with: uv run starter.py"
 LIST_THEM = "List the open ones with: uv run starter.py --list"
+OWN_PART = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+# Of a row, in characters. A name of a PDF: research_pdf-1a2b3c4d.pdf
+AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
+NARROWEST_PHASE, NARROWEST_TOPIC = 4, 9
+UNKNOWN, FAILING = "?", "FAILING"  # phases of a report that no Worker answers for, or with an error
 
 QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # by Workflow ID
 
 
-@dataclass
-class OpenReport:
-    """A row of the list. `number` counts the open reports from the oldest, beginning with 1."""
+# One report.
 
-    number: int
-    workflow_id: str
-    started: datetime
+
+async def describe(
+    client: Client, workflow_id: str, run_id: str = ""
+) -> DescribeWorkflowExecutionResponse:
+    """What the server knows of a report, or of one of its runs, without asking a Worker.
+
+    Not WorkflowHandle.describe, which raises ValueError if the Workflow is paused.
+    """
+    request = DescribeWorkflowExecutionRequest(
+        namespace=client.namespace,
+        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+    )
+    return await client.workflow_service.describe_workflow_execution(
+        request, retry=True, timeout=DESCRIBE_TIMEOUT
+    )
+
+
+def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
+    return description.workflow_execution_info.status in (
+        Status.WORKFLOW_EXECUTION_STATUS_RUNNING,
+        Status.WORKFLOW_EXECUTION_STATUS_PAUSED,
+    )
+
+
+async def read_topic(client: Client, workflow_id: str, run_id: str = "") -> str:
+    """The topic as the starter noted it for the Web UI, or ""."""
+    description = await describe(client, workflow_id, run_id)
+    summary = description.execution_config.user_metadata.summary
+    if not summary.data:
+        return ""
+    [topic] = await client.data_converter.decode([summary], [str])
+    return summarize(topic)
+
+
+async def introduce_report(client: Client, screen: Screen, workflow_id: str) -> None:
+    """Says which report it is, to a person who comes back to it."""
+    topic = await read_topic(client, workflow_id)
+    screen.say(f"Report {shorten_id(workflow_id)}{': ' if topic else ''}{topic}")
 
 
 def summarize(topic: str) -> str:
@@ -47,32 +92,74 @@ def summarize(topic: str) -> str:
     return " ".join(topic.split())[:SUMMARY_LIMIT]
 
 
-async def find_report(client: Client, wanted: str) -> str:
-    """Returns the Workflow ID of a report, from its ID, a part of it, or its number in the list.
+def shorten_id(workflow_id: str) -> str:
+    """What tells one report from the others, short enough to type."""
+    own = OWN_PART.search(workflow_id)
+    return own[1] if own else workflow_id
 
-    Looks through the ended reports only if no open one has that part. Raises RefusedError.
+
+def find_pdf(workflow_id: str, result: str) -> Path | None:
+    """The report's PDF, if its Worker wrote it into the folder that REPORTS_DIR names here."""
+    try:
+        path = (find_reports_dir() / _name_pdf(result)).resolve()
+        # A file of that name may be another report's; only its own names this one.
+        return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
+    except (OSError, ApplicationError):  # the report has its PDF, wherever it is
+        return None
+
+
+def _name_pdf(result: str) -> str:
+    return result.rpartition(": ")[2]
+
+
+async def confirm_discard(screen: Screen) -> bool:
+    """Whether the person says yes. Raises LeaveError."""
+    question = "Discard this report for good? Type 'yes': "
+    return (await screen.ask(question, ["yes"])).strip() == "yes"
+
+
+async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
+    """Cancels an open report when the person says yes. Raises RefusedError, and LeaveError."""
+    workflow_id = await find_report(client, wanted)
+    if not is_open(await describe(client, workflow_id)):
+        raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
+    await introduce_report(client, screen, workflow_id)
+    if not await confirm_discard(screen):
+        screen.say("Nothing is discarded.")
+        return
+    report = client.get_workflow_handle(workflow_id)
+    await report.cancel()
+    try:
+        await asyncio.wait_for(report.result(), CANCEL_TIMEOUT)
+    except TimeoutError:
+        screen.say(f"The report ends as soon as a Worker runs. {NO_WORKER}")
+    except WorkflowFailureError:
+        screen.say("The report is discarded.")
+    else:
+        raise RefusedError(f"{workflow_id} has ended meanwhile: there is nothing to discard.")
+
+
+# Finding one.
+
+
+async def find_report(client: Client, wanted: str) -> str:
+    """Returns the Workflow ID of a report, from its ID or a part of it. Raises RefusedError.
+
+    A part that an open report has is not looked for among the ended ones.
     """
     wanted = wanted.strip()
     if not wanted:
-        raise RefusedError(f"Which report? Give its number or its Workflow ID. {LIST_THEM}")
+        raise RefusedError(f"Which report? Give its Workflow ID or a part of it. {LIST_THEM}")
     try:
-        description = await client.get_workflow_handle(wanted).describe()
+        kind = (await describe(client, wanted)).workflow_execution_info.type.name
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
     else:
-        if description.workflow_type != WORKFLOW_TYPE:
-            raise RefusedError(f"{wanted} is a {description.workflow_type}, not a report.")
+        if kind != WORKFLOW_TYPE:
+            raise RefusedError(f"{wanted} is a {kind}, not a report.")
         return wanted
-    reports = await _list_open(client)
-    found = [one for one in reports if str(one.number) == wanted]
-    ids = [one.workflow_id for one in found]
-    may_be_part = not (wanted.isdecimal() and len(wanted) < SHORT_ID)  # but the number of a row
-    if not ids and may_be_part:
-        ids = [one.workflow_id for one in reports if wanted in one.workflow_id]
-    if not ids and may_be_part:
-        every = [one.id async for one in client.list_workflows(REPORTS)]
-        ids = list(dict.fromkeys(id for id in every if wanted in id))  # a report may have many runs
+    ids = await _search(client, wanted)
     if len(ids) > 1:
         raise RefusedError(
             f"{wanted} is part of {len(ids)} Workflow IDs: {', '.join(ids[:CANDIDATES])}"
@@ -85,118 +172,128 @@ async def find_report(client: Client, wanted: str) -> str:
 
 async def find_latest_report(client: Client) -> str:
     """Returns the Workflow ID of the open report that was started last. Raises RefusedError."""
-    if not (reports := await _list_open(client)):
-        raise RefusedError("No report is open. Start one with: uv run starter.py")
-    return reports[-1].workflow_id
+    async for page in _list(client, OPEN_ONES, size=1):
+        for one in page:
+            return one.execution.workflow_id
+    raise RefusedError(NONE_OPEN)
 
 
-def find_pdf(workflow_id: str, result: str) -> Path | None:
-    """The report's PDF, if its Worker wrote it into the folder that REPORTS_DIR names here."""
-    try:
-        path = (find_reports_dir() / result.rpartition(": ")[2]).resolve()
-        # A file of that name may be another report's; only its own names this one.
-        return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
-    except (OSError, ApplicationError):  # the report has its PDF, wherever it is
-        return None
+async def _search(client: Client, part: str) -> list[str]:
+    """The Workflow IDs that have the part. The server looks for the beginning of an own part."""
+    conditions = [REPORTS]
+    if re.fullmatch("[0-9a-f-]+", part):
+        conditions.insert(0, f"WorkflowId STARTS_WITH '{WORKFLOW_ID_PREFIX}{part}'")
+    for condition in conditions:
+        for state in (OPEN_ONES, ENDED_ONES):
+            pages = _list(client, f"{state} AND {condition}", size=1000)
+            found = [one.execution.workflow_id async for page in pages for one in page]
+            if ids := list(dict.fromkeys(id for id in found if part in id)):  # runs share an ID
+                return ids
+    return []
 
 
-async def confirm_discard(screen: Screen) -> bool:
-    """Whether the person says yes. Raises LeaveError."""
-    return (
-        await screen.ask("Discard this report for good? Type 'yes': ", ["yes"])
-    ).strip() == "yes"
+async def _list(
+    client: Client, query: str, size: int = PAGE
+) -> AsyncIterator[list[WorkflowExecutionInfo]]:
+    """The newest first. Not Client.list_workflows, which raises ValueError at a paused one."""
+    token = b""
+    while True:
+        request = ListWorkflowExecutionsRequest(
+            namespace=client.namespace, page_size=size, next_page_token=token, query=query
+        )
+        answer = await client.workflow_service.list_workflow_executions(request, retry=True)
+        yield list(answer.executions)
+        token = answer.next_page_token
+        if not token:
+            return
 
 
-async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
-    """Cancels an open report when the person says yes. Raises RefusedError, and LeaveError."""
-    workflow_id = await find_report(client, wanted)
-    report = client.get_workflow_handle(workflow_id)
-    if (await report.describe()).status != WorkflowExecutionStatus.RUNNING:
-        raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
-    screen.say(f"{workflow_id}: {await _read_topic(client, workflow_id)}")
-    if not await confirm_discard(screen):
-        screen.say("Nothing is discarded.")
-        return
-    await report.cancel()
-    try:
-        await asyncio.wait_for(report.result(), CANCEL_TIMEOUT)
-    except TimeoutError:
-        screen.say(f"The report ends as soon as a Worker runs. {NO_WORKER}")
-    except WorkflowFailureError:
-        screen.say("The report is discarded.")
-    else:
-        raise RefusedError(f"{workflow_id} has ended meanwhile: there is nothing to discard.")
+# Listing.
 
 
-async def list_reports(client: Client, screen: Screen, query_status: QueryStatus) -> None:
-    """Shows the open reports, those that wait for a decision first."""
-    open_ones = await _list_open(client)
-    statuses: list[ReportStatus | None] = []
-    answered = False
-    while len(statuses) < len(open_ones):
-        batch = open_ones[len(statuses) : len(statuses) + QUERIES_AT_ONCE]
-        answers = await asyncio.gather(*(_try_query(query_status, one) for one in batch))
-        statuses += [status for _, status in answers]
-        # A report that cannot answer says nothing about the Worker that answers for another one.
-        answered = answered or any(by_worker for by_worker, _ in answers)
-        if not answered:
+async def list_reports(
+    client: Client, screen: Screen, query_status: QueryStatus, *, ended: bool, every: bool
+) -> None:
+    """Shows the newest open or ended reports, or all of them, each as soon as it is known."""
+    condition = ENDED_ONES if ended else OPEN_ONES
+    last_column = "PDF" if ended else "Draft"
+    shown, worker_answers = 0, True
+    async for page in _list(client, condition):
+        if page and not shown:
+            widths = _choose_widths(screen, page, last_column)
+            screen.show_row(["ID", "Topic", "Age", "Phase", last_column], widths)
+        rows = [
+            asyncio.create_task(
+                _read_ended(client, one)
+                if ended
+                else _read_open(client, one, query_status if worker_answers else None)
+            )
+            for one in page
+        ]
+        for row in rows:
+            workflow_id, *cells = await row
+            screen.show_row(
+                [shorten_id(workflow_id) if screen.terminal else workflow_id, *cells], widths
+            )
+        if worker_answers and rows and all(UNKNOWN in row.result() for row in rows):
+            worker_answers = False
             screen.say_error(f"{NO_WORKER} (until then, phases and drafts are unknown)")
+        shown += len(page)
+        if not every:
             break
-    rows: list[tuple[bool, int, tuple[str, ...]]] = []
-    for one, status in zip_longest(open_ones, statuses):
-        if status:
-            topic = status.prompt.partition(INSTRUCTIONS_MARK)[0]
-            phase, draft = status.phase.value, str(status.draft)
+    total = (await client.count_workflows(condition)).count
+    if not shown:
+        screen.say("No report has ended yet." if ended else NONE_OPEN)
+    elif total > shown and not every:
+        command = f"uv run starter.py --list{' --ended' if ended else ''} --all"
+        screen.say(f"… and {total - shown:,} more: {command}")
+
+
+async def _read_open(
+    client: Client, one: WorkflowExecutionInfo, query_status: QueryStatus | None
+) -> Sequence[str]:
+    """The cells of its row. Without `query_status`, no Worker is asked."""
+    workflow_id = one.execution.workflow_id
+    phase, draft, topic = UNKNOWN, UNKNOWN, ""
+    if query_status:
+        try:
+            status = await query_status(workflow_id)
+        except WorkflowQueryFailedError:
+            phase = FAILING
+        except RPCError as error:
+            if error.status == RPCStatusCode.FAILED_PRECONDITION:
+                phase = FAILING
         else:
-            topic = await _read_topic(client, one.workflow_id)
-            phase, draft = "?", "?"
-        age = _format_age(datetime.now(UTC) - one.started)
-        row: tuple[str, ...] = (one.workflow_id, summarize(topic), age, phase, draft)
-        if screen.terminal:  # a script needs whole IDs, and a person a row a line
-            row = str(one.number), summarize(topic), age, phase, draft, _shorten_id(one.workflow_id)
-        rows.append((phase != Phase.WAITING, one.number, row))
-    if rows:
-        rows.sort()
-        header = ["Workflow ID", "Topic", "Age", "Phase", "Draft"]
-        if screen.terminal:
-            header = ["#", "Topic", "Age", "Phase", "Draft", "ID"]
-        screen.table(header, [row for *_, row in rows], cut=["Topic", "Phase"])
-    else:
-        screen.say("No report is open. Start one with: uv run starter.py")
+            phase, draft = status.phase.value, str(status.draft)
+            topic = summarize(status.prompt.partition(INSTRUCTIONS_MARK)[0])
+    if one.status == Status.WORKFLOW_EXECUTION_STATUS_PAUSED:
+        phase = "PAUSED"
+    topic = topic or await read_topic(client, workflow_id)
+    return workflow_id, topic, _format_age(one.start_time), phase, draft
 
 
-async def _try_query(
-    query_status: QueryStatus, one: OpenReport
-) -> tuple[bool, ReportStatus | None]:
-    """Whether there is a Worker for the report, and the report's status if it gives one."""
-    try:
-        return True, await query_status(one.workflow_id)
-    except WorkflowQueryFailedError:
-        return True, None
-    except RPCError as error:
-        # A Workflow that fails has its Worker, too: only silence says that there is none.
-        return error.status == RPCStatusCode.FAILED_PRECONDITION, None
+async def _read_ended(client: Client, one: WorkflowExecutionInfo) -> Sequence[str]:
+    workflow_id, run_id = one.execution.workflow_id, one.execution.run_id
+    end = Status.Name(one.status).removeprefix("WORKFLOW_EXECUTION_STATUS_")
+    topic, pdf = await read_topic(client, workflow_id, run_id), ""
+    if one.status == Status.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+        report = client.get_workflow_handle(workflow_id, run_id=run_id, result_type=str)
+        pdf = _name_pdf(await report.result())
+    return workflow_id, topic, _format_age(one.close_time), end, pdf
 
 
-async def _read_topic(client: Client, workflow_id: str) -> str:
-    """The topic as the starter noted it for the Web UI, or ""."""
-    description = await client.get_workflow_handle(workflow_id).describe()
-    return await description.static_summary() or ""
+def _choose_widths(screen: Screen, page: list[WorkflowExecutionInfo], last: str) -> Sequence[int]:
+    """The widths of all columns but the last. The topic gets what the others leave."""
+    id_width = max(len(shorten_id(one.execution.workflow_id)) for one in page)
+    phase = PHASE_WIDTH
+    left = screen.columns - id_width - AGE_WIDTH - LAST_WIDTHS[last] - 4 * screen.GAP
+    if left - phase < NARROWEST_TOPIC:
+        phase = NARROWEST_PHASE
+    return id_width, max(left - phase, NARROWEST_TOPIC), AGE_WIDTH, phase
 
 
-async def _list_open(client: Client) -> list[OpenReport]:
-    """The oldest first, so that a new one changes no number."""
-    found = [(one.start_time, one.id) async for one in client.list_workflows(OPEN_ONES)]
-    return [OpenReport(number, id, time) for number, (time, id) in enumerate(sorted(found), 1)]
-
-
-def _shorten_id(workflow_id: str) -> str:
-    """What tells one report from the others, short enough to type."""
-    return workflow_id.removeprefix(WORKFLOW_ID_PREFIX).partition("-")[0] or workflow_id
-
-
-def _format_age(age: timedelta) -> str:
-    seconds = max(age.total_seconds(), 0)
+def _format_age(since: Timestamp) -> str:
+    seconds = max((datetime.now(UTC) - since.ToDatetime(UTC)).total_seconds(), 0)
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"

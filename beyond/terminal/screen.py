@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -22,8 +23,9 @@ from beyond.process import read_stdin
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
-PAGER_PROMPT = "Space shows more, q goes on"
-NARROWEST_COLUMN = 4  # characters: three, and the sign that more was cut off
+# In the language of less: what it says at the end of the text, and what it says before.
+PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
+WIDEST_TEXT = 100  # columns; longer lines are hard to read
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 
@@ -37,10 +39,11 @@ class LeaveError(Exception):
 class Screen:
     """A terminal; or a pipe, which gets plain text."""
 
+    GAP = 2  # columns between the cells of a row
+
     def __init__(self) -> None:
         self.terminal = os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
         self._sessions: dict[str, PromptSession[str]] = {}  # each question has its own history
-        self._asking = False
         self._input = b""  # read, but not yet asked for
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
@@ -56,6 +59,13 @@ class Screen:
     def say(self, text: str) -> None:
         print(printable(text), flush=True)
 
+    def say_wrapped(self, text: str) -> None:
+        """Says it so that no line breaks within a word, as those of `say` do in a narrow window."""
+        if self.terminal:
+            lines = [textwrap.fill(line, self.columns) for line in text.split("\n")]
+            text = "\n".join(lines)
+        self.say(text)
+
     def say_error(self, text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
 
@@ -68,33 +78,31 @@ class Screen:
         if not self.terminal:
             self.say(text)
 
-    async def show(self, heading: str, markdown: str) -> None:
-        """Sets a draft under its heading. One that is taller than the window opens in a pager."""
+    def show(self, heading: str, markdown: str) -> None:
+        """Sets a draft under its heading, in full."""
         if not self.terminal:
             self.say(f"{heading}\n{markdown}")
             return
+        print(self._set(heading, markdown), end="", flush=True)
+
+    async def page(self, heading: str, markdown: str) -> None:
+        """Opens a draft that is taller than the window in the pager, and shows any other."""
         import shutil
-        import subprocess
 
-        from prompt_toolkit.application import get_app_or_none, run_in_terminal
-        from rich.console import Console
-
-        from beyond.terminal.markdown import set_markdown
-
-        console = Console()
-        with console.capture() as capture:
-            console.print(set_markdown(markdown))
-        text = f"{heading}\n{capture.get()}"
         pager = os.environ.get("PAGER") or shutil.which("less")
-        # What is being typed at a prompt is not meant for a pager.
-        if not pager or self._asking or text.count("\n") < console.height:
-            console.file.write(text)
-            console.file.flush()
+        if not self.terminal or not pager:
+            self.show(heading, markdown)
+            return
+        text = self._set(heading, markdown)
+        if text.count("\n") < os.get_terminal_size().lines:
+            print(text, end="", flush=True)
             return
         # As git does it: colours, and the text stays in the window.
         settings = {"LESS": f"FRXPs{PAGER_PROMPT}$"} | os.environ
 
-        def page() -> None:
+        def run_pager() -> None:
+            import subprocess
+
             # Otherwise Ctrl-C ends the starter under its pager, and the server of --local.
             restore = self._switch_off("ISIG")
             try:
@@ -102,10 +110,18 @@ class Screen:
             finally:
                 restore()
 
-        if get_app_or_none():
-            await run_in_terminal(page, in_executor=True)
-        else:
-            await asyncio.to_thread(page)
+        await asyncio.to_thread(run_pager)
+
+    def _set(self, heading: str, markdown: str) -> str:
+        from rich.console import Console
+
+        from beyond.terminal.markdown import set_markdown
+
+        console = Console()
+        console.width = min(console.width, WIDEST_TEXT)
+        with console.capture() as capture:
+            console.print(set_markdown(markdown))
+        return f"{heading}\n{capture.get()}"
 
     def show_file(self, path: Path, open_it: bool) -> None:
         """Shows a link to the file and the command that opens it, and runs that if `open_it`."""
@@ -129,31 +145,22 @@ class Screen:
         elif self.terminal:
             self.say(f"Open it with: {opener} {shlex.quote(str(path))}")
 
-    def table(
-        self, header: Sequence[str], rows: Sequence[Sequence[str]], cut: Sequence[str]
-    ) -> None:
-        """Shows a row a line. Where the window is too narrow, the columns `cut` are cut in turn."""
+    @property
+    def columns(self) -> int:
+        return os.get_terminal_size().columns if self.terminal else 0
+
+    def show_row(self, cells: Sequence[str], widths: Sequence[int]) -> None:
+        """Shows a row of a table on one line: each cell but the last in its width, in columns."""
         if not self.terminal:
-            for row in (header, *rows):
-                self.say("\t".join(row))
+            self.say("\t".join(cells))
             return
         from rich.console import Console
         from rich.text import Text
 
-        console = Console()
-        lines = [[Text(printable(cell)) for cell in row] for row in (header, *rows)]
-        widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
-        excess = sum(widths) + 2 * (len(widths) - 1) - console.width
-        for column in map(header.index, cut):
-            narrowed = min(widths[column], max(widths[column] - excess, NARROWEST_COLUMN))
-            excess -= widths[column] - narrowed
-            widths[column] = narrowed
-        for line in lines:
-            for cell, width in zip(line, widths, strict=True):
-                cell.truncate(width, overflow="ellipsis", pad=True)
-            shown = Text("  ").join(line)
-            shown.rstrip()
-            console.print(shown, no_wrap=True, overflow="ellipsis")
+        texts = [Text(printable(cell)) for cell in cells]
+        for text, width in zip(texts[:-1], widths, strict=True):
+            text.truncate(width, overflow="ellipsis", pad=True)
+        Console().print(Text(" " * self.GAP).join(texts), no_wrap=True, overflow="ellipsis")
 
     async def ask(self, question: str, words: Sequence[str] = ()) -> str:
         """Returns what the person types: one of `words`, or a text of one line or more.
@@ -172,7 +179,6 @@ class Screen:
         session = self._sessions.get(question)
         if not session:
             session = self._sessions[question] = _make_session(words)
-        self._asking = True
         try:
             with patch_stdout(raw=True):
                 # The event loop has a handler of its own: prompt-toolkit's shows a traceback.
@@ -180,10 +186,12 @@ class Screen:
                 return replace_odd_bytes(typed)
         except KeyboardInterrupt:
             raise LeaveError(130) from None
+        except asyncio.CancelledError:
+            if not words:  # what was typed so far comes back with the arrow key
+                session.default_buffer.append_to_history()
+            raise
         except EOFError:
             raise LeaveError(0) from None
-        finally:
-            self._asking = False
 
     async def confirm(self, question: str) -> bool:
         """Whether the person says yes. Ctrl-C is a no, and a pipe says yes."""
@@ -280,14 +288,23 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
     """A prompt for one of the words, or for a text that is remembered from run to run."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import WordCompleter
+    from prompt_toolkit.filters import Condition
     from prompt_toolkit.history import FileHistory, History, InMemoryHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
     keys = KeyBindings()
 
     @keys.add("escape", "enter")
-    def new_line(press: KeyPressEvent) -> None:
+    def start_line(press: KeyPressEvent) -> None:
         press.current_buffer.insert_text("\n")
+
+    @keys.add("enter", filter=Condition(lambda: not words))
+    def end_line(press: KeyPressEvent) -> None:
+        # A terminal without bracketed paste sends pasted lines as if they were typed, but at once.
+        if press.key_processor.input_queue:
+            press.current_buffer.insert_text("\n")
+        else:
+            press.current_buffer.validate_and_handle()
 
     class ForgivingHistory(FileHistory):
         """A disk that is full or fails is no reason to lose what was typed."""

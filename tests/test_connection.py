@@ -1,0 +1,208 @@
+"""What a person reads if Temporal is there, but not as it is looked for."""
+
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from terminal import piped
+
+from beyond.server.connection import TemporalUnreachableError, connect
+
+Answer = Callable[[socket.socket], None]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Call it with what answers each connection, and for TLS with its context."""
+    listeners: list[socket.socket] = []
+
+    def accept(listener: socket.socket, answer: Answer, context: ssl.SSLContext | None) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+                with context.wrap_socket(connection, True) if context else connection as stream:
+                    answer(stream)
+            except OSError:
+                if listener.fileno() < 0:
+                    return
+
+    def start(answer: Answer, context: ssl.SSLContext | None = None) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=accept, args=[listener, answer, context], daemon=True).start()
+        return f"localhost:{listener.getsockname()[1]}"
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def say_bad_request(stream: socket.socket) -> None:
+    stream.recv(65536)
+    stream.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def refuse_key(stream: socket.socket) -> None:
+    """Answers each request as Temporal Cloud does with a key that has expired: in HTTP/2."""
+
+    def frame(kind: int, flags: int, number: bytes, payload: bytes = b"") -> bytes:
+        return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + number + payload
+
+    def field(name: bytes, value: bytes) -> bytes:
+        return bytes([0, len(name)]) + name + bytes([len(value)]) + value
+
+    fields = {b"content-type": b"application/grpc", b"grpc-status": b"16"}
+    fields[b"grpc-message"] = b"Jwt is expired"
+    answer = b"\x88" + b"".join(field(*one) for one in fields.items())  # 0x88 is status 200
+    file = stream.makefile("rb")
+    file.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+    stream.sendall(frame(4, 0, bytes(4)))
+    while header := file.read(9):
+        file.read(int.from_bytes(header[:3], "big"))
+        if header[3] == 1:  # the headers of a request
+            stream.sendall(frame(1, 5, header[5:9], answer))
+        elif header[3] == 4 and not header[4]:
+            stream.sendall(frame(4, 1, bytes(4)))
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost, of an authority that no machine knows."""
+    folder = tmp_path_factory.mktemp("certificates")
+    (folder / "extensions").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    for command in (
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority",
+        "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem "
+        "-extfile extensions",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def tls(certificates: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+@pytest.fixture
+def problem(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Call it with Temporal's settings. Returns what is said of the connection."""
+
+    def find(**settings: object) -> str:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"TEMPORAL_{name}", str(value))
+        done = piped("bees\n")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        return done.stderr.rstrip("\n")
+
+    return find
+
+
+Problem = Callable[..., str]
+Serve = Callable[..., str]
+
+
+@pytest.mark.parametrize("place", ["environment", "temporal.toml", "nowhere"])
+def test_a_key_that_is_refused_is_told_with_its_place(
+    place: str, serve: Serve, problem: Problem, tmp_path: Path
+) -> None:
+    address = serve(refuse_key)
+    if place == "environment":
+        said = problem(ADDRESS=address, API_KEY="a-key", TLS="false")
+        assert said == (
+            f"Temporal at {address} refuses the API key in TEMPORAL_API_KEY: Jwt is expired. "
+            "Set a key that is valid for the namespace."
+        )
+    elif place == "temporal.toml":
+        (tmp_path / "no-temporal.toml").write_text(
+            f'[profile.default]\naddress = "{address}"\napi_key = "a-key"\n'
+            "[profile.default.tls]\ndisabled = true\n"
+        )
+        assert problem() == (
+            f"Temporal at {address} refuses the API key in temporal.toml: Jwt is expired. "
+            "Set a key there that is valid for the namespace, or one in TEMPORAL_API_KEY."
+        )
+    else:
+        assert problem(ADDRESS=address) == (
+            f"Temporal at {address} wants an API key: Jwt is expired. Set TEMPORAL_API_KEY."
+        )
+
+
+def test_plain_text_to_a_server_that_speaks_tls(
+    serve: Serve, problem: Problem, tls: ssl.SSLContext
+) -> None:
+    address = serve(say_bad_request, tls)
+    assert problem(ADDRESS=address) == (
+        f"Temporal at {address} breaks the connection off. If it speaks TLS, set "
+        "TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
+    )
+
+
+def test_tls_to_a_server_that_speaks_plain_text(serve: Serve, problem: Problem) -> None:
+    address = serve(say_bad_request)
+    assert problem(ADDRESS=address, TLS="true") == (
+        f"Temporal at {address} speaks no TLS, which TEMPORAL_API_KEY and TEMPORAL_TLS ask for. "
+        "Unset them, or set another TEMPORAL_ADDRESS."
+    )
+
+
+def test_certificates_that_do_not_fit(
+    serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
+) -> None:
+    address = serve(say_bad_request, tls)
+    assert problem(ADDRESS=address, TLS="true") == (
+        f"The certificate of Temporal at {address} is of an authority that this machine does not "
+        "know. Name the file with that authority's certificate in TEMPORAL_TLS_SERVER_CA_CERT_PATH."
+    )
+    authority = certificates / "ca.pem"
+    said = problem(TLS_SERVER_CA_CERT_PATH=authority, TLS_SERVER_NAME="other.example")
+    assert said == (
+        f"The certificate of Temporal at {address} is for another name. "
+        "Set that name in TEMPORAL_TLS_SERVER_NAME."
+    )
+    said = problem(TLS_CLIENT_CERT_PATH=__file__, TLS_CLIENT_KEY_PATH=__file__)
+    assert said.startswith("The client certificate or its key cannot be read. ")
+    assert problem(TLS_SERVER_CA_CERT_PATH="/nowhere") == "/nowhere: No such file or directory"
+
+
+def test_a_server_that_asks_for_a_client_certificate(
+    serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
+) -> None:
+    tls.load_verify_locations(certificates / "ca.pem")
+    tls.verify_mode = ssl.CERT_REQUIRED
+    address = serve(say_bad_request, tls)
+    assert problem(ADDRESS=address, TLS_SERVER_CA_CERT_PATH=certificates / "ca.pem") == (
+        f"Temporal at {address} asks for a client certificate. Name the files in "
+        "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH."
+    )
+
+
+@pytest.mark.parametrize("address", ["https://temporal.example.com:7233", "localhost", "a:b"])
+async def test_an_address_that_is_none(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    with pytest.raises(TemporalUnreachableError) as error:
+        await connect()
+    assert str(error.value) == (
+        f"Temporal's address {address} is not HOST:PORT, such as localhost:7233. "
+        "Change it in TEMPORAL_ADDRESS or in temporal.toml."
+    )
+
+
+async def test_a_dev_server_is_proposed_on_this_machine_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal.invalid:7233")
+    with pytest.raises(TemporalUnreachableError) as error:
+        await connect()
+    assert str(error.value).startswith("Temporal is not reachable at temporal.invalid:7233 (")
+    assert str(error.value).endswith("). Check TEMPORAL_ADDRESS and the network.")

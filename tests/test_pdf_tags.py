@@ -1,0 +1,137 @@
+"""What a screen reader is told about a report, and what archives ask for."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+from pypdf.generic import ArrayObject
+
+from beyond import pdf
+from beyond.pdf.fonts import name_language
+from beyond.pdf.tags import make_profile
+
+DRAFT = """# Title
+
+### Deeper
+
+Text with `code`, a [`x`](https://example.org), $x^2$, a note[^1] and Ελληνικά.
+
+1. one
+   - two
+
+> A quote
+
+| a | b |
+|---|---|
+| 1 |   |
+
+```
+code
+```
+
+[^1]: The note
+"""
+
+
+def read(markdown: str, **names: Any) -> Any:
+    return PdfReader(io.BytesIO(pdf.render(markdown, **names))).trailer["/Root"]
+
+
+def outline(element: Any) -> list[Any]:
+    """The kinds of an element and of those in it."""
+    kids = element.get("/K", ArrayObject())
+    inside = [kid.get_object() for kid in kids]
+    return [element["/S"][1:], *[outline(kid) for kid in inside if "/S" in kid]]
+
+
+def find(element: Any, kind: str) -> list[Any]:
+    """The elements of a kind."""
+    inside = [kid.get_object() for kid in element.get("/K", ())]
+    found = [one for kid in inside if "/S" in kid for one in find(kid, kind)]
+    return [element, *found] if element.get("/S") == f"/{kind}" else found
+
+
+def test_the_structure_is_that_of_the_draft() -> None:
+    document = read(DRAFT)["/StructTreeRoot"]["/K"]
+    kinds = outline(document)
+    assert kinds[0] == "Document"
+    assert [
+        "L",
+        ["LI", ["Lbl"], ["LBody", ["P"], ["L", ["LI", ["Lbl"], ["LBody", ["P"]]]]]],
+    ] in kinds
+    assert ["BlockQuote", ["P"]] in kinds
+    assert ["Table", ["TR", ["TH"], ["TH"]], ["TR", ["TD"], ["TD"]]] in kinds
+    assert ["P", ["Code"]] in kinds
+    assert ["P", ["Code"], ["Link", ["Code"]], ["Formula"], ["Link"]] in kinds
+    levels = [kind[0] for kind in kinds[1:] if kind[0][0] == "H"]
+    assert "H3" not in levels  # no level is left out
+    assert [one["/Alt"] for one in find(document, "Formula")] == ["$x^2$"]
+    assert {one["/A"]["/Scope"] for one in find(document, "TH")} == {"/Column"}
+
+
+def test_each_link_is_tied_to_its_annotation() -> None:
+    root = read(DRAFT)
+    tree = root["/StructTreeRoot"]["/ParentTree"]["/Nums"]
+    owners = dict(zip(tree[::2], tree[1::2], strict=True))
+    notes = [note.get_object() for page in root["/Pages"]["/Kids"] for note in page["/Annots"]]
+    assert len(notes) >= 3
+    for note in notes:
+        assert note["/Contents"] and note["/F"] == 4
+        assert owners[note["/StructParent"]].get_object()["/S"] == "/Link"
+
+
+def test_a_header_is_read_once_however_many_pages_repeat_it() -> None:
+    draft = "| n |\n|---|\n" + "| row |\n" * 150
+    reader = PdfReader(io.BytesIO(pdf.render(draft)))
+    root: Any = reader.trailer["/Root"]
+    assert len(reader.pages) > 2
+    assert len(find(root["/StructTreeRoot"]["/K"], "TH")[0]["/K"]) == 1
+
+
+def test_all_that_is_painted_is_content_or_decoration() -> None:
+    for page in PdfReader(io.BytesIO(pdf.render(DRAFT * 20))).pages:
+        content = page.get_contents()
+        assert content is not None
+        depth = 0
+        for _, operator in content.operations:
+            depth += (operator in (b"BDC", b"BMC")) - (operator == b"EMC")
+            assert depth in (0, 1)
+            assert depth or operator not in (b"Tj", b"TJ", b"S", b"f", b"f*", b"Do")
+
+
+def test_archives_find_the_metadata_and_the_color_space() -> None:
+    root = read("Text & <more>", topic="A & <b>")
+    metadata = root["/Metadata"].get_data().decode()
+    assert "<pdfuaid:part>1<" in metadata and "<pdfaid:conformance>A<" in metadata
+    assert "A &amp; &lt;b&gt;" in metadata
+    assert root["/OutputIntents"][0]["/DestOutputProfile"].get_data() == make_profile()
+    assert make_profile()[24:36] == bytes(12)
+    assert root["/MarkInfo"]["/Marked"] and root["/Version"] == "/1.7"
+
+
+def test_a_stretch_in_another_script_has_its_language() -> None:
+    page = PdfReader(io.BytesIO(pdf.render("The word of the day is Ελληνικά."))).pages[0]
+    content = page.get_contents()
+    assert content is not None and b"/Lang(el)" in content.get_data()
+    page = PdfReader(io.BytesIO(pdf.render("Ελληνικά και ελληνικά"))).pages[0]
+    content = page.get_contents()
+    assert content is not None and b"/Lang" not in content.get_data()
+    assert name_language("«слово") == "ru"
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_another_process_makes_the_same_bytes(seed: str) -> None:
+    script = f"import sys; from beyond import pdf; sys.stdout.buffer.write(pdf.render({DRAFT!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        check=True,
+        cwd=Path(pdf.__file__).parents[2],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+    )
+    assert done.stdout == pdf.render(DRAFT)
