@@ -39,12 +39,12 @@ NO_ANSWER = (
 QUOTA_CODES = re.compile(
     r"insufficient_(?:\w+_)?(?:quota|balance|credits?|funds)|exceeded_current_quota|"
     r"(?:budget|credits?)_exceeded|ExceededBudget|hard_limit|billing_not_active|arrear|overdue|"
-    r'"1113"|\b1113\b',
+    r"\b1113\b",
     re.IGNORECASE,
 )
 QUOTA_WORDS = re.compile(
     r"\b(?:quota|balance|budget|credits?|billing|spending|spend|funds|payment|prepaid|recharge|"
-    r"top.?up|hard limit)\b|[余余]额|欠费|充值|额度",
+    r"top.?up|hard limit)\b|余额|欠费|充值|额度",
     re.IGNORECASE,
 )
 FOR_A_WHILE = re.compile(
