@@ -13,9 +13,9 @@ from models import WORKFLOW_ID_PREFIX
 
 # If the system's own words do not say what to do.
 DISK_CURES = {
-    errno.ENAMETOOLONG: "the path is too long; set a shorter REPORTS_DIR and restart the Worker",
+    errno.ENAMETOOLONG: "the path is too long; set a shorter REPORTS_DIR and start again",
     errno.ELOOP: "its symbolic links lead in a circle; set another REPORTS_DIR",
-    errno.ENOENT: "the working directory is gone; restart the Worker in one that exists",
+    errno.ENOENT: "the working directory is gone; start again in one that exists",
 }
 PATH_LIMIT = 200  # characters of a path that a message shows
 # Together with a hyphen, no more than the 255 bytes that file systems take.
@@ -35,7 +35,7 @@ def find_reports_dir() -> Path:
     except RuntimeError:
         raise ApplicationError(
             f"REPORTS_DIR={setting} names a home directory that does not exist; "
-            "set the whole path and restart the Worker",
+            "set the whole path and start again",
             type="Settings",
         ) from None
 

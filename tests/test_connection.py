@@ -182,8 +182,8 @@ def test_a_server_that_asks_for_a_client_certificate(
     tls.verify_mode = ssl.CERT_REQUIRED
     address = serve(say_bad_request, tls)
     assert problem(ADDRESS=address, TLS_SERVER_CA_CERT_PATH=certificates / "ca.pem") == (
-        f"Temporal at {address} asks for a client certificate. Name the files in "
-        "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH."
+        f"Temporal at {address} breaks the connection off. If it asks for a client certificate, "
+        "name the files in TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH."
     )
 
 

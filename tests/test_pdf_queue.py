@@ -1,7 +1,6 @@
 """PDFs wait for their turn in the Worker, where Temporal sees them, and no LLM call behind them."""
 
 import asyncio
-import os
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -27,7 +26,6 @@ from temporalio.testing import ActivityEnvironment
 import activities
 from activities import create_pdf, create_pdf_in_turn, llm_call
 from beyond import heartbeats
-from beyond.reports_dir import PATH_LIMIT
 from models import PDFGenerationInput, Phase
 
 REPORT = PDFGenerationInput("# Bees\n\nThey *hum*.")
@@ -131,67 +129,6 @@ async def test_a_draft_that_takes_too_long_goes_back_to_the_person(
     assert (error.value.type, error.value.non_retryable) == ("Unprintable", True)
     assert error.value.message == "this draft takes too long to set as pages; ask for another one"
     assert not pdfs_in(tmp_path)
-
-
-# What the disk answers.
-
-
-def disk_error() -> str:
-    with pytest.raises(ApplicationError) as error:
-        create_pdf(REPORT)
-    assert not error.value.non_retryable
-    assert "Errno" not in error.value.message
-    assert len(error.value.message) < 400
-    return error.value.message
-
-
-def test_a_path_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REPORTS_DIR", str(tmp_path / ("x" * 300)))
-    error = disk_error()
-    assert error.startswith("the report cannot be written to /")
-    assert error.endswith(
-        "…: the path is too long; set a shorter REPORTS_DIR and restart the Worker"
-    )
-
-
-def test_links_that_lead_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    circle = tmp_path / "circle"
-    circle.symlink_to(circle)
-    monkeypatch.setenv("REPORTS_DIR", str(circle / "reports"))
-    assert disk_error() == (
-        f"the report cannot be written to {circle / 'reports'}: "
-        "its symbolic links lead in a circle; set another REPORTS_DIR"
-    )
-
-
-def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    try:
-        assert disk_error() == (
-            "the report cannot be written to .: "
-            "the working directory is gone; restart the Worker in one that exists"
-        )
-    finally:
-        os.chdir(tmp_path)
-
-
-def test_the_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REPORTS_DIR", "~nobody-at-all/reports")
-    assert disk_error() == (
-        "REPORTS_DIR=~nobody-at-all/reports names a home directory that does not exist; "
-        "set the whole path and restart the Worker"
-    )
-
-
-@pytest.mark.parametrize("name", ["x" * 300 + ".pdf", "蜂" * 100 + ".pdf"], ids=["ascii", "bees"])
-def test_a_name_that_no_disk_takes_is_permanent(name: str) -> None:
-    with pytest.raises(ApplicationError) as error:
-        create_pdf(PDFGenerationInput("# Bees", name))
-    assert (error.value.type, error.value.non_retryable) == ("BadName", True)
-    assert len(error.value.message) < 2 * PATH_LIMIT
 
 
 async def test_the_plain_functions_serve_another_worker_as_they_are(

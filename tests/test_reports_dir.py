@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from beyond.reports_dir import NAME_LIMIT, place_report
+from beyond.reports_dir import NAME_LIMIT, PATH_LIMIT, place_report
 from models import WORKFLOW_ID_PREFIX
 
 NAME = "research_pdf.pdf"
@@ -116,3 +116,63 @@ def test_a_disk_that_refuses_is_a_transient_error_with_the_reason(
     assert error.value.message == (
         f"the report cannot be written to {tmp_path / 'file' / 'reports'}: Not a directory"
     )
+
+
+# What the disk answers.
+
+
+def disk_error() -> str:
+    with pytest.raises(ApplicationError) as error:
+        place_report(b"ours", NAME, REPORT)
+    assert not error.value.non_retryable
+    assert "Errno" not in error.value.message
+    assert len(error.value.message) < 400
+    return error.value.message
+
+
+def test_a_path_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPORTS_DIR", str(tmp_path / ("x" * 300)))
+    error = disk_error()
+    assert error.startswith("the report cannot be written to /")
+    assert error.endswith("…: the path is too long; set a shorter REPORTS_DIR and start again")
+
+
+def test_links_that_lead_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    monkeypatch.setenv("REPORTS_DIR", str(circle / "reports"))
+    assert disk_error() == (
+        f"the report cannot be written to {circle / 'reports'}: "
+        "its symbolic links lead in a circle; set another REPORTS_DIR"
+    )
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.delenv("REPORTS_DIR")
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    try:
+        assert disk_error() == (
+            "the report cannot be written to .: "
+            "the working directory is gone; start again in one that exists"
+        )
+    finally:
+        os.chdir(tmp_path)
+
+
+def test_the_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPORTS_DIR", "~nobody-at-all/reports")
+    assert disk_error() == (
+        "REPORTS_DIR=~nobody-at-all/reports names a home directory that does not exist; "
+        "set the whole path and start again"
+    )
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".pdf", "蜂" * 100 + ".pdf"], ids=["ascii", "bees"])
+def test_a_name_that_no_disk_takes_is_permanent(name: str) -> None:
+    with pytest.raises(ApplicationError) as error:
+        place_report(b"ours", name, REPORT)
+    assert (error.value.type, error.value.non_retryable) == ("BadName", True)
+    assert len(error.value.message) < 2 * PATH_LIMIT

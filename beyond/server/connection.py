@@ -34,8 +34,6 @@ CONNECTION_PROBLEMS = {
     "InvalidCertificate": "The certificate of Temporal at {address} is of an authority that this "
     "machine does not know. Name the file with that authority's certificate in "
     "TEMPORAL_TLS_SERVER_CA_CERT_PATH.",
-    "CertificateRequired": "Temporal at {address} asks for a client certificate. Name the files in "
-    "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH.",
     "PrivateKeyParseError": "The client certificate or its key cannot be read. Check the files "
     "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",
 }
@@ -73,11 +71,14 @@ def _explain(error: str, settings: ClientConnectConfig) -> str:
     reason = cause[1] if cause else "no answer"
     if re.search("code: (?:Unauthenticated|PermissionDenied)", error):
         return _explain_refused_key(address, reason)
-    if "after connection" in error and not settings.get("tls"):
-        return (
-            f"Temporal at {address} breaks the connection off. If it speaks TLS, set "
-            "TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
-        )
+    if "after connection" in error:
+        cure = "If it speaks TLS, set TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
+        if settings.get("tls"):
+            cure = (
+                "If it asks for a client certificate, name the files in "
+                "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH."
+            )
+        return f"Temporal at {address} breaks the connection off. {cure}"
     cure = "Check TEMPORAL_ADDRESS and the network."
     if is_on_this_machine(address):
         cure = "Start it with: temporal server start-dev"
