@@ -23,6 +23,7 @@ class Reply:
     finish_reason: str = "stop"
     headers: dict[str, str] = field(default_factory=dict)
     body: str | None = None  # instead of JSON in the OpenAI shape
+    content_type: str = "text/html"  # of such a body
     cut: bool = False  # closes the connection without an answer
 
 
@@ -102,7 +103,7 @@ class LoopbackLLM:
         if reply.cut:
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         body = reply.body if reply.body is not None else json.dumps(_payload(reply, call))
-        content_type = "application/json" if reply.body is None else "text/html"
+        content_type = "application/json" if reply.body is None else reply.content_type
         return Response(body, reply.status, reply.headers, content_type=content_type)
 
     def _caller_leaves(self, request: Request, until: float) -> bool:

@@ -145,9 +145,9 @@ async def test_any_other_status_is_permanent(llm: LoopbackLLM, status: int) -> N
     ("status", "name", "cure"),
     [
         (400, "BadRequestError", ""),
-        (401, "AuthenticationError", "; check LLM_API_KEY and restart the Worker"),
+        (401, "AuthenticationError", "; check LLM_API_KEY and start again"),
         (403, "APIError", "; check what this key may use"),
-        (404, "NotFoundError", "; check LLM_MODEL and restart the Worker"),
+        (404, "NotFoundError", "; check LLM_MODEL and start again"),
         (429, "RateLimitError", ""),
         (503, "ServiceUnavailableError", ""),
     ],
@@ -270,7 +270,8 @@ async def test_a_call_beyond_the_http_timeout_is_transient_and_closed(
 ) -> None:
     monkeypatch.setattr(activities, "LLM_HTTP_TIMEOUT", timedelta(seconds=0.5))
     error = await refused(llm, Reply(delay=PATIENCE))
-    assert (error.type, error.non_retryable) == ("Timeout", False)
+    assert (error.type, error.non_retryable) == ("ConnectionError", False)
+    assert error.message.endswith("did not answer in time")
     await eventually(lambda: llm.calls[0].abandoned)
     assert len(llm.calls) == 1
 

@@ -142,7 +142,7 @@ async def test_a_used_up_quota_is_permanent_with_the_cure(llm: LoopbackLLM) -> N
     assert (error.non_retryable, error.next_retry_delay) == (True, None)
     assert error.message == (
         "openai/gpt-4o: You exceeded your current quota; "
-        "top up the account, or set another key and restart the Worker"
+        "top up the account, or set another key in LLM_API_KEY and start again"
     )
 
 

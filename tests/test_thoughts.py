@@ -157,7 +157,17 @@ def test_thoughts_are_added_to_those_that_the_provider_keeps_apart() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["<think>" * 100_000, "`" * 500_000, "a." * 300_000, "</think> " * 80_000, "\n```" * 100_000],
+    [
+        "x" * 1_900_000,
+        "x y" * 600_000,
+        "蜂" * 600_000,
+        " " * 500_000,
+        "<think>" * 100_000,
+        "`" * 500_000,
+        "a." * 300_000,
+        "</think> " * 80_000,
+        "\n```" * 100_000,
+    ],
     ids=lambda answer: str(answer[:8]),
 )
 def test_no_answer_takes_long(answer: str) -> None:

@@ -29,6 +29,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import GrpcCompression
 
 from beyond.llm import load_litellm
+from beyond.llm.settings import find_obvious_problem
 from beyond.server import connection
 
 CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for a demo."
@@ -127,6 +128,7 @@ def test_an_unknown_provider_is_refused_by_name_with_the_cure(
         ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"),
         ("gemini/gemini-2.5-pro", "GEMINI_API_KEY"),
         ("ollama/llama3", None),
+        ("lm_studio/qwen", "LM_STUDIO_API_BASE"),
         ("offline/demo", None),
     ],
 )
@@ -137,6 +139,27 @@ def test_a_model_with_its_key_or_without_need_of_one_is_accepted(
     if variable:
         monkeypatch.setenv(variable, "0123456789abcdef")
     assert settings_problem() == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [("ollama/llama3", ""), ("openai/qwen", "OPENAI_BASE_URL"), ("openai/qwen", "OPENAI_API_BASE")],
+)
+def test_the_placeholder_of_env_example_keeps_no_server_of_ones_own_from_starting(
+    monkeypatch: pytest.MonkeyPatch, model: str, variable: str
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", model)
+    monkeypatch.setenv("LLM_API_KEY", "your-api-key")
+    if variable:
+        monkeypatch.setenv(variable, "http://localhost:1234/v1")
+    assert find_obvious_problem() == ""
+    assert settings_problem() == ""
+
+
+def test_a_server_of_ones_own_needs_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteLLM would ask OpenAI."""
+    monkeypatch.setenv("LLM_MODEL", "lm_studio/qwen")
+    assert settings_problem().startswith("LM_STUDIO_API_BASE is not set, and lm_studio/qwen needs")
 
 
 async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(

@@ -5,6 +5,7 @@ Workflow and the starter, which need no model, never wait for it.
 """
 
 import asyncio
+import json
 import os
 from datetime import timedelta
 from types import ModuleType
@@ -13,9 +14,17 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 
 from beyond.llm.demo import DEMO_MODELS, answer_as_demo
-from beyond.llm.errors import make_application_error
-from beyond.llm.settings import find_problem, get_key, get_model
+from beyond.llm.errors import make_application_error, make_upstream_error
+from beyond.llm.settings import find_key_to_send, find_problem, get_model
+from beyond.llm.thoughts import take_out_thoughts
 from models import LLMCallInput
+
+# How providers say that a model had finished, that a limit of tokens or a filter stopped it, or
+# that they broke off. LiteLLM makes "stop" of what it does not know, and keeps the true word.
+FINISHED = {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"}
+AT_LIMIT = {"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"}
+FILTERED = {"content_filter", "safety", "sensitive"}
+BROKEN_OFF = {"error", "network_error"}
 
 
 async def complete(
@@ -23,33 +32,37 @@ async def complete(
 ) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once, and returns its answer in the OpenAI shape.
 
-    Raises ApplicationError with a sentence for a person: retryable if asking again can help. An
-    answer that is no completion is retryable if `retry_unusable`.
+    Its `finish_reason` is "stop" of a whole text, "length", "content_filter", or the provider's own
+    word. Raises ApplicationError with a sentence for a person: retryable if asking again can help.
+    An answer that is no completion, or that broke off, is retryable if `retry_unusable`.
     """
     model, messages = get_model(), _make_messages(input)
     litellm = await asyncio.to_thread(load_litellm)
     if not litellm:
         return await answer_as_demo(model, messages[-1]["content"])
+    received: dict[str, Any] = {}  # what LiteLLM got, even if it cannot read it
     try:
         answer = await litellm.acompletion(
             model=model,
-            api_key=get_key("LLM_API_KEY") or None,
+            api_key=find_key_to_send(),
             messages=messages,
             timeout=time_limit.total_seconds(),
             # Temporal retries. With retries here, too, one failed attempt costs three requests.
             num_retries=0,
             max_retries=0,
+            logger_fn=received.update,
         )
     except Exception as error:
-        # "from None": the chain would carry headers and request bodies into the Event History.
-        raise make_application_error(error, retry_unusable) from None
-    # Pydantic warns about fields that providers add; the answer is kept as it came.
-    result: dict[str, Any] = answer.model_dump(exclude_none=True, warnings=False)
-    if not any(_is_readable(choice["message"].get("content")) for choice in result["choices"][:1]):
-        raise ApplicationError(
-            f"{model} answered without any text", type="EmptyAnswer", non_retryable=True
-        )
-    return result
+        body = received.get("original_response")
+        result = _read_parts(body)
+        if not result:
+            # "from None": the chain would carry headers and request bodies into the Event History.
+            body = body if isinstance(body, str) else ""
+            raise make_application_error(error, retry_unusable, body) from None
+    else:
+        # Pydantic warns about fields that providers add; the answer is kept as it came.
+        result = answer.model_dump(exclude_none=True, warnings=False)
+    return _judge(result, retry_unusable)
 
 
 def load_litellm() -> ModuleType | None:
@@ -62,11 +75,13 @@ def load_litellm() -> ModuleType | None:
         return None
     # Without it, LiteLLM fetches its price list from the internet when it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    # Firewalls drop connections that are silent for minutes, as one is while a model thinks.
+    os.environ.setdefault("AIOHTTP_SO_KEEPALIVE", "True")
     import litellm
 
     litellm.suppress_debug_info = True  # its errors print advertisements otherwise
     if problem := find_problem(litellm):
-        raise ApplicationError(problem, type="Settings")
+        raise ApplicationError(problem, type="SettingsError")
     return litellm
 
 
@@ -80,6 +95,56 @@ def _make_messages(input: LLMCallInput) -> list[dict[str, str]]:
         ]
     # Half a surrogate pair is legal in JSON and can come from a terminal, but no client sends it.
     return [{**m, "content": m["content"].encode(errors="replace").decode()} for m in messages]
+
+
+def _read_parts(body: Any) -> dict[str, Any]:
+    """Returns an answer whose content is a list of parts, which LiteLLM does not take, or {}."""
+    try:
+        answer = json.loads(body)
+    except (TypeError, ValueError):
+        return {}
+    match answer:
+        case {"choices": [{"message": {"content": [*_]}}, *_]}:
+            return dict(answer)
+    return {}
+
+
+def _judge(result: dict[str, Any], retry_unusable: bool) -> dict[str, Any]:
+    """Returns the answer with the report alone as its content, and the true reason of its end."""
+    choice = result["choices"][0] if result["choices"] else {"message": {}}
+    message = choice["message"]
+    take_out_thoughts(message)
+    fields = choice.get("provider_specific_fields") or {}
+    reason = str(fields.get("native_finish_reason") or choice.get("finish_reason") or "stop")
+    choice["finish_reason"] = reason = _name_reason(reason)
+    error = fields.get("error") or choice.get("error")
+    if (error or reason in BROKEN_OFF) and retry_unusable:
+        raise make_upstream_error(json.dumps(error) if error else "")
+    if error and reason == "stop":
+        choice["finish_reason"] = "error"
+    if not _is_readable(message.get("content")):
+        raise _make_empty_error(reason, message)
+    return result
+
+
+def _name_reason(reason: str) -> str:
+    for name, words in (("stop", FINISHED), ("length", AT_LIMIT), ("content_filter", FILTERED)):
+        if reason.lower() in words:
+            return name
+    return reason
+
+
+def _make_empty_error(reason: str, message: dict[str, Any]) -> ApplicationError:
+    kind, why = "EmptyAnswer", "answered without any text"
+    if refusal := message.get("refusal"):
+        kind, why = "ContentPolicyViolationError", f"refused: {' '.join(str(refusal).split())}"
+    elif reason == "content_filter":
+        kind, why = "ContentPolicyViolationError", "was stopped by the provider's content filter"
+    elif message.get("reasoning_content") and reason == "length":
+        why += ": its thoughts reached the token limit"
+    elif message.get("reasoning_content"):
+        why += " besides its thoughts"
+    return ApplicationError(f"{get_model()} {why}", type=kind, non_retryable=True)
 
 
 def _is_readable(content: object) -> bool:

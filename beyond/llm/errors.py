@@ -1,77 +1,185 @@
-"""What went wrong in a call to a model, as an ApplicationError with a sentence for a person."""
+"""What went wrong in a call to a model, as an ApplicationError with a sentence for a person.
 
-import json
-import os
+The Workflow goes by the error's type. "BadRequestError", "ContentPolicyViolationError",
+"ContextWindowExceededError" and "UnprocessableEntityError" say that the prompt itself was refused.
+"""
+
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from temporalio.exceptions import ApplicationError
 
-from beyond.llm.settings import get_key, get_model
+from beyond.llm.network import explain_outage, explain_wrong_setting, walk_causes
+from beyond.llm.quotes import (
+    find_codes,
+    find_message,
+    hide_keys,
+    parse_quoted,
+    quote_provider,
+    shorten,
+)
+from beyond.llm.settings import find_address_variable, get_model
 
 # Besides every 5xx. RFC 9110: timeout, conflict, too early, too many requests.
 TRANSIENT_STATUSES = {408, 409, 425, 429}
 # No provider's Retry-After may park a report for longer than this.
 RETRY_AFTER_CAP = timedelta(minutes=10)
-ERROR_LIMIT = 400  # characters of a provider's message that the Event History keeps
 
-CURES = {
-    401: "check LLM_API_KEY and restart the Worker",
-    403: "check what this key may use",
-    404: "check LLM_MODEL and restart the Worker",
-}
+TOP_UP = "top up the account, or set another key in LLM_API_KEY and start again"
+CHECK_KEY = "check LLM_API_KEY and start again"
+CHECK_MODEL = "check LLM_MODEL and start again"
+NO_ANSWER = (
+    "what came is no answer of a model; "
+    "check that neither a proxy nor a sign-in page stands between"
+)
+
+# What says that an account can pay for no more, of OpenAI, Moonshot, LiteLLM's proxy, Zhipu, xAI,
+# Anthropic, Alibaba and others. A limit for a while is worded alike, but says when it ends.
+QUOTA_CODES = re.compile(
+    r"insufficient_(?:\w+_)?(?:quota|balance|credits?|funds)|exceeded_current_quota|"
+    r"(?:budget|credits?)_exceeded|ExceededBudget|hard_limit|billing_not_active|arrear|overdue|"
+    r"\b1113\b",
+    re.IGNORECASE,
+)
+QUOTA_WORDS = re.compile(
+    r"\b(?:quota|balance|budget|credits?|billing|spending|spend|funds|payment|prepaid|recharge|"
+    r"top.?up|hard limit)\b|余额|欠费|充值|额度",
+    re.IGNORECASE,
+)
+FOR_A_WHILE = re.compile(
+    r"rate.?limit|try again|retry|per.?(?:minute|second|hour|day)|\b[rt]p[md]\b", re.IGNORECASE
+)
+KEY_WORDS = re.compile(
+    r"\bapi.?keys?\b|\bcredentials?\b|\bauthenticat|\bunauthori[sz]ed|invalid.{0,9}token",
+    re.IGNORECASE,
+)
+MODEL_WORDS = re.compile(
+    r"model_not_found|invalid_model|\bno model\b|"
+    r"\bmodels?\b[^.]{0,80}\b(?:not|no|unknown|invalid|deprecated|retired|unavailable)\b[^.]{0,20}"
+    r"\b(?:found|exist|support|available|loaded|known|valid|longer|access)|"
+    r"\b(?:unknown|invalid|unsupported|no such) model\b|\bdoes not exist\b",
+    re.IGNORECASE,
+)
+POLICY_WORDS = re.compile(
+    r"content.?polic|content.?filter|moderation|flagged|inappropriate|safety", re.IGNORECASE
+)
+TLS_WORDS = re.compile(r"HTTP request (?:was sent )?to (?:an )?HTTPS", re.IGNORECASE)
+
 # How LiteLLM words an answer of status 200 that it cannot read. It gives it the status 500.
 UNREADABLE = re.compile(
     r"Empty or invalid response|Invalid response object|json response"
     r"|provider returned (?:a response with no )?'choices'"
 )
-# "litellm.BadRequestError: ContentPolicyViolationError: OpenAIException - " and the like
-CLASS_NAMES = re.compile(r"^(?:(?:litellm\.)?(?:\w+(?:Error|Exception)|Timeout)(?::| -)\s+)+")
-WEB_PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 
 
-def make_application_error(error: Exception, retry_unusable: bool) -> ApplicationError:
-    """Sorts an error by its HTTP status: LiteLLM's classes do not tell 403 and 413 apart.
+def make_application_error(
+    error: Exception, retry_unusable: bool, answer: str = ""
+) -> ApplicationError:
+    """Says what went wrong in the innermost words there are, and sorts it by who can mend it.
 
-    What is returned is retryable if asking again can help. An answer that is no completion is
-    retryable if `retry_unusable`.
+    `answer` is the body of an answer of status 200. What is returned is retryable if asking again
+    can help. An answer that is no completion is retryable if `retry_unusable`.
     """
-    status = getattr(error, "status_code", None) or 0
-    if 200 <= status < 300 or (status == 500 and UNREADABLE.search(str(error))):
-        return ApplicationError(
-            f"{get_model()}: what came is no answer of a model; "
-            "check that neither a proxy nor a sign-in page stands between",
-            type="UnusableAnswer",
-            non_retryable=not retry_unusable,
-        )
-    cure = CURES.get(status, "")
-    transient = status in TRANSIENT_STATUSES or status >= 500
-    if "insufficient_quota" in f"{error} {getattr(error, 'body', '')}":
-        cure, transient = "top up the account, or set another key and restart the Worker", False
+    causes = list(walk_causes(error))
+    if wrong := explain_wrong_setting(causes):
+        return _make(wrong, "SettingsError", transient=False)
+    if outage := explain_outage(causes):
+        return _make(outage, "ConnectionError", transient=True)
+    answered = _find_answer(causes)
+    status = _read_status(error, causes)
+    if told := find_message(parse_quoted(answer)):
+        if status == 422:  # which LiteLLM makes of an error without a status
+            return _make(shorten(hide_keys(told)), "APIError", transient=False)
+        answered = answer
+    elif 200 <= status < 300 or (status == 500 and UNREADABLE.search(str(error))):
+        return _make(NO_ANSWER, "UnusableAnswer", transient=retry_unusable)
+    elif not answered and not _is_of_provider(causes):
+        words = quote_provider(str(causes[-1]) or str(error))
+        return _make(f"{words}; set that and start again", "SettingsError", transient=False)
+    words = quote_provider(answered or str(error))
+    kind, cure, transient = _sort(error, status, f"{words} {find_codes(parse_quoted(answered))}")
+    sentence = f"{words}; {cure}" if cure else words
+    return _make(sentence, kind, transient, _read_retry_after(error) if transient else None)
+
+
+def make_upstream_error(message: str) -> ApplicationError:
+    """The provider's own error in the middle of an answer, which asking again can mend."""
+    words = quote_provider(message) or "the provider broke off in the middle"
+    return _make(words, "UpstreamError", transient=True)
+
+
+def _make(
+    sentence: str, kind: str, transient: bool, next_delay: timedelta | None = None
+) -> ApplicationError:
     return ApplicationError(
-        "; ".join(filter(None, (f"{get_model()}: {_quote_provider(error)}", cure))),
-        type=type(error).__name__,
+        f"{get_model()}: {sentence}",
+        type=kind,
         non_retryable=not transient,
-        next_retry_delay=_read_retry_after(error) if transient else None,
+        next_retry_delay=next_delay,
     )
 
 
-def _quote_provider(error: Exception) -> str:
-    """Returns the provider's own words on one line, without class names, markup and keys."""
-    # The error itself may leave them out, or fold white space, in which a key would not be found.
-    answer = ""
-    with suppress(AttributeError, RuntimeError):  # there is none, or nobody has read it
-        answer = error.response.text  # type: ignore[attr-defined]
-    text = _hide_keys(answer or str(error)).partition("Traceback")[0]
-    text = CLASS_NAMES.sub("", text)
-    if WEB_PAGE.search(text):
-        title = re.search(r"<title[^>]*>([^<]+)", text, re.IGNORECASE)
-        text = f"a web page came in place of an answer{': ' + title[1] if title else ''}"
-    elif told := re.search(r'"message":\s*("(?:[^"\\]|\\.)*")', text):  # in the provider's JSON
-        text = str(json.loads(told[1], strict=False))
-    return " ".join(text.split())[:ERROR_LIMIT].rstrip(". ")
+# Who can mend it.
+
+
+def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
+    """Returns the error's type, the cure, and whether time is one.
+
+    By the HTTP status, as LiteLLM's classes do not tell 403 and 413 apart, and by words, as
+    providers answer 400 or 429 to many things.
+    """
+    kind = type(error).__name__
+    is_quota = QUOTA_CODES.search(told) or (
+        QUOTA_WORDS.search(told) and not FOR_A_WHILE.search(told)
+    )
+    if status == 402 or (400 <= status < 500 and is_quota):
+        return "QuotaError", TOP_UP, False
+    if status in TRANSIENT_STATUSES or status >= 500:
+        return kind, "", True
+    if status == 413:
+        return "ContextWindowExceededError", "", False
+    if status in (400, 403) and POLICY_WORDS.search(told):
+        return "ContentPolicyViolationError", "", False
+    if status == 401 or (status == 400 and KEY_WORDS.search(told)):
+        return "AuthenticationError", CHECK_KEY, False
+    if status == 403:
+        return kind, "check what this key may use", False
+    if status == 404 or (status == 400 and MODEL_WORDS.search(told)):
+        return "NotFoundError", CHECK_MODEL, False
+    if status == 400 and TLS_WORDS.search(told):
+        return "SettingsError", f"write https:// in {find_address_variable()}", False
+    return kind, "", False
+
+
+def _read_status(error: Exception, causes: list[BaseException]) -> int:
+    """Returns the HTTP status. LiteLLM's own may be another: it guesses one from the words."""
+    for cause in causes:
+        if type(cause).__name__ == "HTTPStatusError":
+            return int(cause.response.status_code)  # type: ignore[attr-defined]
+    try:
+        return int(getattr(error, "status_code", 0) or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _find_answer(causes: list[BaseException]) -> str:
+    """Returns the body of the provider's answer. LiteLLM's own errors have empty ones."""
+    for cause in causes:
+        try:
+            if text := cause.response.text:  # type: ignore[attr-defined]
+                return str(text)
+        except (AttributeError, RuntimeError):  # there is none, or nobody has read it
+            continue
+    return ""
+
+
+def _is_of_provider(causes: list[BaseException]) -> bool:
+    """Whether a provider has answered. Otherwise LiteLLM or a client of its raised the error."""
+    return len(causes) == 1 or any(
+        type(cause).__name__ in ("HTTPStatusError", "TimeoutError", "APITimeoutError", "Timeout")
+        for cause in causes
+    )
 
 
 def _read_retry_after(error: Exception) -> timedelta | None:
@@ -85,17 +193,3 @@ def _read_retry_after(error: Exception) -> timedelta | None:
             return None
     # 0 or a date in the past would hammer the provider: the retry policy's backoff is better.
     return timedelta(seconds=min(seconds, RETRY_AFTER_CAP.total_seconds())) if seconds > 0 else None
-
-
-def _hide_keys(text: str) -> str:
-    """Providers quote the key, whole or masked, in their errors."""
-    secrets = {
-        form
-        for name, value in os.environ.items()
-        if name.endswith(("KEY", "TOKEN", "SECRET"))
-        for form in (value, get_key(name), json.dumps(value)[1:-1])
-        if len(form) >= 4
-    }
-    for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
-        text = text.replace(secret, "[key]")
-    return re.sub(r"\bsk-[\w*.-]+\w", "[key]", text)

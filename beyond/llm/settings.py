@@ -10,6 +10,8 @@ DEFAULT_MODEL = "openai/gpt-4o"
 
 # Providers that need a key, named in a variable after them, and that take no other credentials.
 PROVIDERS_WITH_KEY = {"openai", "anthropic", "deepseek", "groq", "mistral", "openrouter", "xai"}
+# Providers that are servers of one's own. Without an address, LiteLLM would ask OpenAI's.
+PROVIDERS_WITH_ADDRESS = {"hosted_vllm", "litellm_proxy", "lm_studio", "openai_like", "xinference"}
 PLACEHOLDER = re.compile(r"you|<|\.|x+$|sk-\.|change|replace|placeholder", re.IGNORECASE)
 CURE = f"Set it in .env or in the environment, or set LLM_MODEL={DEMO_MODEL} for a demo."
 
@@ -24,6 +26,21 @@ def get_key(variable: str) -> str:
     return os.environ.get(variable, "").strip(" \t\r\n\"'")
 
 
+def find_key_to_send() -> str | None:
+    """Returns the key in LLM_API_KEY. A placeholder is one only for a server of one's own."""
+    key = get_key("LLM_API_KEY")
+    if PLACEHOLDER.match(key) and not os.environ.get(find_address_variable()):
+        return None
+    return key or None
+
+
+def find_address_variable() -> str:
+    """Returns the name of the variable that holds, or can hold, the address of the model."""
+    provider = get_model().partition("/")[0].upper()
+    names = [f"{provider}_BASE_URL", f"{provider}_API_BASE"]
+    return next((name for name in names if os.environ.get(name)), names[-1])
+
+
 def find_provider_keys() -> set[str]:
     """Returns the names of the variables that hold a key for a model."""
     names = {name for name in os.environ if name.endswith("_API_KEY") and get_key(name)}
@@ -36,11 +53,11 @@ def find_obvious_problem() -> str:
     if model in DEMO_MODELS:
         return ""
     provider = model.partition("/")[0]
-    if problem := _find_key_problem(provider):
+    if provider not in PROVIDERS_WITH_KEY:
+        return ""
+    if problem := _find_key_problem(provider, needs_key=True):
         return problem
-    if provider in PROVIDERS_WITH_KEY and not _has_key(provider):
-        return _tell_missing([_variable_of(provider)])
-    return ""
+    return "" if _has_key(provider) else _tell_missing([_variable_of(provider)])
 
 
 def find_problem(litellm: ModuleType) -> str:
@@ -53,22 +70,32 @@ def find_problem(litellm: ModuleType) -> str:
             f"LLM_MODEL={model} names no provider that LiteLLM knows. "
             f"Set it to provider/model, such as {DEFAULT_MODEL}."
         )
-    problem = _find_key_problem(provider)
-    if problem or _has_key(provider):
-        return problem
+    if provider in PROVIDERS_WITH_ADDRESS and not os.environ.get(find_address_variable()):
+        return (
+            f"{find_address_variable()} is not set, and {model} needs it: the address of its "
+            "server, such as http://localhost:1234/v1. Set it in .env or in the environment."
+        )
     missing = litellm.validate_environment(model)["missing_keys"]
     # Only keys: what else LiteLLM lists (addresses, cloud credentials) has defaults elsewhere.
     keys = [name for name in missing if name.endswith("_API_KEY")]
     if not keys and _variable_of(provider) in os.environ:  # empty, which LiteLLM takes for a key
         keys = [_variable_of(provider)]
+    needs_key = bool(keys) or _variable_of(provider) in os.environ
+    problem = _find_key_problem(provider, needs_key)
+    if problem or _has_key(provider):
+        return problem
     return _tell_missing(keys) if keys else ""
 
 
-def _find_key_problem(provider: str) -> str:
-    """Returns what is wrong with the key that would be used, or "" if nothing is or none is set."""
+def _find_key_problem(provider: str, needs_key: bool) -> str:
+    """Returns what is wrong with the key that would be used, or "" if nothing is or none is set.
+
+    A placeholder is not wrong for a model that needs no key, or on a server of one's own.
+    """
+    needs_key = needs_key and not os.environ.get(find_address_variable())
     for variable in _variables_for(provider):
         key = get_key(variable)
-        if PLACEHOLDER.match(key):
+        if needs_key and PLACEHOLDER.match(key):
             return f"{variable} holds a placeholder, not a key for {get_model()}. {CURE}"
         if not (key.isascii() and key.isprintable()):
             return (

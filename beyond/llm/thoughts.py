@@ -11,13 +11,12 @@ TAG = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)(?:\s[^<>\n]*)?"
 # Of DeepSeek, Qwen and most others; of Magistral; of Command; of Kimi; of Gemma.
 OPEN = rf"(?:<{TAG}>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel>thought)"
 CLOSE = rf"(?:</{TAG}>|\[/THINK\]|<\|END_THINKING\|>|◁/think▷|<channel\|>)"
-MARK = re.compile(rf"{OPEN}|{CLOSE}", re.IGNORECASE)
 OPENING = re.compile(rf"\s*{OPEN}", re.IGNORECASE)
 ANY_OPENING = re.compile(OPEN, re.IGNORECASE)
 CLOSING = re.compile(CLOSE, re.IGNORECASE)
 # "Sure, I will write that report." may come before the thoughts. A heading or code may not: they
 # begin a report about such marks.
-FIRST_LINE = r"[^\n<\[◁#`|]{1,200}"
+FIRST_LINE = r"(?=\S)[^\n<\[◁#`|]{1,200}"
 OPENING_AFTER_SENTENCE = re.compile(rf"\s*{FIRST_LINE}[.!?…][ \t]*{OPEN}", re.IGNORECASE)
 OPENING_AFTER_LINE = re.compile(rf"\s*{FIRST_LINE}\n\s*{OPEN}", re.IGNORECASE)
 # The chat template may have written the opening mark. A closing one ends thoughts if it stands
@@ -25,11 +24,22 @@ OPENING_AFTER_LINE = re.compile(rf"\s*{FIRST_LINE}\n\s*{OPEN}", re.IGNORECASE)
 LONE_CLOSING = re.compile(rf"(?:(?<=[.!?:…)\]\"'”*])[ \t]*|^[ \t]*){CLOSE}", re.I | re.M)
 
 # Of gpt-oss: channels, of which "final" is the report. Some servers leave their marks out.
-CHANNELS = re.compile(r"\s*(?:<\|start\|>assistant)?(?:<\|channel\|>)?\s*\w+[^<\n]*<\|message\|>")
-FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\b[^<\n]*(?:<\|constrain\|>\w+)?<\|message\|>")
+CHANNEL_NAME = r"(?:analysis|commentary|final)\b[^<\n]{0,80}"
+CHANNELS = re.compile(
+    rf"\s*(?:<\|start\|>assistant)?(?:<\|channel\|>\s*)?{CHANNEL_NAME}<\|message\|>"
+)
+FINAL_CHANNEL = re.compile(
+    r"<\|channel\|>\s*final\b[^<\n]{0,80}(?:<\|constrain\|>\w+)?<\|message\|>"
+)
 BARE_CHANNELS = re.compile(r"\s*analysis(?=[A-Z\"'\n]).*?assistantfinal", re.DOTALL)
+MARKS = re.compile(
+    rf"{OPEN}|{CLOSE}|<\|start\|>assistant|<\|channel\|>\s*\w+|<\|\w+\|>"
+    r"|^\s*analysis(?=[A-Z\"'\n<])|assistantfinal$",
+    re.IGNORECASE,
+)
 
 # Of chat templates, which a server should take out.
+END_LENGTH = 200  # characters in which end tokens are looked for
 END_TOKENS = re.compile(r"(?:\s*(?:<[|\uff5c][\w▁]{2,}[|\uff5c]>|<eos>|<end_of_turn>|</s>))+\s*\Z")
 FENCED = r"^(?P<fence>`{3,9}|~{3,9}).*?^(?P=fence)"
 IN_LINE = r"(?<!`)(?P<ticks>`{1,9})(?!`)[^\n]{1,500}?(?<!`)(?P=ticks)(?!`)"
@@ -45,17 +55,18 @@ def take_out_thoughts(message: dict[str, Any]) -> None:
         thoughts, text = split_thoughts(content)
     else:
         return
-    message["content"] = text
+    known = message.get("reasoning_content")
+    message["content"] = text.lstrip() if known else text
     if thoughts:
-        known = message.get("reasoning_content")
         message["reasoning_content"] = f"{known}\n\n{thoughts}" if known else thoughts
 
 
 def split_thoughts(answer: str) -> tuple[str, str]:
     """Returns the thoughts at the beginning of an answer, without their marks, and the report."""
     start = _find_report(answer)
-    report = END_TOKENS.sub("", answer[start:])
-    thoughts = re.sub(rf"{MARK.pattern}|<\|\w+\|>", "", answer[:start], flags=re.IGNORECASE)
+    end = max(start, len(answer) - END_LENGTH)
+    report = answer[start:end] + END_TOKENS.sub("", answer[end:])
+    thoughts = MARKS.sub("", answer[:start])
     return thoughts.strip(), report.lstrip() if start else report
 
 

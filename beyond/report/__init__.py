@@ -193,7 +193,7 @@ class Report:
                 state.draft, state.prompt, state.topic_refused = text, call.prompt, False
                 state.number += 1
                 self.phase = Phase.WAITING
-                if cause := CUT_OFF.get(str(choice.get("finish_reason"))):
+                if cause := _explain_end(choice.get("finish_reason")):
                     state.error = f"Draft {state.number} is cut off: {cause}."
             case _:
                 self.refuse(call, "", "the answer holds no text")
@@ -289,6 +289,13 @@ class Report:
         """Counts a Signal, or an Activity by what it gets."""
         self._steps += 1
         self._bytes += _measure(payload)
+
+
+def _explain_end(finish_reason: object) -> str:
+    """Why a draft is not whole, in words, or "". Old answers and stand-ins may give no reason."""
+    if finish_reason in (None, "stop"):
+        return ""
+    return CUT_OFF.get(str(finish_reason), f'the provider says "{finish_reason}"')
 
 
 def _measure(payload: Any) -> int:

@@ -1,0 +1,86 @@
+"""What a provider says of an error, in any of the shapes that providers and gateways use."""
+
+import ast
+import json
+import os
+import re
+from typing import Any
+
+from beyond.llm.settings import get_key
+
+ERROR_LIMIT = 400  # characters of a provider's message that the Event History keeps
+# "litellm.BadRequestError: ContentPolicyViolationError: OpenAIException - " and the like
+CLASS_NAMES = re.compile(
+    r"^(?:(?:litellm\.)?(?:\w+(?:Error|Exception)|Timeout)(?::| -)\s+|Error code: \d+ - )+"
+)
+OBJECTS = re.compile(r"\s*\S*<[\w.]+ object at 0x\w+>")
+WEB_PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+
+
+def quote_provider(text: str) -> str:
+    """Returns the provider's own words on one line, without class names, markup and keys."""
+    text = hide_keys(text).partition("Traceback")[0]
+    if WEB_PAGE.search(text):
+        title = re.search(r"<title[^>]*>([^<]+)", text, re.IGNORECASE)
+        return shorten(f"a web page came in place of an answer{': ' + title[1] if title else ''}")
+    return shorten(OBJECTS.sub("", find_message(parse_quoted(text)) or CLASS_NAMES.sub("", text)))
+
+
+def shorten(text: str) -> str:
+    return " ".join(text.split())[:ERROR_LIMIT].rstrip(". ")
+
+
+def find_message(value: Any) -> str:
+    """Returns the innermost message of an error, in any of the shapes that providers use."""
+    match value:
+        case str(text):
+            return find_message(parse_quoted(text)) or CLASS_NAMES.sub("", text).strip()
+        case [first, *_]:
+            return find_message(first)
+        case {"metadata": {"raw": str(raw)}} if raw.strip():  # OpenRouter, of an upstream
+            return find_message(raw)
+        case dict():
+            for name in ("error", "errors", "detail", "message", "msg", "error_msg", "title"):
+                if message := find_message(value.get(name)):
+                    return message
+    return ""
+
+
+def find_codes(value: Any) -> str:
+    """Returns the types and codes in an error, which some providers word better."""
+    match value:
+        case [first, *_]:
+            return find_codes(first)
+        case dict():
+            names = ("type", "code", "status", "reason")
+            own = [str(value[name]) for name in names if value.get(name)]
+            return " ".join([*own, find_codes(value.get("error"))])
+    return ""
+
+
+def parse_quoted(text: str) -> Any:
+    """Returns what a text holds as JSON or as a Python literal; gateways quote both. Else None."""
+    start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
+    end = max(text.rfind("}"), text.rfind("]")) + 1
+    if start < 0:
+        return None
+    for read in (lambda quoted: json.loads(quoted, strict=False), ast.literal_eval):
+        try:
+            return read(text[start:end])
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return None
+
+
+def hide_keys(text: str) -> str:
+    """Providers quote the key, whole or masked, in their errors."""
+    secrets = {
+        form
+        for name, value in os.environ.items()
+        if name.endswith(("KEY", "TOKEN", "SECRET"))
+        for form in (value, get_key(name), json.dumps(value)[1:-1])
+        if len(form) >= 4
+    }
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(secret, "[key]")
+    return re.sub(r"\bsk-[\w*.-]+\w", "[key]", text)
