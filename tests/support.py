@@ -59,10 +59,10 @@ def forget_own_settings() -> None:
 class WorkerProcess(subprocess.Popen[bytes]):
     """worker.py as a person starts it; its output is in `log`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project: Path = PROJECT) -> None:
         self.log_file = folder / f"worker-{uuid4()}.log"
         with self.log_file.open("wb") as output:
-            command = [sys.executable, str(PROJECT / "worker.py")]
+            command = [sys.executable, str(project / "worker.py")]
             super().__init__(command, stdout=output, stderr=subprocess.STDOUT)
 
     @property

@@ -1,0 +1,141 @@
+"""Each change of docs/PRODUCTION.md, applied to a copy of the project that runs with it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from support import PATIENCE, PROJECT, WorkerProcess, eventually, free_port, report_of
+from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+PAGE = (PROJECT / "docs" / "PRODUCTION.md").read_text()
+DIALOGUE = "why do zebras hum?\nedit\nmention lions\nundo\nkeep\n"
+
+Change = Callable[[str], Path]
+
+
+@pytest.fixture
+def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
+    """Call it with a heading of the page. Returns a copy of the project with what stands below."""
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
+
+    def apply(heading: str) -> Path:
+        copy = tmp_path / "project"
+        shutil.copytree(PROJECT / "beyond", copy / "beyond")
+        for file in PROJECT.glob("*.py"):
+            shutil.copy(file, copy)
+        section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+        for name, code in re.findall(r"`(\S+\.py)`:\n\n```python\n(.*?)```", section, re.S):
+            (copy / name).write_text(code)
+        for diff in re.findall(r"```diff\n(.*?)```", section, re.S):
+            apply_diff(copy, diff)
+        return copy
+
+    return apply
+
+
+def apply_diff(folder: Path, diff: str) -> None:
+    head, *hunks = diff.split("@@\n")
+    file = folder / head.splitlines()[1].removeprefix("+++ b/")
+    for hunk in hunks:
+        lines = hunk.splitlines(keepends=True)
+        before, after = (
+            "".join(line[1:] for line in lines if line[0] in signs) for signs in (" -", " +")
+        )
+        text = file.read_text()
+        assert text.count(before) == 1, before
+        file.write_text(text.replace(before, after))
+
+
+@pytest.fixture
+def start_worker_of(tmp_path: Path, client: Client) -> Iterator[Callable[[Path], WorkerProcess]]:
+    workers: list[WorkerProcess] = []
+
+    def start(project: Path) -> WorkerProcess:
+        workers.append(WorkerProcess(tmp_path, project))
+        return workers[-1].wait_until_polling()
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+
+
+StartWorker = Callable[[Path], WorkerProcess]
+
+
+def run_starter(project: Path, typed: str, *arguments: str) -> str:
+    command = [sys.executable, str(project / "starter.py"), *arguments]
+    done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_metrics(change: Change, start_worker_of: StartWorker) -> None:
+    project, port = change("Metrics"), free_port()
+    worker = project / "worker.py"
+    worker.write_text(worker.read_text().replace(":9464", f":{port}"))
+    start_worker_of(project)
+    run_starter(project, DIALOGUE)
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        metrics = answer.read().decode()
+    for name in re.findall(r"`(temporal_\w+)`", PAGE):
+        if not name.endswith("failed"):  # which shows after the first failure
+            assert name in metrics
+
+
+async def test_encryption(
+    change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
+    project = change("Encryption")
+    start_worker_of(project)
+    said = run_starter(project, DIALOGUE)
+    assert "Result: Successfully created" in said
+    assert "mention lions" in said
+    found = re.search(r"Workflow ID: (\S+),", said)
+    assert found
+    history = await report_of(client, found[1]).fetch_history()
+    stored = b"".join(event.SerializeToString() for event in history.events)
+    for clear in (b"zebras", b"lions", b"demo", b"research_pdf"):
+        assert clear not in stored
+
+    async def listed() -> bool:
+        return "why do zebras hum?" in run_starter(project, "", "--list", "--ended")
+
+    await eventually(listed)
+
+
+async def test_worker_versioning(
+    change: Change, start_worker_of: StartWorker, away_from_the_worker: Client
+) -> None:
+    client = away_from_the_worker
+    project = change("Worker Versioning")
+    start_worker_of(project)
+    request = SetWorkerDeploymentCurrentVersionRequest(
+        namespace=client.namespace,
+        deployment_name="research",
+        build_id="v1",
+        ignore_missing_task_queues=True,
+    )
+
+    async def is_current() -> bool:
+        try:
+            await client.workflow_service.set_worker_deployment_current_version(request)
+        except RPCError:  # the server has not heard of the Worker yet
+            return False
+        return True
+
+    await eventually(is_current)
+    said = run_starter(project, DIALOGUE)
+    assert "Result: Successfully created" in said
+    found = re.search(r"Workflow ID: (\S+),", said)
+    assert found
+    info = (await report_of(client, found[1]).describe()).raw_description.workflow_execution_info
+    assert info.versioning_info.deployment_version.build_id == "v1"
