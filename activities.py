@@ -1,6 +1,7 @@
 """The Activities: everything that touches the world outside the Workflow, and its time budget."""
 
 import asyncio
+import time
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from beyond import llm
 from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
+from beyond.llm.settings import get_model
 from beyond.paper import find_paper
 from beyond.reports_dir import place_report
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
@@ -60,10 +62,17 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     again can help, non-retryable otherwise, with a sentence for a person as the message.
     """
     attempt = activity.info().attempt if activity.in_activity() else 1
+    began = time.monotonic()
     async with send_heartbeats():
         answer = await llm.complete(
             input, LLM_HTTP_TIMEOUT, retry_unusable=attempt < UNUSABLE_ANSWER_ATTEMPTS
         )
+    usage = answer.get("usage") or {}
+    activity.logger.info(
+        "%s answered in %.1f s, %s tokens in, %s out",
+        *(get_model(), time.monotonic() - began),
+        *(usage.get("prompt_tokens", "?"), usage.get("completion_tokens", "?")),
+    )
     size = default().payload_converter.to_payload(answer).ByteSize()
     if size > PAYLOAD_LIMIT:
         raise ApplicationError(

@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
+from temporalio import activity, workflow
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, CancelledError
@@ -63,7 +64,9 @@ def main() -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("httpx", "LiteLLM", "temporalio.worker"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("temporalio.activity").addFilter(_log_in_one_line)
+    activity.logger.activity_info_on_message = workflow.logger.workflow_info_on_message = False
+    for name in ("temporalio.activity", "temporalio.workflow"):
+        logging.getLogger(name).addFilter(_log_in_one_line)
     run_process(lambda: run(arguments.stop_with_stdin), _make_event_loop)
 
 
@@ -150,11 +153,17 @@ def _make_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _log_in_one_line(record: logging.LogRecord) -> bool:
-    """Logs what our Activities say of a failure, and a cancellation, without a traceback."""
+    """Names the report and the Activity, and tells a failure of ours without a traceback."""
+    told = record.getMessage()
     error = record.exc_info and record.exc_info[1]
     if isinstance(error, ApplicationError | CancelledError | asyncio.CancelledError):
-        told = str(error) or "cancelled"
-        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {told}", (), None
+        told = f"{told}: {str(error) or 'cancelled'}"
+        record.exc_info = None
+    if step := getattr(record, "temporal_activity", None):
+        told = f"{step['workflow_id']}: {step['activity_type']}, attempt {step['attempt']}: {told}"
+    elif report := getattr(record, "temporal_workflow", None):
+        told = f"{report['workflow_id']}: {told}"
+    record.msg, record.args = told, ()
     return True
 
 

@@ -1,6 +1,7 @@
 """worker.py as a person starts it: settings, connection, shutdown."""
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback_llm import LoopbackLLM
+from loopback_llm import LoopbackLLM, Reply
 from support import (
     KEY,
     PATIENCE,
@@ -407,3 +408,22 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has called
             proxy.accept()
+
+
+async def test_the_log_has_one_line_for_each_call_that_ends(
+    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+) -> None:
+    worker = start_worker()
+    llm.replies.append(Reply(status=500, text="busy\nand more", headers={"retry-after": "1"}))
+    report = await start_report(client, "bees")
+    await waiting(report, draft=1)
+    failed, answered = [line.partition(": ")[2] for line in worker.log.splitlines()[1:]]
+    assert failed.startswith("llm_call, attempt 1: Completing activity as failed: InternalServer")
+    assert re.fullmatch(
+        r"llm_call, attempt 2: openai/gpt-4o answered in \d+\.\d s, \d+ tokens in, \d+ out",
+        answered,
+    )
+    assert worker.log.count(report.id) == 2
+    await keep(report)
+    await report.result()
+    await eventually(partial(says, worker, f"{report.id}: User approved the research."))
