@@ -9,6 +9,7 @@ import contextlib
 import os
 import random
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -16,6 +17,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from loopback_llm import LoopbackLLM, Reply
 from support import (

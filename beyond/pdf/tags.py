@@ -2,7 +2,8 @@
 
 ReportLab has no tags. What this module relies on inside it: a canvas has its document in `_doc`,
 adds links with `_addAnnotation` and `_bookmarkReference`, and whatever is in an object's
-`__Defaults__` is written with it. tests/test_pdf_tags.py holds these.
+`__Defaults__` is written with it; a document has its pages in `Pages.pages` and `thisPageName`, and
+its streams end as its `encrypt` writes them. tests/test_pdf_tags.py holds these.
 """
 
 from collections.abc import Iterator
