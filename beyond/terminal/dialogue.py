@@ -191,7 +191,8 @@ class Dialogue:
             self._screen.say_wrapped(f"\n{complete} {words}" if complete else f"\n{words}")
             return
         self._menu_shown = True
-        lines = [f"\n{LINE}", complete, CHOICES, LINE, MORE]
+        line = LINE[: self._screen.columns or len(LINE)]
+        lines = [f"\n{line}", complete, CHOICES, line, MORE]
         self._screen.say_wrapped("\n".join(filter(None, lines)))
 
     async def _show_research(self, *, in_pager: bool) -> None:
