@@ -106,7 +106,8 @@ async def run(stop_with_stdin: bool) -> NoReturn:
             await _serve(client, stop)
     except ApplicationError as error:  # the model or its key is not usable
         raise RefusedError(error.message) from None
-    except RuntimeError as error:  # of the SDK: the namespace is not ours
+    except RuntimeError as error:  # of the SDK
+        await connect()  # says so if the server has just gone; else the namespace is not ours
         raise RefusedError(str(error).partition(": Status {")[0]) from None
     finally:
         watching.cancel()

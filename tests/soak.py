@@ -43,6 +43,7 @@ from beyond.server.dev_server import start_server
 from models import Phase, ReportStatus
 from workflow import GenerateReportWorkflow
 
+CONTINUE_AFTER = 5  # Signals and Activities: most reports go on in a new run, some in several
 PAUSE = 25  # seconds of a paused Worker, and more than a heartbeat's timeout
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Soak:
             self.server = await self._start_server()
             stack.push_async_callback(self._stop_server)
             self.client = await Client.connect(f"localhost:{self.port}", lazy=True)
-            self.workers = [WorkerProcess(self.folder).wait_until_polling() for _ in range(2)]
+            self.workers = [self._start_worker().wait_until_polling() for _ in range(2)]
             breaking = asyncio.create_task(self._break_things())
             await asyncio.gather(*(self._write_reports(n) for n in range(8)))
             await breaking
@@ -74,6 +75,9 @@ class Soak:
         self.counts["tracebacks"] = _count_tracebacks(self.folder)
         print(dict(self.counts))
         print("\n".join(self.faults) or "no fault")
+
+    def _start_worker(self) -> WorkerProcess:
+        return WorkerProcess(self.folder, continue_after=CONTINUE_AFTER)
 
     async def _start_server(self) -> WorkflowEnvironment:
         return await start_server(
@@ -103,7 +107,7 @@ class Soak:
                 await asyncio.to_thread(worker.wait)
             for other, one in enumerate(self.workers):  # one may have ended as the server went
                 if one.poll() is not None:
-                    self.workers[other] = WorkerProcess(self.folder)
+                    self.workers[other] = self._start_worker()
 
     async def _write_reports(self, writer: int) -> None:
         number = 0

@@ -57,12 +57,19 @@ def forget_own_settings() -> None:
 
 
 class WorkerProcess(subprocess.Popen[bytes]):
-    """worker.py as a person starts it; its output is in `log`."""
+    """worker.py as a person starts it; its output is in `log`.
 
-    def __init__(self, folder: Path, project: Path = PROJECT) -> None:
+    With `continue_after`, a report continues as new after so many Signals and Activities.
+    """
+
+    def __init__(self, folder: Path, project: Path = PROJECT, *, continue_after: int = 0) -> None:
         self.log_file = folder / f"worker-{uuid4()}.log"
+        command = [sys.executable, str(project / "worker.py")]
+        if continue_after:
+            limit = f"import beyond.report; beyond.report.CONTINUE_AFTER = {continue_after}"
+            start = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {limit}; import worker"
+            command = [sys.executable, "-c", f"{start}; worker.main()"]
         with self.log_file.open("wb") as output:
-            command = [sys.executable, str(project / "worker.py")]
             super().__init__(command, stdout=output, stderr=subprocess.STDOUT)
 
     @property

@@ -1,12 +1,16 @@
 """Long reports, which go on in a new run."""
 
+import asyncio
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from loopback_llm import LoopbackLLM
 from stand_ins import StandIns, during_a_call, refusal
 from support import (
     RESULT,
     ReportHandle,
+    WorkerProcess,
     draft_of,
     edit,
     events_of,
@@ -139,3 +143,32 @@ async def test_a_worker_that_replays_continues_where_the_last_one_would_have(
         assert not await events_of(everywhere, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
         await keep(everywhere, draft=6)
         assert await everywhere.result() == RESULT
+
+
+@pytest.mark.parametrize("decision", ["EDIT", "KEEP"])
+async def test_a_decision_in_the_moment_in_which_another_worker_takes_a_long_report_counts(
+    client: Client, llm: LoopbackLLM, tmp_path: Path, decision: str
+) -> None:
+    """While a Query was in flight, the report got stuck, or the decision was lost."""
+    workers = [WorkerProcess(tmp_path, continue_after=3).wait_until_polling()]
+    try:
+        report = await start_report(client, "bees")
+        everywhere = report_of(client, report.id)
+        await waiting(everywhere, draft=1)
+        await ignore(everywhere, signals=1)
+        workers[0].kill()
+        asking = asyncio.create_task(draft_of(everywhere))
+        await everywhere.signal("user_decision_signal", {"decision": decision, "draft": 1})
+        workers.append(WorkerProcess(tmp_path, continue_after=3))
+        assert await asking == "# Draft\n\nbees"
+        if decision == "EDIT":
+            await waiting(everywhere, draft=2)
+            await keep(everywhere, draft=2)
+        assert await everywhere.result() == RESULT
+        assert await continued_as_new(report, everywhere)
+        assert not await events_of(everywhere, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+        assert len(llm.calls) == (2 if decision == "EDIT" else 1)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
