@@ -25,6 +25,7 @@ async def send_heartbeats() -> AsyncIterator[None]:
     beating = asyncio.create_task(_beat())
     try:
         if datetime.now(UTC) > activity.info().started_time + HEARTBEAT_TIMEOUT:
+            activity.heartbeat()
             await asyncio.sleep(REFUSAL_DELAY)
         yield
     finally:
@@ -33,5 +34,5 @@ async def send_heartbeats() -> AsyncIterator[None]:
 
 async def _beat() -> None:
     while True:
-        activity.heartbeat()
         await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
+        activity.heartbeat()
