@@ -24,8 +24,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from terminal import OpenStarter, piped
 
 from activities import create_pdf, llm_call
-from beyond.terminal.progress import NO_WORKER, Progress
-from beyond.terminal.reports import is_open
+from beyond.terminal.progress import NO_WORKER, Progress, is_open
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
 from workflow import GenerateReportWorkflow
 

@@ -19,8 +19,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from beyond.process import RefusedError
 from beyond.report.decisions import NO_DRAFT, NO_EARLIER_DRAFT
 from beyond.server.connection import NO_SERVER, until_answered
-from beyond.terminal.progress import NO_WORKER, Progress
-from beyond.terminal.reports import confirm_discard, find_pdf, is_open
+from beyond.terminal.progress import NO_WORKER, Progress, is_open
+from beyond.terminal.reports import confirm_discard, find_pdf
 from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
 from models import Phase, ReportStatus, UserDecision, UserDecisionSignal
 
@@ -199,7 +199,7 @@ class Dialogue:
         async with self._one_request:
             draft = await self._ask_worker(self._report.draft)
         if draft is None:
-            self._screen.say(NO_WORKER)
+            self._screen.say(PAUSED if self._progress.is_paused else NO_WORKER)
         elif not draft:
             self._screen.say("Research Result: Not yet available")
         elif in_pager:
@@ -251,7 +251,8 @@ class Dialogue:
                 # A Query may cost a replay: only after an event, and if a Worker is at work.
                 info = description.workflow_execution_info
                 current = info.execution.run_id, info.history_length
-                if current != seen and not self._progress.task_is_untaken and await self._refresh():
+                answers = not (self._progress.task_is_untaken or self._progress.is_paused)
+                if current != seen and answers and await self._refresh():
                     seen = current
             await self._pause()
 
@@ -308,7 +309,7 @@ class Dialogue:
         try:
             # A deadline that passes means that no Worker answers, so only the server is waited for.
             return await until_answered(self._client, query, self._screen.say, NO_SERVER)
-        except (RPCError, WorkflowQueryFailedError):
+        except (RPCError, WorkflowQueryFailedError, ValueError):  # the last, if it is paused
             return None
 
     async def _show_end(self, description: DescribeWorkflowExecutionResponse) -> int:

@@ -7,8 +7,8 @@ from temporalio.api.enums.v1 import (
     PendingActivityState,
     PendingWorkflowTaskState,
     TimeoutType,
-    WorkflowExecutionStatus,
 )
+from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
@@ -19,6 +19,17 @@ STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the 
 # A live Worker takes a task at once. There is none if so many polls, over so many seconds, found
 # one untaken: the polls after a decision are quick, and those of a slow server are few.
 UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
+
+
+def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
+    status = description.workflow_execution_info.status
+    return status == Status.WORKFLOW_EXECUTION_STATUS_RUNNING or is_paused(description)
+
+
+def is_paused(description: DescribeWorkflowExecutionResponse) -> bool:
+    """Such a report answers no Query. The SDK has no name for its status."""
+    status = description.workflow_execution_info.status
+    return status == Status.WORKFLOW_EXECUTION_STATUS_PAUSED
 
 
 class Progress:
@@ -39,8 +50,7 @@ class Progress:
         activities = description.pending_activities
         activity = activities[0] if activities else PendingActivityInfo()
         task = description.pending_workflow_task
-        status = description.workflow_execution_info.status
-        self.is_paused = status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
+        self.is_paused = is_paused(description)
         step = activity.activity_id, bool(task.state)
         if step != self._step:
             self._step, self._since = step, time.monotonic()

@@ -21,7 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
 from beyond.reports_dir import find_reports_dir
-from beyond.terminal.progress import NO_WORKER
+from beyond.terminal.progress import NO_WORKER, is_open, is_paused
 from beyond.terminal.screen import Screen
 from models import INSTRUCTIONS_MARK, WORKFLOW_ID_PREFIX, WORKFLOW_TYPE, ReportStatus
 
@@ -61,13 +61,6 @@ async def describe(
     )
     return await client.workflow_service.describe_workflow_execution(
         request, retry=True, timeout=DESCRIBE_TIMEOUT
-    )
-
-
-def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
-    return description.workflow_execution_info.status in (
-        Status.WORKFLOW_EXECUTION_STATUS_RUNNING,
-        Status.WORKFLOW_EXECUTION_STATUS_PAUSED,
     )
 
 
@@ -121,7 +114,8 @@ async def confirm_discard(screen: Screen) -> bool:
 async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
     """Cancels an open report when the person says yes. Raises RefusedError, and LeaveError."""
     workflow_id = await find_report(client, wanted)
-    if not is_open(await describe(client, workflow_id)):
+    description = await describe(client, workflow_id)
+    if not is_open(description):
         raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
     await introduce_report(client, screen, workflow_id)
     if not await confirm_discard(screen):
@@ -129,6 +123,9 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
         return
     report = client.get_workflow_handle(workflow_id)
     await report.cancel()
+    if is_paused(description):
+        screen.say("The report ends when somebody unpauses it.")
+        return
     try:
         await asyncio.wait_for(report.result(), CANCEL_TIMEOUT)
     except TimeoutError:
@@ -235,7 +232,7 @@ async def list_reports(
             screen.show_row(
                 [shorten_id(workflow_id) if screen.terminal else workflow_id, *cells], widths
             )
-        if worker_answers and rows and all(UNKNOWN in row.result() for row in rows):
+        if worker_answers and rows and all(row.result()[3] == UNKNOWN for row in rows):
             worker_answers = False
             screen.say_error(f"{NO_WORKER} (until then, phases and drafts are unknown)")
         shown += len(page)
@@ -255,7 +252,9 @@ async def _read_open(
     """The cells of its row. Without `query_status`, no Worker is asked."""
     workflow_id = one.execution.workflow_id
     phase, draft, topic = UNKNOWN, UNKNOWN, ""
-    if query_status:
+    if one.status == Status.WORKFLOW_EXECUTION_STATUS_PAUSED:  # it answers no Query
+        phase = "PAUSED"
+    elif query_status:
         try:
             status = await query_status(workflow_id)
         except WorkflowQueryFailedError:
@@ -266,8 +265,6 @@ async def _read_open(
         else:
             phase, draft = status.phase.value, str(status.draft)
             topic = summarize(status.prompt.partition(INSTRUCTIONS_MARK)[0])
-    if one.status == Status.WORKFLOW_EXECUTION_STATUS_PAUSED:
-        phase = "PAUSED"
     topic = topic or await read_topic(client, workflow_id)
     return workflow_id, topic, _format_age(one.start_time), phase, draft
 
