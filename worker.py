@@ -3,7 +3,15 @@
 Run as many as you like, on as many machines as you like; Temporal shares the work among them.
 """
 
-from beyond.process import RefusedError, end_at_ctrl_c, exit_process, run_process, stop_event
+from beyond.process import (
+    RefusedError,
+    allow_open_files,
+    end_at_ctrl_c,
+    exit_process,
+    make_event_loop,
+    run_process,
+    stop_event,
+)
 
 if __name__ == "__main__":
     end_at_ctrl_c()  # the imports below take a moment
@@ -12,16 +20,12 @@ import argparse
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
-from temporalio import activity, workflow
-from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError, CancelledError
-from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
-from temporalio.service import RPCError
+from temporalio.exceptions import ApplicationError
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
 from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
@@ -29,7 +33,8 @@ from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
 from beyond.report.payloads import DATA_CONVERTER
-from beyond.server.connection import connect, require_namespace, until_answered
+from beyond.server.connection import connect, require_namespace, watch_server
+from beyond.worker_log import SDK_LOG, set_up_logging
 from models import TASK_QUEUE
 from workflow import GenerateReportWorkflow
 
@@ -46,11 +51,6 @@ CACHED_WORKFLOWS = 500
 # The SDK would hold heartbeats back for 16 of the 20 seconds they are allowed, and a cancellation,
 # which comes with the answer to one.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
-SERVER_CHECK_INTERVAL = timedelta(seconds=5)
-# The SDK reports an outage with a dozen lines a second. `_watch` says it in one.
-SDK_LOG = LoggingConfig(
-    filter="warn,temporalio_client=off,temporalio_sdk_core::worker::activities=error"
-)
 
 
 def main() -> NoReturn:
@@ -61,13 +61,8 @@ def main() -> NoReturn:
         help="also stop when standard input ends: no Worker outlives the process that started it",
     )
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "LiteLLM", "temporalio.worker"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    activity.logger.activity_info_on_message = workflow.logger.workflow_info_on_message = False
-    for name in ("temporalio.activity", "temporalio.workflow"):
-        logging.getLogger(name).addFilter(_log_in_one_line)
-    run_process(lambda: run(arguments.stop_with_stdin), _make_event_loop)
+    set_up_logging()
+    run_process(lambda: run(arguments.stop_with_stdin), make_event_loop)
 
 
 async def run(stop_with_stdin: bool) -> NoReturn:
@@ -81,13 +76,13 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         find_paper()
     except ValueError as error:
         raise RefusedError(str(error)) from None
-    _allow_open_files()
+    allow_open_files(OPEN_FILES)
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
     client = await connect(runtime=runtime, data_converter=DATA_CONVERTER)
     await require_namespace(client)
     if problem := find_obvious_problem():
         raise RefusedError(problem)
-    watching = asyncio.create_task(_watch(client))
+    watching = asyncio.create_task(watch_server(client, log.warning))
     worker = Worker(
         client,
         task_queue=TASK_QUEUE,
@@ -129,53 +124,6 @@ async def _serve(client: Client, stop: asyncio.Event) -> None:
         warm_up.result()
     await stopping
     print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.", flush=True)
-
-
-async def _watch(client: Client) -> None:
-    """Logs when the server goes and when it is back."""
-
-    async def ask() -> None:
-        request = GetSystemInfoRequest()
-        await client.workflow_service.get_system_info(request, timeout=SERVER_CHECK_INTERVAL)
-
-    with suppress(RPCError):  # an error that the server answers with is the Worker's to report
-        while True:
-            await until_answered(client, ask, log.warning)
-            await asyncio.sleep(SERVER_CHECK_INTERVAL.total_seconds())
-
-
-def _make_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, which takes less CPU, or asyncio's own on Windows, which has no uvloop."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
-def _log_in_one_line(record: logging.LogRecord) -> bool:
-    """Names the report and the Activity, and tells a failure of ours without a traceback."""
-    told = record.getMessage()
-    error = record.exc_info and record.exc_info[1]
-    if isinstance(error, ApplicationError | CancelledError | asyncio.CancelledError):
-        told = f"{told}: {str(error) or 'cancelled'}"
-        record.exc_info = None
-    if step := getattr(record, "temporal_activity", None):
-        told = f"{step['workflow_id']}: {step['activity_type']}, attempt {step['attempt']}: {told}"
-    elif report := getattr(record, "temporal_workflow", None):
-        told = f"{report['workflow_id']}: {told}"
-    record.msg, record.args = told, ()
-    return True
-
-
-def _allow_open_files() -> None:
-    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-        if soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 if __name__ == "__main__":

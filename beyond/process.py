@@ -61,6 +61,26 @@ def run_process(
     exit_process(result)
 
 
+def make_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, which takes less CPU, or asyncio's own on Windows, which has no uvloop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def allow_open_files(wanted: int) -> None:
+    """Asks the system for so many, or as many as it allows."""
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        if soft < allowed:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
 def exit_process(result: int | str) -> NoReturn:
     """Ends the process with an exit code, or with a sentence on stderr and exit code 1.
 

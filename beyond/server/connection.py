@@ -4,10 +4,11 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Set
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
@@ -17,6 +18,7 @@ from beyond.process import RefusedError
 DEFAULT_ADDRESS = "localhost:7233"
 THIS_MACHINE = ("localhost", "127.0.0.1")
 CONNECT_TIMEOUT = 10  # seconds
+SERVER_CHECK_INTERVAL = timedelta(seconds=5)
 RETRY_INTERVAL = 1  # seconds between the attempts of a request that no server answers
 
 # How a request fails when there is no server, and when the connection breaks before the answer.
@@ -168,3 +170,16 @@ async def until_answered(
             if outage_announced:
                 say("Temporal is reachable again")
             return answer
+
+
+async def watch_server(client: Client, say: Callable[[str], None]) -> None:
+    """Says when the server goes and when it is back."""
+
+    async def ask() -> None:
+        request = GetSystemInfoRequest()
+        await client.workflow_service.get_system_info(request, timeout=SERVER_CHECK_INTERVAL)
+
+    with suppress(RPCError):  # an error that the server answers with is the Worker's to report
+        while True:
+            await until_answered(client, ask, say)
+            await asyncio.sleep(SERVER_CHECK_INTERVAL.total_seconds())

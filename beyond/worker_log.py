@@ -1,0 +1,38 @@
+"""The log of a Worker: a line for each event, with the report that it is about."""
+
+import asyncio
+import logging
+
+from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.runtime import LoggingConfig
+
+# The SDK reports an outage with a dozen lines a second. The Worker says it in one.
+SDK_LOG = LoggingConfig(
+    filter="warn,temporalio_client=off,temporalio_sdk_core::worker::activities=error"
+)
+
+
+def set_up_logging() -> None:
+    """Logs to stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("httpx", "LiteLLM", "temporalio.worker"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    activity.logger.activity_info_on_message = workflow.logger.workflow_info_on_message = False
+    for name in ("temporalio.activity", "temporalio.workflow"):
+        logging.getLogger(name).addFilter(_log_in_one_line)
+
+
+def _log_in_one_line(record: logging.LogRecord) -> bool:
+    """Names the report and the Activity, and tells a failure of ours without a traceback."""
+    told = record.getMessage()
+    error = record.exc_info and record.exc_info[1]
+    if isinstance(error, ApplicationError | CancelledError | asyncio.CancelledError):
+        told = f"{told}: {str(error) or 'cancelled'}"
+        record.exc_info = None
+    if step := getattr(record, "temporal_activity", None):
+        told = f"{step['workflow_id']}: {step['activity_type']}, attempt {step['attempt']}: {told}"
+    elif report := getattr(record, "temporal_workflow", None):
+        told = f"{report['workflow_id']}: {told}"
+    record.msg, record.args = told, ()
+    return True
