@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from loopback_llm import LoopbackLLM
+from platformdirs import user_cache_path
 from pypdf import PdfReader
 from support import PATIENCE, free_port, start_report
 from temporalio.client import Client
@@ -205,7 +206,7 @@ def test_a_second_one_joins_the_server_of_the_first(
 @pytest.fixture
 def slow_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Temporal CLI that takes longer than the SDK's 5 s to start the server."""
-    real = shutil.which("temporal")
+    real = shutil.which("temporal") or user_cache_path(APP) / "temporal"
     install("temporal", tmp_path / "bin", f'sleep 6; exec "{real}" "$@"')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
@@ -455,8 +456,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    from platformdirs import user_cache_path
-
     return user_cache_path("durable-research-reports", ensure_exists=True)
 
 
