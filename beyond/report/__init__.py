@@ -93,6 +93,10 @@ class Report:
         """The number of the current draft, 0 before the first."""
         return self._state.number
 
+    @property
+    def _error(self) -> str:
+        return f"{self._state.error} {self._state.refusal}".strip()
+
     def status(self) -> ReportStatus:
         """The answer to the Query. It leaves the text out if Temporal could not carry it."""
         state = self._state
@@ -100,7 +104,7 @@ class Report:
             phase=self.phase,
             draft=state.number,
             prompt=state.prompt,
-            error=f"{state.error} {state.refusal}".strip(),
+            error=self._error,
             text=state.draft,
             earlier_drafts=len(state.earlier),
             topic_refused=state.topic_refused,
@@ -114,7 +118,7 @@ class Report:
         if self.number:
             answers = f'`{{"decision": "KEEP", "draft": {self.number}}}` or {edit}'
             waiting = f"Draft {self.number} waits"
-        error = self.status().error.encode(errors="replace").decode()  # may quote half a character
+        error = self._error.encode(errors="replace").decode()  # may quote half a character
         return f"{error}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
 
     # Decisions.
