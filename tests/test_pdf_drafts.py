@@ -11,11 +11,12 @@ from pypdf import PdfReader
 
 from beyond import pdf
 from beyond.paper import find_paper
+from beyond.pdf.code import make_code_lines
 from beyond.pdf.document import CELLS, HEIGHT, WIDTH
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.tables import NARROW_PADDING, Table, share_width
 from beyond.pdf.text import Style, Text
-from beyond.pdf.words import BODY, Look, make_code_lines, make_words
+from beyond.pdf.words import BODY, Look, make_words
 
 TOP = 792 - 72 - BODY * 1.5  # points: where the first line of a page stands, about
 

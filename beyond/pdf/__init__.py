@@ -52,6 +52,7 @@ def render(
             words.forget()
         check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
+        language = detect_language(markdown)
         out = io.BytesIO()
         structure = Element("Document")
         report = Report(
@@ -62,10 +63,10 @@ def render(
             title=replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT],
             subject=topic,
             keywords=replace_unprintable(workflow_id),
-            lang=detect_language(markdown),
+            lang=language,
         )
         report.beforePage = check_work
-        composer = Composer(check_work, structure)
+        composer = Composer(check_work, structure, language)
         title = composer.make_title(draft)
         front = make_front(title, topic, approved, is_rtl(draft.title or topic), structure)
         report.build(front + composer.compose(draft))

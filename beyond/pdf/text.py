@@ -52,6 +52,7 @@ class Style:
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
+    language: str = ""  # of the draft, as a tag
     element: Element | None = None  # what the text is in the document's structure
     label: Element | None = None  # what its mark is
     keeps: bool = False  # the text stands on the page of what follows
@@ -135,6 +136,7 @@ class Text(Flowable):  # type: ignore[misc]
         """The lines in a width."""
         line: list[Word] = []
         width = 0.0
+        style = self.style
         words = list(reversed(self.words))
         while words:
             word = words.pop()
@@ -142,7 +144,9 @@ class Text(Flowable):  # type: ignore[misc]
                 fits = room - width
                 # A word that must break somewhere begins in this line if that has room for it.
                 begins = word.width > room and fits > room / 3
-                if begins and (cut := split_word(word, fits, False)):
+                if (begins or word.is_soft) and (
+                    cut := split_word(word, fits, style.language, soft=not begins)
+                ):
                     line.append(cut[0])
                     words.append(cut[1])
                 else:
@@ -150,7 +154,9 @@ class Text(Flowable):  # type: ignore[misc]
                 yield self.make_line(line, room)
                 line, width = [], 0.0
                 continue
-            if word.width > room + 0.01 and (cut := split_word(word, room, True)):
+            if word.width > room + 0.01 and (
+                cut := split_word(word, room, style.language, alone=True)
+            ):
                 words.append(cut[1])
                 yield self.make_line([cut[0]], room)
                 continue
@@ -180,6 +186,7 @@ class Text(Flowable):  # type: ignore[misc]
         width, ascent, descent = 0.0, leading * 0.76, leading * 0.24
         runs: list[tuple[float, list[Part]]] = []  # what is painted in one stroke
         before: Part | None = None
+        loose = not self.style.shaded  # in code, each part stands in its column
         for part in parts:
             if part.font is None:
                 ascent = max(ascent, part.shown.ascent + 1.5)
@@ -188,7 +195,7 @@ class Text(Flowable):  # type: ignore[misc]
                 before
                 and type(part.shown) is type(before.shown) is str
                 and part.font is before.font
-                and (part.source.isascii() or part.language in ("", before.language))
+                and (part.source.isascii() or (loose and part.language in ("", before.language)))
                 and (part.look is before.look or part.look == before.look)
             ):
                 runs[-1][1].append(part)
@@ -309,7 +316,7 @@ class Text(Flowable):  # type: ignore[misc]
                     if element and now[1]:
                         element = element.add("Code")
                     kind = now
-                if moved or self.style.shaded:  # in code, each part stands in its column
+                if moved or self.style.shaded:
                     text.setTextOrigin(x + at, y)
                     moved = False
                 if (part.font, look.size) != font:
