@@ -218,7 +218,7 @@ def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
         r"$\mymacro{x}_i$",
         r"$\frac{a}{$",
         "$$\\unknown\\foo_1$$",
-        r"\(\text{准确率}\)",
+        r"\(\text{دقة}\)",
         r"\[ x ^ \]",
     ],
 )
@@ -253,6 +253,7 @@ def test_a_formula_that_cannot_be_set_stays_as_it_is(source: str) -> None:
             r"$\boxed{x}$",
         ),
         *(
+            r"\(\text{准确率} = \frac{真}{总}、x^{上}_{下} + \text{가격} は ₩\)",
             r"$\boldsymbol{x}$",
             r"$\big( x \big)$",
             r"$\underbrace{a}_{n}$",

@@ -27,7 +27,7 @@ FORMULA_SOURCE = rf"""
     | ROW
     | [ ]?(?P<citation>\ue200[^\ue201\n]*\ue201|【\d+(?::\d+)?†[^】\n]*】
         |:contentReference\[[^\]\n]*\](?:\{{[^}}\n]*\}})?)
-    | (?<![{WORD}])(?<!\$)\$(?P<single>(?![\s$])(?:INNER|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
+    | (?<![{WORD}])(?<!\$)\$(?P<single>(?![\s$]|[\d.,]+[\u1100-\u11ff\u3040-\uffdc])(?:INNER|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
     """
 FORMULA = re.compile(
     FORMULA_SOURCE.replace("INNER", r"[^\n$\\]").replace("ROW", r"^[ \t>]*\|(?P<row>.*)$"),

@@ -17,7 +17,7 @@ from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
 from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, get_face, replace_unprintable
 from beyond.pdf.words import INK, PORTION, Look, Part, Word, make_parts
 
-COLORED = 50_000  # characters: some lexers take time that grows with the square of the length
+COLORED = 10_000  # characters: some lexers take a time that grows with the square of the length
 # All colors of this style stand out from the shade of code by 4.5 to 1, as WCAG 2 asks for.
 COLORS = {
     kind: HexColor(f"#{look['color']}") if look["color"] not in (None, "000000") else INK

@@ -472,6 +472,7 @@ class Composer:
 
     def make_code(self, content: str, info: str = "") -> Text:
         """Code or source, with its own line breaks. `info` begins with its language."""
+        self.check_work()
         style = Style(
             leading=CODE * 1.5,
             before=9,

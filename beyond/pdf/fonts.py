@@ -129,6 +129,23 @@ class Face(TTFont):  # type: ignore[misc]
         """The width of a text in points, set without shaping."""
         return float(self.stringWidth(text, size))
 
+    def draw(self, char: str, x: float, y: float, size: float) -> str:
+        """The outline of a character on a base line, as an SVG path, which runs down the page."""
+        scale, path = size / self.face.unitsPerEm, []
+
+        def add(operator: str, *numbers: float) -> None:
+            at = [(y - n * scale if i % 2 else x + n * scale) for i, n in enumerate(numbers)]
+            path.append(" ".join([operator, *(f"{number:.3f}" for number in at)]))
+
+        outline = hb.DrawFuncs()
+        outline.set_move_to_func(lambda *n: add("M", *n[:2]))
+        outline.set_line_to_func(lambda *n: add("L", *n[:2]))
+        outline.set_quadratic_to_func(lambda *n: add("Q", *n[:4]))
+        outline.set_cubic_to_func(lambda *n: add("C", *n[:6]))
+        outline.set_close_path_func(lambda *_: add("Z"))
+        self.shaper.draw_glyph(self.face.charToGlyph[ord(char)], outline)
+        return " ".join(path)
+
     def _shape(self, text: str, rtl: bool) -> tuple[float, str]:
         """The width at 1 point and the glyphs, from left to right, of a text of one script."""
         buffer = hb.Buffer()
