@@ -28,6 +28,7 @@ from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text,
 from beyond.pdf.words import (
     BODY,
     CODE_SCALE,
+    HAN,
     RAISED_SCALE,
     SOFT_HYPHEN,
     Box,
@@ -466,6 +467,7 @@ class Composer:
             label=self.label,
             rtl=self.rtl or is_rtl(source),
             language=self.language,
+            flush=size == BODY and len(HAN.findall(source)) * 2 > len(source),
         )
         self.joined, self.mark = len(self.bars), ""
         return Text(make_words(runs), style)

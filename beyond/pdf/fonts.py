@@ -120,6 +120,7 @@ class Face(TTFont):  # type: ignore[misc]
         self.face.makeSubset = _keep_subsets(self.face.makeSubset)
         self.shape = lru_cache(10_000)(self._shape)  # words recur
         self.get_figures = cache(self._make_figures)
+        self.is_han = name.startswith("Han")
 
     def has(self, char: str) -> bool:
         """Whether the font has a glyph for a character."""
@@ -182,6 +183,10 @@ class Face(TTFont):  # type: ignore[misc]
             self.labels[code] = label
             self.face.charToGlyph[code], self.face.charWidths[code] = glyph, width
         return chr(code)
+
+    def make_quarter(self) -> str:
+        """A blank of a quarter of an em that stands for no text; fonts of Han have one."""
+        return self._assign_character(self.face.charToGlyph[0x2005], "", 250)
 
     def _make_figures(self) -> dict[int, str]:
         """A translation of digits into digits of equal width."""

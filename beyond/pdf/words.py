@@ -58,6 +58,8 @@ BEGINNINGS = f"{OPENING}{OPENING_QUOTES}([{{«‹„‚$€£¥\"'"
 ENDS = f"{CLOSING}{CLOSING_QUOTES})]}}»›,.;:!?%‰ฯ\"'"
 # Spaces at which no line breaks, inside of French quotes and before the signs that stand apart.
 APART = re.compile(r"(?<![^\s(])([«‹(\[{]+) +| +(?=[»›)\]}!?;:]+(?:[\s.,]|$))")
+LATIN = "A-Za-z0-9\u00c0-\u04ff"
+HAN, MEETING = re.compile(f"[{WIDE}]"), re.compile(f"[{WIDE}][{LATIN}]|[{LATIN}][{WIDE}]")
 BOX = "\ufffc"  # stands for a box in a text
 SOFT_HYPHEN = "\u00ad"
 SOFT_HYPHENS = re.compile(SOFT_HYPHEN)
@@ -131,6 +133,7 @@ class Part(NamedTuple):
     width: float
     direction: str = "L"
     source: str = ""
+    spacing: float = 0.0  # after each glyph
 
     @property
     def language(self) -> str:
@@ -194,6 +197,8 @@ def make_words(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
                     words[-1].parts += parts
                     words[-1].width += width
                 else:
+                    if glued and parts:
+                        words[-1].gap = _make_quarter(words[-1].parts[-1:], parts[0])
                     words.append(Word([*parts], width))
                 glued = not piece.endswith(("-", "–", "—")) or len(piece) == 1
     return words
@@ -226,6 +231,17 @@ def _may_break(word: Word, piece: str) -> bool:
     last = word.parts[-1].source[-1:] if word.parts else ""
     loose = BREAKABLE.match(piece) or (last and BREAKABLE.match(last))
     return bool(loose) and piece[0] not in ENDS and (not last or last not in BEGINNINGS)
+
+
+def _make_quarter(before: list[Part], part: Part) -> Part | None:
+    """The space between a letter of Han or kana and one of Latin or a digit."""
+    sides = "".join(one.source[-1:] for one in before) + part.source[:1]
+    if not MEETING.fullmatch(sides) or part.look.code or before[0].look.code or part.look.rise:
+        return None
+    han = before[0] if HAN.match(sides) else part
+    if not han.font or not han.font.is_han:
+        return None
+    return Part(han.look, han.font, han.font.make_quarter(), han.look.size / 4, "N")
 
 
 def _make_gap(word: Word, look: Look) -> Part:
