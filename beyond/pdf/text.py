@@ -216,7 +216,8 @@ class Text(Flowable):  # type: ignore[misc]
                 and part.font is before.font
                 and (
                     part.source.isascii()
-                    or (loose and part.language in ("", language or part.language))
+                    or (loose and part.language in ("", language))
+                    or (loose and part.font.is_han and not language)
                 )
                 and (part.look is before.look or part.look == before.look)
             ):
@@ -224,7 +225,8 @@ class Text(Flowable):  # type: ignore[misc]
             else:
                 runs.append((width, [part]))
                 language = ""
-            language = language or part.language
+            if not (language or part.source.isascii()):
+                language = part.language
             width += part.width
             before = part
         start = {"center": (room - width) / 2, "right": room - width}

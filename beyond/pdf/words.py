@@ -363,7 +363,8 @@ def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, s
             return at, "-"
     for at in range(most, max(0, most - 4), -1):
         sign = unicodedata.category(text[at])[0] == "M" or text[at] in ENDS
-        if not sign and text[at - 1] not in BEGINNINGS:
+        lone = text[at - 1 : at + 1].isalpha() and not text[at + 1 : at + 2].isalpha()
+        if not (sign or lone or text[at - 1] in BEGINNINGS):
             return at, ""
     return most, ""
 
@@ -383,7 +384,7 @@ def _remake(part: Part, source: str) -> list[Part]:
 
 def _find_ends(pattern: re.Pattern[str], text: str, end: int, least: float) -> list[int]:
     """Where a pattern's matches in the beginning of a text end, if that is far enough on."""
-    return [match.end() for match in pattern.finditer(text, 0, end) if match.end() > least]
+    return [at for match in pattern.finditer(text) if least < (at := match.end()) <= end]
 
 
 def _count_fitting(part: Part, room: float) -> int:
