@@ -217,7 +217,7 @@ class Text(Flowable):  # type: ignore[misc]
                 and (
                     part.source.isascii()
                     or (loose and part.language in ("", language))
-                    or (loose and part.font.is_han and not language)
+                    or (loose and not language and part.font and part.font.is_han)
                 )
                 and (part.look is before.look or part.look == before.look)
             ):
