@@ -253,7 +253,7 @@ def test_a_formula_that_cannot_be_set_stays_as_it_is(source: str) -> None:
             r"$\boxed{x}$",
         ),
         *(
-            r"\(\text{准确率} = \frac{真}{总}、x^{上}_{下} + \text{가격} は ₩\)",
+            r"\(\text{准确率} = \frac{真}{总}、x^{上}_{下} + \text{가격} は\)",
             r"$\boldsymbol{x}$",
             r"$\big( x \big)$",
             r"$\underbrace{a}_{n}$",

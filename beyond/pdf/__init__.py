@@ -52,7 +52,6 @@ def render(
             words.forget()
         check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
-        language = detect_language(markdown)
         out = io.BytesIO()
         structure = Element("Document")
         report = Report(
@@ -63,10 +62,10 @@ def render(
             title=replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT],
             subject=topic,
             keywords=replace_unprintable(workflow_id),
-            lang=language,
+            lang=detect_language(markdown),
         )
         report.beforePage = check_work
-        composer = Composer(check_work, structure, language)
+        composer = Composer(check_work, structure, report.about["lang"])
         title = composer.make_title(draft)
         front = make_front(title, topic, approved, is_rtl(draft.title or topic), structure)
         report.build(front + composer.compose(draft))

@@ -57,21 +57,19 @@ def _color(text: str, info: str) -> Iterator[tuple[tuple[Any, bool], str]]:
     """The stretches of code, each with its color and whether it is prose."""
     name = re.match(r"[\w+#.-]*", info.lower().lstrip("{. "))
     lexer = _find_lexer(name[0]) if name and len(text) <= COLORED else None
-    tokens = (
-        [(kind, value) for _, kind, value in lexer().get_tokens_unprocessed(text)] if lexer else []
-    )
-    if "".join(value for _, value in tokens) != text:
+    tokens = list(lexer().get_tokens_unprocessed(text)) if lexer else []
+    if "".join(value for _, _, value in tokens) != text:
         yield (INK, True), text
         return
 
-    def look(token: tuple[Any, str]) -> tuple[Any, bool]:
-        kind = token[0]
+    def look(token: tuple[int, Any, str]) -> tuple[Any, bool]:
+        kind = token[1]
         while kind not in COLORS:  # a lexer has kinds of its own
             kind = kind.parent
         return COLORS[kind], kind in String or kind in Comment
 
     for key, group in groupby(tokens, look):
-        yield key, "".join(value for _, value in group)
+        yield key, "".join(value for _, _, value in group)
 
 
 @lru_cache(100)

@@ -25,16 +25,7 @@ from beyond.pdf.pictures import read_picture
 from beyond.pdf.tables import NARROW_PADDING, Table, align_numbers, fits, share_width
 from beyond.pdf.tags import Element, Tags, describe
 from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text, color
-from beyond.pdf.words import (
-    BODY,
-    CODE_SCALE,
-    HAN,
-    RAISED_SCALE,
-    SOFT_HYPHEN,
-    Box,
-    Look,
-    make_words,
-)
+from beyond.pdf.words import BODY, CODE_SCALE, HAN, RAISED_SCALE, Box, Look, make_words
 
 TITLE = "Research Report"
 PRINTED_TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
@@ -164,9 +155,7 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
-    def __init__(
-        self, check_work: Callable[[], None], structure: Element, language: str = ""
-    ) -> None:
+    def __init__(self, check_work: Callable[[], None], structure: Element, language: str) -> None:
         self.check_work = check_work  # raises TooMuchWorkError
         self.language = language
         self.structure = structure
@@ -426,8 +415,8 @@ class Composer:
             if now.framed and text.strip():
                 text = f"\xa0{text}\xa0"
             if text or now.anchor:
-                shown = SOFT_HYPHEN.join(map(replace_unprintable, text.split(SOFT_HYPHEN)))
-                out.append((shown, now))
+                text = "\u00ad".join(map(replace_unprintable, text.split("\u00ad")))  # soft hyphens
+                out.append((text, now))
         return out
 
     def apply_looks(self, look: Look, names: set[str]) -> Look:

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import unicodedata
 import xml.etree.ElementTree as ET
 from functools import lru_cache
 from typing import Any
@@ -104,10 +103,10 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
     letters = "".join(math.mathml.itertext())
     if "\\" in letters:  # a command that it does not know
         return None
-    signs = [char for char in letters if _is_sign(char) and not math.font.glyphindex(char)]
-    if signs:
-        shaped = any(char.isalpha() and not WIDE.match(char) for char in signs)
-        if shaped or STAND_IN in tex or not all(find_family(c, choose_families(c)) for c in signs):
+    signs = [c for c in letters if (c.isalpha() or WIDE.match(c)) and not math.font.glyphindex(c)]
+    if signs:  # letters of scripts that are not as wide as Han would have to be shaped
+        known = all(WIDE.match(c) and find_family(c, choose_families(c)) for c in signs)
+        if STAND_IN in tex or not known:
             return None
         tex = "".join(STAND_IN if char in signs else char for char in tex)
         math = ziamath.zmath.Latex(tex, size=size, inline=not displayed)
@@ -135,15 +134,6 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
         elif element.tag not in ("svg", "g"):
             return None
     return None if signs else Formula(shapes, (box.xmax - box.xmin, box.ymax, -box.ymin), source)
-
-
-def _is_sign(char: str) -> bool:
-    """Whether a character is a letter, a currency, a picture or a sign as wide as Han.
-
-    Accents and brackets are drawn in other ways if the font lacks them.
-    """
-    kind = unicodedata.category(char)
-    return char.isalpha() or kind in ("Sc", "So") or WIDE.match(char) is not None
 
 
 def _draw_sign(sign: str, path: str) -> str:

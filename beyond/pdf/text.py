@@ -162,9 +162,7 @@ class Text(Flowable):  # type: ignore[misc]
                 fits = room - width
                 # A word that must break somewhere begins in this line if that has room for it.
                 begins = word.width > room and fits > room / 3
-                if (begins or word.is_soft) and (
-                    cut := split_word(word, fits, style.language, soft=not begins)
-                ):
+                if cut := split_word(word, fits, style.language, soft=not begins):
                     line.append(cut[0])
                     words.append(cut[1])
                 else:

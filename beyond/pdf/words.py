@@ -64,9 +64,8 @@ BOX = "\ufffc"  # stands for a box in a text
 SOFT_HYPHEN = "\u00ad"
 SOFT_HYPHENS = re.compile(SOFT_HYPHEN)
 HYPHENATED = "en_US"  # the language of words that that of the draft has no patterns for
-LETTERS = re.compile(
-    "[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}"
-)  # that may be hyphenated
+# Words that may get a hyphen.
+LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
 WORD = re.compile(r"\n|[^ \n]+| +")
 HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)
 SPACES = re.compile(r"[ ,;({]+")  # where a line of code breaks best
@@ -149,11 +148,6 @@ class Word:
     width: float = 0.0
     gap: Part | None = None
     newline: bool = False
-
-    @property
-    def is_soft(self) -> bool:
-        """Whether the word has hyphens that are seen only where a line ends."""
-        return any(SOFT_HYPHEN in part.source for part in self.parts)
 
 
 def make_words(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
@@ -305,8 +299,10 @@ def split_word(
 ) -> tuple[Word, Word] | None:
     """A word in two, of which the first fits into a width; None if nothing of it fits.
 
-    Something of a word that stands `alone` always fits. One breaks only at `soft` hyphens, if so.
+    Of a word that stands `alone` something always fits. Some words break at `soft` hyphens only.
     """
+    if soft and not any(SOFT_HYPHEN in part.source for part in word.parts):
+        return None
     text = "".join(part.source if part.font else BOX for part in word.parts)
     left, most = room, 0
     for part in word.parts:
