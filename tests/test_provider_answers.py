@@ -25,6 +25,7 @@ from temporalio.exceptions import ApplicationError
 from activities import llm_call
 from beyond.llm import complete
 from beyond.llm.errors import make_application_error
+from beyond.llm.writing import Writing
 from models import LLMCallInput, Phase
 
 LIMIT = timedelta(minutes=1)
@@ -38,7 +39,7 @@ async def refused(llm: LoopbackLLM, reply: Reply, retry_unusable: bool = True) -
     """The error of a call that gets this reply."""
     llm.replies.append(reply)
     with pytest.raises(ApplicationError) as error:
-        await complete(LLMCallInput("bees"), LIMIT, retry_unusable=retry_unusable)
+        await complete(LLMCallInput("bees"), LIMIT, Writing(), retry_unusable=retry_unusable)
     return error.value
 
 
