@@ -56,6 +56,7 @@ def answer(message: Any) -> str:
 
 @pytest.mark.parametrize("text", [" \n\t ", "\u200b", "\u3000\ufeff", "\u2060 \u00ad"], ids=ascii)
 async def test_nothing_to_read_is_an_empty_answer(llm: LoopbackLLM, text: str) -> None:
+    llm.default = Reply(text)
     error = await refused(llm, Reply(text))
     assert (error.type, error.non_retryable) == ("EmptyAnswer", True)
 

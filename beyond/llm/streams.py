@@ -36,12 +36,12 @@ async def ask_for_stream(
 ) -> dict[str, Any] | None:
     """Asks for a stream, tells `writing` of each piece, and returns the whole in the OpenAI shape.
 
-    Returns None if the provider does not stream, or if what it streams has no text. `ask` is
-    LiteLLM's call with all but what makes it a stream. Raises ApplicationError.
+    Returns None if the provider does not stream, or if nothing to read came. `ask` is LiteLLM's
+    call with all but what makes it a stream. Raises ApplicationError.
     """
     async with _turns:
         try:
-            answer = await ask(stream=True, stream_options={"include_usage": True})
+            stream = await ask(stream=True, stream_options={"include_usage": True})
         except Exception as error:
             if refuses_to_stream(error):
                 return None
@@ -49,21 +49,21 @@ async def ask_for_stream(
         chunks = []
         try:
             # Its end closes the connection: nothing more is paid for a draft that nobody wants.
-            async with asyncio.timeout(time_limit.total_seconds()), aclosing(answer):
-                async for chunk in answer:
+            async with asyncio.timeout(time_limit.total_seconds()), aclosing(stream):
+                async for chunk in stream:
                     chunks.append(chunk)
                     for choice in chunk.choices[:1]:
-                        thoughts = getattr(choice.delta, "reasoning_content", None)
-                        writing.add(choice.delta.content, thoughts)
+                        delta = choice.delta
+                        writing.add(delta.get("content"), delta.get("reasoning_content"))
+            whole = await asyncio.to_thread(litellm.stream_chunk_builder, chunks)
         except Exception as error:
             raise make_broken_error(error) from None
-        # The provider's own word: LiteLLM makes "stop" of what it does not know, and of none.
-        reason = answer.received_finish_reason
-        if not writing.describe():
-            return None
-        if not reason:
-            raise make_broken_error()
-        whole = await asyncio.to_thread(litellm.stream_chunk_builder, chunks)
-        result: dict[str, Any] = whole.model_dump(exclude_none=True, warnings=False)
-        result["choices"][0]["finish_reason"] = reason
-        return result
+    # The provider's own word, or None. LiteLLM makes "stop" of none, and of what it does not know.
+    reason = stream.received_finish_reason
+    if not writing.describe() and reason in (None, "stop"):
+        return None  # as a whole answer, it may be a refusal, or text in a list of parts
+    if not reason:
+        raise make_broken_error()
+    answer: dict[str, Any] = whole.model_dump(exclude_none=True, warnings=False)
+    answer["choices"][0]["finish_reason"] = reason
+    return answer
