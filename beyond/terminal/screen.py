@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # In the language of less: what it says at the end of the text, and what it says before.
 PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
 WIDEST_TEXT = 100  # columns; longer lines are hard to read
+# Rows of the window that are not the growing text's: its heading, the live line, which may say why
+# there is a retry, and what stands between.
+LIVE_ROWS = 6
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 
@@ -204,14 +207,19 @@ class Screen:
                 raise
             return False
 
-    async def wait(self, event: asyncio.Event, line: Callable[[], str]) -> None:
-        """Shows a line that changes until the event comes. Raises LeaveError as `ask` does."""
+    async def wait(
+        self, event: asyncio.Event, line: Callable[[], str], growing: Callable[[], tuple[str, str]]
+    ) -> None:
+        """Shows a line that changes until the event comes, and above it a text that grows.
+
+        `growing` returns that text's heading and the text. Raises LeaveError as `ask` does.
+        """
         if event.is_set() or not self.terminal:
             await event.wait()
             return
         from prompt_toolkit import Application
         from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-        from prompt_toolkit.layout import FormattedTextControl, Layout, Window
+        from prompt_toolkit.layout import FormattedTextControl, HSplit, Layout, Window
         from prompt_toolkit.patch_stdout import patch_stdout
 
         keys = KeyBindings()
@@ -226,6 +234,12 @@ class Screen:
         def suspend(press: KeyPressEvent) -> None:
             press.app.suspend_to_background()
 
+        live_text = Window(
+            FormattedTextControl(lambda: _fit(*growing())),
+            style="dim",
+            dont_extend_height=True,
+            always_hide_cursor=True,
+        )
         live_line = Window(
             FormattedTextControl(lambda: printable(line())),
             wrap_lines=True,
@@ -233,7 +247,10 @@ class Screen:
             always_hide_cursor=True,
         )
         app: Application[int | None] = Application(
-            Layout(live_line), key_bindings=keys, refresh_interval=0.5, erase_when_done=True
+            Layout(HSplit([live_text, live_line])),
+            key_bindings=keys,
+            refresh_interval=0.5,
+            erase_when_done=True,
         )
 
         async def end() -> None:
@@ -333,6 +350,19 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
         enable_suspend=True,
         key_bindings=keys,
     )
+
+
+def _fit(heading: str, text: str) -> str:
+    """The heading and the last lines of a text, as many as the window has room for."""
+    if not text:
+        return ""
+    from rich.console import Console
+    from rich.text import Text
+
+    columns, rows = os.get_terminal_size()
+    lines = Text(printable(text)).wrap(Console(), min(columns, WIDEST_TEXT))
+    end = [line.plain.rstrip() for line in lines[-max(rows - LIVE_ROWS, 1) :]]
+    return "\n".join([heading, "", *end, ""])
 
 
 def replace_odd_bytes(text: str) -> str:
