@@ -28,7 +28,7 @@ class Reply:
     body: str | None = None  # instead of JSON in the OpenAI shape; never streamed
     content_type: str = "text/html"  # of such a body
     cut: bool = False  # closes the connection without an answer
-    events: list[str | dict[str, Any]] | None = None  # a stream's own, instead of the text's
+    events: list[Any] | None = None  # a stream's own, instead of the text's
     pace: float = 0  # seconds between the events of a stream
     broken: bool = False  # closes the connection in the middle of a stream
 
@@ -134,8 +134,8 @@ class LoopbackLLM:
     def _caller_leaves(self, request: Request, until: float) -> bool:
         """Waits, and returns early and true when the caller closes the connection meanwhile."""
         connection: socket.socket = request.environ["werkzeug.socket"]
-        while time.monotonic() < until or not self.go_on.is_set():
-            readable, _, _ = select.select([connection], [], [], 0.1)
+        while (left := until - time.monotonic()) > 0 or not self.go_on.is_set():
+            readable, _, _ = select.select([connection], [], [], min(max(left, 0.02), 0.1))
             if readable and not connection.recv(1, socket.MSG_PEEK):
                 return True
         return False

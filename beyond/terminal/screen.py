@@ -219,7 +219,7 @@ class Screen:
             return
         from prompt_toolkit import Application
         from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-        from prompt_toolkit.layout import FormattedTextControl, HSplit, Layout, Window
+        from prompt_toolkit.layout import FormattedTextControl, Layout, Window
         from prompt_toolkit.patch_stdout import patch_stdout
 
         keys = KeyBindings()
@@ -235,19 +235,13 @@ class Screen:
             press.app.suspend_to_background()
 
         live_text = Window(
-            FormattedTextControl(lambda: _fit(*growing())),
-            style="dim",
-            dont_extend_height=True,
-            always_hide_cursor=True,
-        )
-        live_line = Window(
-            FormattedTextControl(lambda: printable(line())),
+            FormattedTextControl(lambda: [("dim", _fit(*growing())), ("", printable(line()))]),
             wrap_lines=True,
             dont_extend_height=True,
             always_hide_cursor=True,
         )
         app: Application[int | None] = Application(
-            Layout(HSplit([live_text, live_line])),
+            Layout(live_text),
             key_bindings=keys,
             refresh_interval=0.5,
             erase_when_done=True,
@@ -362,7 +356,7 @@ def _fit(heading: str, text: str) -> str:
     columns, rows = os.get_terminal_size()
     lines = Text(printable(text)).wrap(Console(), min(columns, WIDEST_TEXT))
     end = [line.plain.rstrip() for line in lines[-max(rows - LIVE_ROWS, 1) :]]
-    return "\n".join([heading, "", *end, ""])
+    return "\n".join([heading, "", *end, "", ""])
 
 
 def replace_odd_bytes(text: str) -> str:
