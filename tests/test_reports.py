@@ -116,7 +116,7 @@ async def test_the_list_shows_the_newest_and_says_how_to_see_the_others(
     assert done.returncode == 0
     _, *rows, more = done.stdout.splitlines()
     assert len(rows) == PAGE
-    assert more == "… and 5 more: uv run starter.py --list --all"
+    assert more == "… and 5 more. --all shows them, too."
     assert done.stderr == f"{NO_WORKER} (until then, phases and drafts are unknown)\n"
     done = piped("", "--list", "--all")
     assert len(done.stdout.splitlines()) == 1 + PAGE + 5

@@ -297,7 +297,7 @@ class Dialogue:
             self._screen.show(f"\nDraft {status.draft}\n", status.text)
             self._shown = status.draft, status.text
         if status.error and (not self._status or status.error != self._status.error):
-            self._screen.say(f"\n{status.error} {_advise(status)}".rstrip())
+            self._screen.say_wrapped(f"\n{status.error} {_advise(status)}".rstrip())
         self._status = status
         if status.phase == Phase.WAITING:
             self._decision_wanted.set()

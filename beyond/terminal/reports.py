@@ -35,8 +35,8 @@ REPORTS = f"WorkflowType = '{WORKFLOW_TYPE}'"
 OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
 # A run that continues as new, or one that is reset, is followed by another run of its report.
 ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
-NONE_OPEN = "No report is open. Start one with: uv run starter.py"
-LIST_THEM = "List the open ones with: uv run starter.py --list"
+NONE_OPEN = "No report is open."
+LIST_THEM = "--list shows the open ones."
 OWN_PART = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 # Of a row, in characters. A name of a PDF: research_pdf-1a2b3c4d.pdf
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
@@ -243,8 +243,7 @@ async def list_reports(
     if not shown:
         screen.say("No report has ended yet." if ended else NONE_OPEN)
     elif total > shown and not every:
-        command = f"uv run starter.py --list{' --ended' if ended else ''} --all"
-        screen.say(f"… and {total - shown:,} more: {command}")
+        screen.say(f"… and {total - shown:,} more. --all shows them, too.")
 
 
 async def _read_open(
