@@ -424,6 +424,7 @@ def test_a_port_that_is_taken_is_said_plainly(
         taken = int(re.findall(r":(\d+)/", other.base_url)[0])
         monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{taken - offset}")
         starter = open_local()
+        starter.sees(f"Port {taken} is taken. If a server is starting there, it is waited for.")
         assert starter.ends() == 1
     assert starter.errors == (
         f"Port {taken} is taken by another program. Stop that program, or choose "

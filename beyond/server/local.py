@@ -126,7 +126,7 @@ async def _find_server(port: int) -> bool:
             f"Port {port} leaves none for the Web UI, which is {UI_PORT_OFFSET} above it. "
             "Choose another one with TEMPORAL_ADDRESS=localhost:PORT."
         )
-    deadline = time.monotonic() + CONNECT_TIMEOUT
+    deadline, waiting = time.monotonic() + CONNECT_TIMEOUT, False
     while True:
         with suppress(TemporalUnreachableError):
             await connect()
@@ -139,6 +139,10 @@ async def _find_server(port: int) -> bool:
                 f"Port {taken[0]} is taken by another program. Stop that program, or choose "
                 "another port with TEMPORAL_ADDRESS=localhost:PORT."
             )
+        if not waiting:
+            told = f"Port {taken[0]} is taken. If a server is starting there, it is waited for."
+            print(told, flush=True)
+            waiting = True
         await asyncio.sleep(0.5)
 
 
