@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import shlex
 import sys
 import textwrap
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # In the language of less: what it says at the end of the text, and what it says before.
 PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
+PASTE_GAP = 0.02  # seconds between two parts of a pasted text; nobody types so fast
 WIDEST_TEXT = 100  # columns; longer lines are hard to read
 # Rows of the window that are not the growing text's: its heading, the live line, which may say why
 # there is a retry, and what stands between.
@@ -312,7 +314,7 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
     @keys.add("enter", filter=Condition(lambda: not words))
     def end_line(press: KeyPressEvent) -> None:
         # A terminal without bracketed paste sends pasted lines as if they were typed, but at once.
-        if press.key_processor.input_queue:
+        if press.key_processor.input_queue or _has_more_to_read():
             press.current_buffer.insert_text("\n")
         else:
             press.current_buffer.validate_and_handle()
@@ -357,6 +359,13 @@ def _fit(heading: str, text: str) -> str:
     lines = Text(printable(text)).wrap(Console(), min(columns, WIDEST_TEXT))
     end = [line.plain.rstrip() for line in lines[-max(rows - LIVE_ROWS, 1) :]]
     return "\n".join([heading, "", *end, "", ""])
+
+
+def _has_more_to_read() -> bool:
+    """Whether more comes from the terminal at once: it gives a long text in parts."""
+    if not termios:
+        return False
+    return bool(select.select([0], [], [], PASTE_GAP)[0])
 
 
 def replace_odd_bytes(text: str) -> str:
