@@ -103,6 +103,7 @@ async def test_an_answer_that_is_cut_off_is_delivered_and_marked_in_the_status(
 async def test_an_empty_or_missing_answer_is_an_error_of_its_own(
     llm: LoopbackLLM, reply: Reply
 ) -> None:
+    llm.default = reply
     error = await refused(llm, reply)
     assert (error.type, error.non_retryable) == ("EmptyAnswer", True)
     assert error.message == "openai/gpt-4o answered without any text"
@@ -375,8 +376,7 @@ async def test_a_report_shows_why_the_disk_refuses_and_finishes_when_it_no_longe
     status = await status_when(report, lambda s: bool(s.error))
     assert status.phase == Phase.CREATING_PDF
     assert status.error == (
-        "The PDF was not created: FileExistsError: "
-        f"the report cannot be written to {in_the_way}: File exists."
+        f"The PDF was not created: the report cannot be written to {in_the_way}: File exists."
     )
     await edit(report, "shorter")
     too_late = "The EDIT did not count: draft 1 was already approved."
