@@ -344,7 +344,7 @@ def split_word(
 
 def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, str]:
     """Where a word of which so many characters fit breaks best, and the hyphen that it gets."""
-    if ends := _find_ends(SOFT_HYPHENS, text, most, 0):
+    if ends := _find_ends(SOFT_HYPHENS, text, most - 1, 0):
         return ends[-1], SOFT_HYPHEN
     ends = _find_ends(SPACES, text, most, most / 2) if code else []
     if ends := ends or _find_ends(JOINTS, text, most, most / 3):
