@@ -456,7 +456,7 @@ class Composer:
             label=self.label,
             rtl=self.rtl or is_rtl(source),
             language=self.language,
-            flush=size == BODY and len(HAN.findall(source)) * 2 > len(source),
+            flush=size == BODY and len(HAN.findall(source)) * 3 > len(source),  # Han is wider
         )
         self.joined, self.mark = len(self.bars), ""
         return Text(make_words(runs), style)

@@ -24,7 +24,7 @@ from beyond.pdf.words import BODY, INK, Box, Look, Part, Word, split_word
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
 WHOLE = 165.0  # a table that is no higher is never split
 WHOLE_CODE = 324.0  # half a page: a block of code that is no higher is never split
-LOOSEST = BODY / 2  # between letters, to make a line flush
+LOOSEST = BODY / 4  # between letters, to make a line flush; one that needs more is not
 TIGHT = 0.08  # of an em: more space between letters is taken for a space
 BAR, JOINT = 2.5, 10.0  # the width of a quote's bar; how far it goes on between two texts
 FAINT, LINK, RULE, SHADE = map(HexColor, ("#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"))

@@ -230,7 +230,7 @@ def _may_break(word: Word, piece: str) -> bool:
 def _make_quarter(before: list[Part], part: Part) -> Part | None:
     """The space between a letter of Han or kana and one of Latin or a digit."""
     sides = "".join(one.source[-1:] for one in before) + part.source[:1]
-    if not MEETING.fullmatch(sides) or part.look.code or before[0].look.code or part.look.rise:
+    if not MEETING.fullmatch(sides) or part.look.rise or (part.look.code and before[0].look.code):
         return None
     han = before[0] if HAN.match(sides) else part
     if not han.font or not han.font.is_han:
