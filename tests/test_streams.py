@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply, piece
+from pytest_httpserver import HTTPServer
 from support import KEY, draft_of, eventually, start_report, waiting
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
@@ -172,6 +173,60 @@ async def test_a_call_that_is_cancelled_closes_its_stream(llm: LoopbackLLM) -> N
     await eventually(lambda: llm.calls[0].abandoned)
     with pytest.raises(asyncio.CancelledError):
         await call
+
+
+def _anthropic(*events: dict[str, Any]) -> str:
+    usage = {"input_tokens": 3, "output_tokens": 1}
+    message = {"id": "m", "role": "assistant", "content": [], "model": "c", "usage": usage}
+    block = {"type": "text", "text": ""}
+    text = {"type": "text_delta", "text": "Bees dance."}
+    all_events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message | {"type": "message"}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": text},
+        *events,
+    ]
+    return "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in all_events)
+
+
+def _gemini(reason: str) -> str:
+    content = {"parts": [{"text": "Bees dance."}], "role": "model"}
+    candidate = {"content": content, "index": 0, "finishReason": reason}
+    return f"data: {json.dumps({'candidates': [candidate], 'modelVersion': 'g'})}\n\n"
+
+
+END: dict[str, Any] = {
+    "type": "message_delta",
+    "delta": {"stop_reason": "end_turn"},
+    "usage": {"output_tokens": 5},
+}
+LIMIT_REACHED = END | {"delta": {"stop_reason": "max_tokens"}}
+OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+STREAMS = {
+    "anthropic": ("anthropic/claude-sonnet-4-5", _anthropic(END, {"type": "message_stop"}), "stop"),
+    "anthropic's limit": ("anthropic/claude-sonnet-4-5", _anthropic(LIMIT_REACHED), "length"),
+    "anthropic's error": ("anthropic/claude-sonnet-4-5", _anthropic(OVERLOADED), "Overloaded"),
+    "anthropic without an end": ("anthropic/claude-sonnet-4-5", _anthropic(), "the provider broke"),
+    "gemini": ("gemini/gemini-2.5-flash", _gemini("STOP"), "stop"),
+    "gemini's limit": ("gemini/gemini-2.5-flash", _gemini("MAX_TOKENS"), "length"),
+}
+
+
+@pytest.mark.parametrize("case", STREAMS)
+async def test_other_providers_streams(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    model, body, ends = STREAMS[case]
+    monkeypatch.setenv("LLM_MODEL", model)
+    for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE", "GEMINI_API_BASE"):
+        monkeypatch.setenv(name, httpserver.url_for(""))
+    everything = httpserver.expect_request(re.compile(".*"))
+    everything.respond_with_data(body, content_type="text/event-stream")
+    if ends not in ("stop", "length"):
+        assert ends in (await fail()).message
+        return
+    answer = await ask()
+    assert (content_of(answer), answer["choices"][0]["finish_reason"]) == ("Bees dance.", ends)
 
 
 # What is told meanwhile.

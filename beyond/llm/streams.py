@@ -59,7 +59,8 @@ async def ask_for_stream(
         except Exception as error:
             raise make_broken_error(error) from None
     # The provider's own word, or None. LiteLLM makes "stop" of none, and of what it does not know.
-    reason = stream.received_finish_reason
+    # Gemini's it keeps in the second place.
+    reason = stream.received_finish_reason or stream.intermittent_finish_reason
     if not writing.describe() and reason in (None, "stop"):
         return None  # as a whole answer, it may be a refusal, or text in a list of parts
     if not reason:
