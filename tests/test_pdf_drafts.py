@@ -386,3 +386,49 @@ def test_a_bold_line_stays_with_its_text() -> None:
 def test_numbers_stand_right_unless_the_draft_says_so() -> None:
     draft = "|a wide column|b|\n|-|-|\n|1|x|\n|100|y|"
     assert place(draft, "1")[0] > place(draft.replace("|-|-|", "|:-|-|"), "1")[0] + 10
+
+
+def make_long(titles: list[str], text: str = "word ", more: str = "") -> str:
+    """A draft of some ten pages."""
+    return more + "".join(f"## {title}\n\n{text * 200}\n\n" for title in titles)
+
+
+def contents(reader: PdfReader) -> list[tuple[str, int]]:
+    """The titles in the table of contents, and the pages to which they lead."""
+    pages = {page.indirect_reference.idnum: n for n, page in enumerate(reader.pages, 1)}  # type: ignore[union-attr]
+    notes: list[Any] = [note.get_object() for note in reader.pages[0].get("/Annots", [])]
+    goals = [(note["/Contents"], pages[note["/Dest"][0].idnum]) for note in notes]
+    return [goal for goal in goals if not goal[0].isdecimal()]
+
+
+def test_a_long_report_has_a_table_of_contents_and_running_heads() -> None:
+    chapters = [f"Part {number}" for number in range(1, 26)]
+    draft = "# The Sea\n\n" + make_long(chapters)
+    reader = read(draft)
+    assert len(reader.pages) > 8
+    first = " ".join(reader.pages[0].extract_text().split())
+    for title, page in contents(reader):
+        assert f"{title} {page}" in first
+        assert re.search(rf"{title}\b", reader.pages[page - 1].extract_text())
+    assert [title for title, _ in contents(reader)] == chapters
+    assert all("The Sea" in page.extract_text() for page in reader.pages[1:])
+    short = read("# The Sea\n\n" + make_long(chapters[:8]))
+    assert not contents(short)
+    assert "The Sea" not in short.pages[1].extract_text()
+
+
+def test_a_table_of_contents_is_left_out_or_shorter_where_it_would_be_a_burden() -> None:
+    own = "".join(f"- [Part {number}](#part-{number})\n" for number in range(25))
+    titles = [f"Part {number}" for number in range(25)]
+    reader = read("# The Sea\n\n" + own + "\n" + make_long(titles))
+    assert [title for title, _ in contents(reader)] == titles  # those of the draft
+    many = make_long(["Part"] * 25, more="# The Sea\n\n") + "### Deep\n\nx\n\n" * 20
+    assert [title for title, _ in contents(read(many))] == ["Part"] * 25
+    assert not contents(read("word " * 8000))
+
+
+def test_the_contents_of_a_draft_from_right_to_left_are_mirrored() -> None:
+    page = read(make_long(["פרק"] * 25, "מילה ")).pages[0]
+    numbers = [x for text, x, _, _ in pieces(page) if re.fullmatch(r"\d", text)]
+    titles = [x for text, x, _, size in pieces(page) if "פרק"[::-1] in text or "פרק" in text]
+    assert max(numbers) < 100 < 400 < min(titles)

@@ -35,6 +35,9 @@ TITLE_LIMIT = 120  # characters of a heading in the outline and of the document'
 WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters a line
 WIDER = 36.0  # how much more a wide table may take
 INDENT = 22.0  # of a list item or a quote
+LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running heads
+ENTRIES = 36  # of a table of contents: as many as stand on a page
+NUMBERS = 36.0  # the room for the page numbers in it
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
@@ -64,9 +67,15 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     """
 
     def __init__(
-        self, out: io.BytesIO, paper: str, approved: date | None, structure: Element, **about: Any
+        self,
+        out: io.BytesIO,
+        paper: str,
+        approved: date | None,
+        structure: Element,
+        head: Text | None,  # above each page but the first
+        **about: Any,
     ) -> None:
-        self.approved, self.structure = approved, structure
+        self.approved, self.structure, self.head = approved, structure, head
         size = SIZES[paper]
         about |= {"author": "", "creator": "durable-research-reports"}
         self.about = about
@@ -87,7 +96,10 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
                 canvas.setDateFormatter(lambda *_: f"D:{self.approved:%Y%m%d}000000Z")
 
     def finish(self, canvas: Any, _: object) -> None:
-        """Print the page number; the number of pages is known at the end."""
+        """Print the title and the page number; the number of pages is known at the end."""
+        if self.head and self.page > 1:
+            x, y = self.pagesize[0] / 2 - WIDTH / 2, self.pagesize[1] - self.foot / 2 + TINY / 2
+            self.head.paint(canvas, x, y)
         with canvas.tags.mark(None):
             canvas.setFillColor(FAINT)
             canvas.setFont(get_face("Text").fontName, TINY)
@@ -131,6 +143,21 @@ def make_front(
     return [*out, Rule(16)]
 
 
+def make_head(title: str) -> Text:
+    """The title as it stands above each page of a long report: in one line."""
+    words = make_words([(title, Look(TINY, FAINT))])
+    head = Text(words, Style(leading=TINY * 1.4, rtl=is_rtl(title)))
+    if head.natural_width > WIDTH:
+        return make_head(title.removesuffix("…")[:-4].rstrip() + "…")
+    head.wrap(WIDTH, 0)
+    return head
+
+
+def is_long(body: Sequence[Any]) -> bool:
+    """Whether the text of a report takes so many pages that a reader wants a table of contents."""
+    return sum(each.wrap(WIDTH, HEIGHT)[1] + each.getSpaceBefore() for each in body) > LONG
+
+
 class Rule(platypus.Flowable):  # type: ignore[misc]
     """A line across the page, which is not seen at the edge of one."""
 
@@ -149,6 +176,60 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
             with self.canv.tags.mark(None):
                 self.canv.setFillColor(RULE)
                 self.canv.rect(0, 0, self.width, 0.7, stroke=0, fill=1)
+
+
+class Entry(Text):
+    """A line of the table of contents. It asks for the page when it is painted."""
+
+    def __init__(
+        self, title: str, goal: str, depth: int, rtl: bool, pages: dict[str, int], element: Element
+    ) -> None:
+        self.goal, self.pages = goal, pages
+        self.look = Look(SMALL if depth else BODY, link=f"#{goal}")
+        leading, before = self.look.size * 1.4, 3.0 if depth else 7.0
+        left = depth * INDENT
+        style = Style(leading=leading, before=before, left=left, rtl=rtl, element=element)
+        super().__init__(make_words([(title, self.look)]), style)
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """The size in points beside the page number."""
+        return super().wrap(width - NUMBERS, height)
+
+    def split(self, width: float, height: float) -> list[Text]:
+        """An entry stays whole."""
+        return []
+
+    def draw(self) -> None:
+        """Paint the title and, at the other side, the number."""
+        rtl = self.style.rtl
+        side = replace(self.style, align="left" if rtl else "right", left=0.0)
+        number = Text(make_words([(f"{self.pages[self.goal]}", self.look)]), side)
+        number.wrap(NUMBERS, 0)
+        self.paint(self.canv, NUMBERS if rtl else self.style.left, self.height)
+        number.paint(self.canv, 0 if rtl else self.width, self.height)
+
+
+class Unseen(platypus.Flowable):  # type: ignore[misc]
+    """Takes up the room of another flowable, to find the page on which a heading stands."""
+
+    def __init__(self, seen: Any, pages: dict[str, int]) -> None:
+        super().__init__()
+        self.seen, self.pages = seen, pages
+        self.spaceBefore, self.spaceAfter = seen.getSpaceBefore(), seen.getSpaceAfter()
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """The size of the other in points."""
+        size: tuple[float, float] = self.seen.wrap(width, height)
+        return size
+
+    def split(self, width: float, height: float) -> list["Unseen"]:
+        """The pieces of the other."""
+        return [Unseen(piece, self.pages) for piece in self.seen.split(width, height)]
+
+    def draw(self) -> None:
+        """Note the page of a heading."""
+        if isinstance(self.seen, Text) and self.seen.first and self.seen.style.outline:
+            self.pages[self.seen.style.outline[2]] = self.canv.getPageNumber()
 
 
 class Composer:
@@ -181,6 +262,8 @@ class Composer:
             if before.type == "heading_open":
                 self.headings.add(self.name_place(get_words(token)))
         self.places.clear()
+        paragraphs = (token for before, token in pairwise(draft.tokens) if before.tag == "p")
+        self.listed = sum(make_slug(get_words(token)) in self.headings for token in paragraphs)
         letters = "".join(token.content for token in draft.tokens)
         self.rtl = len(RIGHT_TO_LEFT.findall(letters)) * 2 > sum(map(str.isalpha, letters))
         out: list[Any] = []
@@ -355,9 +438,30 @@ class Composer:
 
     def name_place(self, title: str) -> str:
         """The name of a heading, to which a table of contents may link as on GitHub."""
-        slug = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        slug = make_slug(title)
         self.places[slug] += 1
         return f"{slug}-{number}" if (number := self.places[slug] - 1) else slug
+
+    def make_contents(
+        self, body: Sequence[Any], pages: dict[str, int], element: Element
+    ) -> list[Any]:
+        """A list of the headings, which stand on `pages`, unless the draft has one itself.
+
+        It has those of two levels, or of one if two are too many.
+        """
+        if self.listed > len(self.headings) / 2:
+            return []
+        texts = [each for each in body if isinstance(each, Text)]
+        headings = [text.style.outline for text in texts if text.style.outline]
+        top = min((level for level, _, _ in headings), default=0)
+        if sum(level <= top + 1 for level, _, _ in headings) > ENTRIES:
+            headings = [heading for heading in headings if heading[0] == top]
+        entries: list[Any] = [
+            Entry(title, key, level - top, self.rtl, pages, element.add("TOCI").add("Reference"))
+            for level, title, key in headings
+            if level <= top + 1
+        ]
+        return [*entries, Rule(16)] if entries else []
 
     def make_runs(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
         """The runs of a paragraph, a heading or a table cell."""
@@ -514,6 +618,11 @@ class Composer:
 def make_attributes(owner: str, value: str) -> str:
     """How a list is numbered, or what a header stands above."""
     return f"/A<</O/{owner}/{'Scope' if owner == 'Table' else 'ListNumbering'}/{value}>>"
+
+
+def make_slug(title: str) -> str:
+    """The name of a heading in an address."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def introduces(children: Sequence[Token]) -> bool:
