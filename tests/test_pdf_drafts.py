@@ -298,7 +298,7 @@ def test_a_note_and_its_reference_lead_to_each_other() -> None:
     assert len(goals(reader)) == 2
     note, reference = sorted(goals(reader))
     lines = {text: y for text, _, y, _ in pieces(reader.pages[0])}
-    assert lines["The note."] < note < lines["Notes"]
+    assert lines["The note."] < note < lines["RAG"]
     assert lines["RAG"] < reference < lines["RAG"] + 40
 
 
@@ -432,3 +432,21 @@ def test_the_contents_of_a_draft_from_right_to_left_are_mirrored() -> None:
     numbers = [x for text, x, _, _ in pieces(page) if re.fullmatch(r"\d", text)]
     titles = [x for text, x, _, size in pieces(page) if "פרק"[::-1] in text or "פרק" in text]
     assert max(numbers) < 100 < 400 < min(titles)
+
+
+def test_a_source_hangs_is_whole_and_prints_its_address() -> None:
+    source = "[1] [A book](https://example.org/book)" + ", and so on" * 20
+    draft = f"Cited [1].\n\n## Sources\n\n{source}\n\n[2] Another"
+    found = pieces(read(draft).pages[0])
+    mark = next(piece for piece in found if piece[0] == "[1]" and piece[3] < BODY)
+    lines = [piece for piece in found if piece[2] <= mark[2] and piece[0] not in ("[1]", "[2]")]
+    assert "(https://example.org/book)" in "".join(texts(draft))
+    assert min(x for _, x, _, _ in lines[:-2]) > mark[1] + 10
+    for number in range(40, 50):
+        ends = [page for page in texts("x<br>" * number + draft) if "so on" in page]
+        assert len(ends) == 1
+
+
+def test_the_items_of_a_list_stand_in_one_line() -> None:
+    found = pieces(read("1. item\n" * 12).pages[0])
+    assert len({x for text, x, _, _ in found if text == "item"}) == 1

@@ -12,6 +12,7 @@ from markdown_it.token import Token
 
 from beyond.markdown.emoji import EMOJI, replace_emoji
 from beyond.markdown.source import DISPLAYED, HIDDEN, Formulas
+from beyond.markdown.sources import link_sources, name_entry
 
 # HTML elements. A tag of any other name is a placeholder such as <name>, or the type List<T>.
 LOOKS = {
@@ -106,7 +107,7 @@ def tidy(
         elif token.type in ("fence", "code_block"):
             token.content = formulas.restore(token.content)
         out.append(token)
-    return out
+    return link_sources(out)
 
 
 def _replace_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) -> Iterator[Token]:
@@ -190,7 +191,7 @@ class _Notes:
         number = self.numbers[token.meta["label"]]
         meta: dict[str, Any] = {"looks": ("sup",), "goto": f"note {number}"}
         if not token.meta["subId"]:
-            meta["anchor"] = f"reference {number}"
+            meta["anchor"] = f"cited note {number}"
         return Token("text", "", 0, content=f"[{number}]", meta=meta)
 
     def collect(self, tokens: list[Token]) -> Iterator[Token]:
@@ -211,31 +212,20 @@ class _Notes:
         if not notes:
             return
         if last != "heading_close":  # the draft has a heading for them
-            yield Token("heading_open", "h2", 1)
-            text = Token("text", "", 0, content="Notes")
-            yield Token("inline", "", 0, content="Notes", children=[text])
-            yield Token("heading_close", "h2", -1)
+            yield Token("hr", "hr", 0)
         for label in notes:
             self.numbers.setdefault(label, len(self.numbers) + 1)
-        yield Token("ordered_list_open", "ol", 1)
+        yield Token("ordered_list_open", "ol", 1, meta={"sources": True})
         for label in sorted(notes, key=self.numbers.__getitem__):
-            yield Token("list_item_open", "li", 1, level=1, info=str(self.numbers[label]))
-            inlines = [token for token in notes[label] if token.type == "inline"]
-            if inlines:
-                self._link(inlines, self.numbers[label])
+            number = self.numbers[label]
+            item = [Token("list_item_open", "li", 1, level=1), *notes[label]]
+            name_entry(item, f"note {number}", number, number <= self.referred)
+            yield item[0]
             for token in notes[label]:
                 token.level += 2
                 yield token
             yield Token("list_item_close", "li", -1, level=1)
         yield Token("ordered_list_close", "ol", -1)
-
-    def _link(self, inlines: list[Token], number: int) -> None:
-        anchor = Token("text", "", 0, content="", meta={"anchor": f"note {number}"})
-        inlines[0].children = [anchor, *(inlines[0].children or [])]
-        if number <= self.referred:
-            space = Token("text", "", 0, content="\xa0")
-            back = Token("text", "", 0, content="↩", meta={"goto": f"reference {number}"})
-            inlines[-1].children = [*(inlines[-1].children or []), space, back]
 
 
 def _tidy_inline(

@@ -4,7 +4,7 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise, takewhile, zip_longest
@@ -16,6 +16,7 @@ from reportlab import platypus, rl_config  # type: ignore[import-untyped]
 
 from beyond.markdown import Draft, get_words
 from beyond.markdown.source import DISPLAYED
+from beyond.markdown.sources import split_constructs
 from beyond.paper import SIZES
 from beyond.pdf.bidi import is_rtl
 from beyond.pdf.fonts import RIGHT_TO_LEFT, get_face, replace_unprintable
@@ -40,6 +41,7 @@ ENTRIES = 36  # of a table of contents: as many as stand on a page
 NUMBERS = 36.0  # the room for the page numbers in it
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
+SOURCES = 9.0  # the text of sources and footnotes
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
 CODE = 8.75  # 82 characters in a line
 FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisecond to set
@@ -155,7 +157,8 @@ def make_head(title: str) -> Text:
 
 def is_long(body: Sequence[Any]) -> bool:
     """Whether the text of a report takes so many pages that a reader wants a table of contents."""
-    return sum(each.wrap(WIDTH, HEIGHT)[1] + each.getSpaceBefore() for each in body) > LONG
+    heights = (each.wrap(WIDTH, HEIGHT)[1] + each.getSpaceBefore() for each in body)
+    return bool(sum(heights) > LONG)
 
 
 class Rule(platypus.Flowable):  # type: ignore[misc]
@@ -250,6 +253,8 @@ class Composer:
         """Leave what encloses the text."""
         self.lefts = [0.0]  # the indent of each enclosing list item and quote
         self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
+        self.marks: list[int] = []  # how many characters the longest mark of each has
+        self.size = BODY  # of the text
         self.inside = [self.structure]  # the element of each enclosing construct
         self.mark = ""  # a number or a bullet for the next text
         self.label: Element | None = None  # what that is in the structure
@@ -321,7 +326,8 @@ class Composer:
                 out.append(self.make_text([("\xa0", Look())], before=3))
             match kind:
                 case "paragraph_open":
-                    close = token.hidden and out  # in a tight list, after its first text
+                    # In a tight list, after its first text.
+                    close = (token.hidden and out) or self.size < BODY
                     out += self.make_paragraph(tokens[position + 1], 3 if close else 7)
                 case "heading_open":
                     out.append(self.make_heading(token, tokens[position + 1]))
@@ -331,23 +337,30 @@ class Composer:
                     out.append(Rule(12))
                 case "bullet_list_open":
                     self.lists.append(None)
+                    self.marks.append(1)
+                    self.size = SOURCES if token.meta.get("sources") else self.size
                     self.inside.append(self.inside[-1].add("L", make_attributes("List", "Disc")))
                 case "ordered_list_open":
                     self.lists.append(int(token.attrs.get("start", 1)))
+                    self.marks.append(measure_marks(tokens[position:]))
+                    self.size = SOURCES if token.meta.get("sources") else self.size
                     self.inside.append(self.inside[-1].add("L", make_attributes("List", "Decimal")))
                 case "bullet_list_close" | "ordered_list_close":
                     self.lists.pop()
+                    self.marks.pop()
+                    self.size = self.size if self.lists else BODY
                     self.inside.pop()
                 case "list_item_open":
                     item = self.inside[-1].add("LI")
                     self.label = item.add("Lbl")
-                    self.inside.append(item.add("LBody"))
+                    body = item.add("LBody")
+                    note = token.meta.get("note", "")
+                    self.inside.append(body.add("Note", name=note) if note else body)
                     number = self.lists[-1]
                     bullet = BULLETS[(len(self.lists) - 1) % 2]
                     self.mark = bullet if number is None else f"{number}."
-                    self.enter(
-                        max(INDENT, 6.5 * len(self.mark) + 8)
-                    )  # 6.5 points: more than the width of a digit
+                    self.mark = token.meta.get("mark", self.mark)
+                    self.enter(max(INDENT, self.marks[-1] * self.size * 0.62 + 8))
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
                     definition = bool(token.meta.get("definition"))
@@ -387,7 +400,8 @@ class Composer:
         def flush() -> None:
             nonlocal before
             if trimmed := strip_breaks(lines):
-                out.append(self.make_text(self.make_runs(trimmed), before=before))
+                runs = self.make_runs(trimmed, Look(self.size))
+                out.append(self.make_text(runs, self.size, before))
                 out[-1].style.keeps = introduces(trimmed)
                 before = 7
             lines.clear()
@@ -487,8 +501,11 @@ class Composer:
                     href = href or (address if remote else "")
                 case "link_open":
                     href = str(child.attrGet("href"))
-                case "link_close":
-                    href = ""
+                    opened = len(out)
+                case "link_close" if self.size < BODY and LIVE.match(href):
+                    shown = "".join(run[0] for run in out[opened:] if isinstance(run, tuple))
+                    known = href.removesuffix("/").endswith(shown.removesuffix("/"))
+                    text = "" if known else f" ({href})"
                 case _:
                     depth[child.tag] += child.nesting
             if meta.get("formula") and (box := self.make_formula(text, look.size, False)):
@@ -518,6 +535,8 @@ class Composer:
                 text = f"\xa0{text}\xa0"
             if text or now.anchor:
                 out.append((replace_unprintable(text), now))
+            if child.type == "link_close":
+                href = ""
         return out
 
     def apply_looks(self, look: Look, names: set[str]) -> Look:
@@ -546,7 +565,9 @@ class Composer:
             runs = [("\xa0", Look(size))] if self.mark else runs
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
         style = Style(
+            size=size,
             leading=size * (1.25 if size > BODY else 1.42),
+            whole=self.size < BODY,
             before=before,
             left=self.lefts[-1],
             align=align,
@@ -620,6 +641,16 @@ def make_attributes(owner: str, value: str) -> str:
     return f"/A<</O/{owner}/{'Scope' if owner == 'Table' else 'ListNumbering'}/{value}>>"
 
 
+def measure_marks(tokens: Sequence[Token]) -> int:
+    """How many characters the number of the last item has with which the list at hand begins."""
+    opening, *rest = tokens
+    inside = list(takewhile(lambda token: token.level > opening.level, rest))
+    items = [token for token in inside if token.type == "list_item_open"]
+    items = [item for item in items if item.level == opening.level + 1]
+    last = f"{int(opening.attrs.get('start', 1)) + len(items) - 1}."
+    return max((len(item.meta.get("mark", last)) for item in items), default=1)
+
+
 def make_slug(title: str) -> str:
     """The name of a heading in an address."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
@@ -668,13 +699,3 @@ def strip_breaks(children: Sequence[Token]) -> list[Token]:
     while out and is_blank(out[-1]):
         out.pop()
     return out
-
-
-def split_constructs(tokens: Sequence[Token]) -> Iterator[list[Token]]:
-    """The tokens of each top-level construct."""
-    construct: list[Token] = []
-    for token in tokens:
-        construct.append(token)
-        if token.level == 0 and token.nesting <= 0 and token.type != "inline":
-            yield construct
-            construct = []

@@ -49,12 +49,14 @@ class Style:
     bars: list[float] = field(default_factory=list)  # of the quotes around it, from the left
     joined: int = 0  # how many of these bars go on from the text above
     mark: str = ""  # a bullet or a number beside the first line
+    size: float = BODY  # of the mark
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
     element: Element | None = None  # what the text is in the document's structure
     label: Element | None = None  # what its mark is
     keeps: bool = False  # the text stands on the page of what follows
+    whole: bool = False  # it is not split, if that can be
 
 
 def _join(run: list[Part]) -> Part:
@@ -210,7 +212,8 @@ class Text(Flowable):  # type: ignore[misc]
         end = min(end, self.end - 1)  # if only the padding at the end does not fit
         if self.end - end == 1:
             end -= 1
-        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE_CODE and self.first):
+        whole = style.shaded or style.whole
+        if end - self.start <= 1 or (whole and self.height <= WHOLE_CODE and self.first):
             return []
         following = end
         while style.shaded and following < self.end - 1 and not self.lines[following].width:
@@ -252,7 +255,9 @@ class Text(Flowable):  # type: ignore[misc]
         if self.first and style.mark and self.lines:
             canvas.setFillColor(INK)
             order = choose_families(style.mark)
-            canvas.setFont(get_face(find_family(style.mark[-1], order) or "Text").fontName, BODY)
+            canvas.setFont(
+                get_face(find_family(style.mark[-1], order) or "Text").fontName, style.size
+            )
             base = y - self.lines[0].ascent
             with canvas.tags.mark(style.label):
                 if style.rtl:
@@ -304,6 +309,8 @@ class Text(Flowable):  # type: ignore[misc]
                     flush()
                     element = self.style.element
                     if look.link != kind[0]:
+                        if element and look.link.startswith("#") and element.kind != "Reference":
+                            element = element.add("Reference")
                         link = element.add("Link") if element and look.link else None
                     element = link or element
                     if element and now[1]:
