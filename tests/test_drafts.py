@@ -164,6 +164,12 @@ def test_a_source_and_what_cites_it_lead_to_each_other(sources: str) -> None:
     assert goals == [*("source 1", "source 1", "source 2"), "cited source 1", "cited source 2"]
     anchors = {child.meta["anchor"] for child in children(draft) if "anchor" in child.meta}
     assert set(goals) == anchors
+    assert [
+        t.meta["mark"] for t in drafts.read(f"[2]\n\n{sources}").tokens if "mark" in t.meta
+    ] == [
+        "[1]",
+        "[2]",
+    ]
     marks = [token.meta.get("mark") for token in drafts.read(draft).tokens if token.tag == "li"]
     assert marks[::2] == ["[1]", "[2]"]
 

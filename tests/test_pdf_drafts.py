@@ -394,11 +394,10 @@ def make_long(titles: list[str], text: str = "word ", more: str = "") -> str:
 
 
 def contents(reader: PdfReader) -> list[tuple[str, int]]:
-    """The titles in the table of contents, and the pages to which they lead."""
+    """What leads on from the first page, such as titles and their pages, and to which page."""
     pages = {page.indirect_reference.idnum: n for n, page in enumerate(reader.pages, 1)}  # type: ignore[union-attr]
     notes: list[Any] = [note.get_object() for note in reader.pages[0].get("/Annots", [])]
-    goals = [(note["/Contents"], pages[note["/Dest"][0].idnum]) for note in notes]
-    return [goal for goal in goals if not goal[0].isdecimal()]
+    return [(note["/Contents"], pages[note["/Dest"][0].idnum]) for note in notes]
 
 
 def test_a_long_report_has_a_table_of_contents_and_running_heads() -> None:
@@ -407,10 +406,10 @@ def test_a_long_report_has_a_table_of_contents_and_running_heads() -> None:
     reader = read(draft)
     assert len(reader.pages) > 8
     first = " ".join(reader.pages[0].extract_text().split())
-    for title, page in contents(reader):
+    for title, page in contents(reader)[::2]:
         assert f"{title} {page}" in first
         assert re.search(rf"{title}\b", reader.pages[page - 1].extract_text())
-    assert [title for title, _ in contents(reader)] == chapters
+    assert [title for title, _ in contents(reader)[1::2]] == chapters
     assert all("The Sea" in page.extract_text() for page in reader.pages[1:])
     short = read("# The Sea\n\n" + make_long(chapters[:8]))
     assert not contents(short)
@@ -422,8 +421,9 @@ def test_a_table_of_contents_is_left_out_or_shorter_where_it_would_be_a_burden()
     titles = [f"Part {number}" for number in range(25)]
     reader = read("# The Sea\n\n" + own + "\n" + make_long(titles))
     assert [title for title, _ in contents(reader)] == titles  # those of the draft
+    assert not re.search(r"Part 24\s+\d", reader.pages[0].extract_text())
     many = make_long(["Part"] * 25, more="# The Sea\n\n") + "### Deep\n\nx\n\n" * 20
-    assert [title for title, _ in contents(read(many))] == ["Part"] * 25
+    assert [title for title, _ in contents(read(many))[::2]] == ["Part"] * 25
     assert not contents(read("word " * 8000))
 
 

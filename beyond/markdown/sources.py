@@ -14,9 +14,9 @@ NUMBER = re.compile(r"\[?(\d+)\]?")
 def link_sources(tokens: Sequence[Token]) -> list[Token]:
     """The tokens with lists of sources, which paragraphs that begin with [1] are in the end.
 
-    Without such paragraphs it is the last numbered list that has the numbers that are cited, or one
-    of links after the last heading. `meta` of a list has `sources`, that of an item that is cited
-    `note`, a name, and `mark`, its number as it is cited.
+    Without such paragraphs it is a list after the last heading that has the numbers that are cited,
+    or is one of links. `meta` of a list has `sources`, that of its items `mark`, the number as it is
+    cited, and `note`, a name, if it is.
     """
     constructs = _make_lists(split_constructs(tokens))
     made = [token for construct in constructs for token in construct]
@@ -32,7 +32,7 @@ def link_sources(tokens: Sequence[Token]) -> list[Token]:
         numbered = opening.type == "ordered_list_open"
         known = numbered and not items and len(parts) >= max(cited, default=1000)
         links = sum(c.type == "link_open" for token in construct for c in token.children or [])
-        if known or (tail and links >= len(parts)):
+        if tail and (known or links >= len(parts)):
             opening.meta["sources"] = True
         if numbered and opening.meta.get("sources") and "note" not in parts[0][0].meta:
             start = int(opening.attrs.get("start", 1))
@@ -41,14 +41,16 @@ def link_sources(tokens: Sequence[Token]) -> list[Token]:
     for token in made:
         if token.type == "inline":
             token.children = list(_link_citations(token.children or [], items, first))
-    for number in first:
-        name_entry(items[number], f"source {number}", number, True)
+    for number, item in items.items() if first else ():
+        item[0].meta["mark"] = f"[{number}]"
+        if number in first:
+            name_entry(item, f"source {number}", True)
     return made
 
 
-def name_entry(item: Sequence[Token], name: str, number: int, cited: bool) -> None:
+def name_entry(item: Sequence[Token], name: str, cited: bool) -> None:
     """Let an item be where its citations lead, and lead back to the first of them."""
-    item[0].meta |= {"note": name, "mark": f"[{number}]"}
+    item[0].meta["note"] = name
     inlines = [token for token in item if token.type == "inline"]
     if inlines:
         anchor = Token("text", "", 0, content="", meta={"anchor": name})

@@ -218,8 +218,9 @@ class _Notes:
         yield Token("ordered_list_open", "ol", 1, meta={"sources": True})
         for label in sorted(notes, key=self.numbers.__getitem__):
             number = self.numbers[label]
-            item = [Token("list_item_open", "li", 1, level=1), *notes[label]]
-            name_entry(item, f"note {number}", number, number <= self.referred)
+            meta = {"mark": f"[{number}]"}
+            item = [Token("list_item_open", "li", 1, level=1, meta=meta), *notes[label]]
+            name_entry(item, f"note {number}", number <= self.referred)
             yield item[0]
             for token in notes[label]:
                 token.level += 2

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from datetime import date
 from threading import Lock
-from typing import Any
 
 from beyond import markdown as drafts
 from beyond.markdown.emoji import replace_emoji_in_line
@@ -19,14 +18,12 @@ from beyond.pdf.document import (
     Composer,
     Report,
     TooMuchWorkError,
-    Unseen,
     is_long,
     make_front,
     make_head,
 )
 from beyond.pdf.fonts import detect_language, get_loaded_faces, replace_unprintable
 from beyond.pdf.tags import Element
-from beyond.pdf.text import Text
 
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
@@ -57,32 +54,28 @@ def render(
             words.forget()
         check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
-        title = replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT]
         structure = Element("Document")
         composer = Composer(check_work, structure)
         heading = composer.make_title(draft)
-        story = make_front(heading, topic, approved, is_rtl(draft.title or topic), structure)
-        above = len(structure.kids)
+        front = make_front(heading, topic, approved, is_rtl(draft.title or topic), structure)
         body = composer.compose(draft)
-
-        def build(story: list[Any], structure: Element, head: Text | None = None) -> bytes:
-            out = io.BytesIO()
-            about = {"title": title, "subject": topic, "lang": detect_language(markdown)}
-            about["keywords"] = replace_unprintable(workflow_id)
-            report = Report(out, paper, approved, structure, head, **about)
-            report.beforePage = check_work
-            report.build(story)
-            return out.getvalue()
-
-        if not is_long(body):
-            return build(story + body, structure)
-        pages: dict[str, int] = {}
-        contents = Element("TOC", structure)
-        if entries := composer.make_contents(body, pages, contents):
-            structure.kids.insert(above, contents)
-            story += entries
-            build([Unseen(each, pages) for each in story + body], Element("Document"))
-        return build(story + body, structure, make_head(title))
+        title = replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT]
+        long = is_long(body)
+        out = io.BytesIO()
+        report = Report(
+            out,
+            paper,
+            approved,
+            structure,
+            make_head(title) if long else None,
+            title=title,
+            subject=topic,
+            keywords=replace_unprintable(workflow_id),
+            lang=detect_language(markdown),
+        )
+        report.beforePage = check_work
+        report.build([*front, *(composer.make_contents(body) if long else ()), *body])
+        return out.getvalue()
 
 
 def _limit_work(limit: float) -> Callable[[], None]:

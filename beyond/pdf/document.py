@@ -25,7 +25,16 @@ from beyond.pdf.pictures import read_picture
 from beyond.pdf.tables import NARROW_PADDING, Table, align_numbers, fits, share_width
 from beyond.pdf.tags import Element, Tags, describe
 from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text, color
-from beyond.pdf.words import BODY, CODE_SCALE, RAISED_SCALE, Box, Look, make_code_lines, make_words
+from beyond.pdf.words import (
+    BODY,
+    CODE_SCALE,
+    INK,
+    RAISED_SCALE,
+    Box,
+    Look,
+    make_code_lines,
+    make_words,
+)
 
 TITLE = "Research Report"
 PRINTED_TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
@@ -35,7 +44,7 @@ EDGE = 40.0  # the least room under a rule: two lines
 TITLE_LIMIT = 120  # characters of a heading in the outline and of the document's title
 WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters a line
 WIDER = 36.0  # how much more a wide table may take
-INDENT = 22.0  # of a list item or a quote
+INDENT = 24.0  # of a list item or a quote
 LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running heads
 ENTRIES = 36  # of a table of contents: as many as stand on a page
 NUMBERS = 36.0  # the room for the page numbers in it
@@ -74,10 +83,11 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
         paper: str,
         approved: date | None,
         structure: Element,
-        head: Text | None,  # above each page but the first
+        head: Text | None,
         **about: Any,
     ) -> None:
-        self.approved, self.structure, self.head = approved, structure, head
+        self.approved, self.structure = approved, structure
+        self.head = head  # above each page but the first
         size = SIZES[paper]
         about |= {"author": "", "creator": "durable-research-reports"}
         self.about = about
@@ -110,10 +120,13 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
 
     def _endBuild(self) -> None:
         canvas = self.canv
-        for name in getattr(canvas, "wanted", set()) - getattr(canvas, "anchors", set()):
-            canvas.bookmarkHorizontal(
-                name, 0, 0
-            )  # to a note in a construct that is set as it stands
+        for name in sorted(canvas.tags.wanted - canvas.tags.anchors.keys()):
+            # To a note in a construct that is set as it stands.
+            canvas.bookmarkHorizontal(name, 0, 0)
+        for number, entry in enumerate(canvas.tags.entries):
+            canvas.beginForm(f"entry{number}")
+            entry.print_page(canvas)
+            canvas.endForm()
         canvas.beginForm("pages")
         canvas.setFillColor(FAINT)
         canvas.setFont(get_face("Text").fontName, TINY)
@@ -182,57 +195,47 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
 
 
 class Entry(Text):
-    """A line of the table of contents. It asks for the page when it is painted."""
+    """A line of the table of contents; the page is printed when it is known."""
 
-    def __init__(
-        self, title: str, goal: str, depth: int, rtl: bool, pages: dict[str, int], element: Element
-    ) -> None:
-        self.goal, self.pages = goal, pages
-        self.look = Look(SMALL if depth else BODY, link=f"#{goal}")
-        leading, before = self.look.size * 1.4, 3.0 if depth else 7.0
-        left = depth * INDENT
-        style = Style(leading=leading, before=before, left=left, rtl=rtl, element=element)
-        super().__init__(make_words([(title, self.look)]), style)
+    def __init__(self, heading: tuple[int, str, str], depth: int, rtl: bool, toc: Element) -> None:
+        _, title, self.goal = heading
+        look = Look(SMALL if depth else BODY, link=f"#{self.goal}")
+        element = toc.add("TOCI").add("Reference")
+        style = Style(
+            leading=look.size * 1.4,
+            before=3 if depth else 7,
+            left=depth * INDENT,
+            size=look.size,
+            rtl=rtl,
+            element=element,
+        )
+        super().__init__(make_words([(title, look)]), style)
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points beside the page number."""
         return super().wrap(width - NUMBERS, height)
 
-    def split(self, width: float, height: float) -> list[Text]:
-        """An entry stays whole."""
-        return []
-
     def draw(self) -> None:
-        """Paint the title and, at the other side, the number."""
-        rtl = self.style.rtl
-        side = replace(self.style, align="left" if rtl else "right", left=0.0)
-        number = Text(make_words([(f"{self.pages[self.goal]}", self.look)]), side)
-        number.wrap(NUMBERS, 0)
-        self.paint(self.canv, NUMBERS if rtl else self.style.left, self.height)
-        number.paint(self.canv, 0 if rtl else self.width, self.height)
+        """Paint the title and, at the other side, the page."""
+        canvas, element = self.canv, self.style.element
+        self.paint(canvas, NUMBERS if self.style.rtl else self.style.left, self.height)
+        x, y = 0 if self.style.rtl else self.width, self.height - self.lines[0].ascent
+        assert element
+        link = element.add("Link")
+        canvas.tags.add_link(link, (x, y, x + NUMBERS, self.height), f"#{self.goal}", self.source)
+        canvas.saveState()
+        canvas.translate(x, y)
+        with canvas.tags.mark(link):
+            canvas.doForm(f"entry{len(canvas.tags.entries)}")
+        canvas.restoreState()
+        canvas.tags.entries.append(self)
 
-
-class Unseen(platypus.Flowable):  # type: ignore[misc]
-    """Takes up the room of another flowable, to find the page on which a heading stands."""
-
-    def __init__(self, seen: Any, pages: dict[str, int]) -> None:
-        super().__init__()
-        self.seen, self.pages = seen, pages
-        self.spaceBefore, self.spaceAfter = seen.getSpaceBefore(), seen.getSpaceAfter()
-
-    def wrap(self, width: float, height: float) -> tuple[float, float]:
-        """The size of the other in points."""
-        size: tuple[float, float] = self.seen.wrap(width, height)
-        return size
-
-    def split(self, width: float, height: float) -> list["Unseen"]:
-        """The pieces of the other."""
-        return [Unseen(piece, self.pages) for piece in self.seen.split(width, height)]
-
-    def draw(self) -> None:
-        """Note the page of a heading."""
-        if isinstance(self.seen, Text) and self.seen.first and self.seen.style.outline:
-            self.pages[self.seen.style.outline[2]] = self.canv.getPageNumber()
+    def print_page(self, canvas: Any) -> None:
+        """Paint the number of the page, which is known now."""
+        canvas.setFillColor(INK)
+        canvas.setFont(get_face("Text").fontName, self.style.size)
+        draw, x = (canvas.drawString, 0) if self.style.rtl else (canvas.drawRightString, NUMBERS)
+        draw(x, 0, str(canvas.tags.anchors.get(self.goal, "")))
 
 
 class Composer:
@@ -253,7 +256,6 @@ class Composer:
         """Leave what encloses the text."""
         self.lefts = [0.0]  # the indent of each enclosing list item and quote
         self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
-        self.marks: list[int] = []  # how many characters the longest mark of each has
         self.size = BODY  # of the text
         self.inside = [self.structure]  # the element of each enclosing construct
         self.mark = ""  # a number or a bullet for the next text
@@ -267,6 +269,7 @@ class Composer:
             if before.type == "heading_open":
                 self.headings.add(self.name_place(get_words(token)))
         self.places.clear()
+        self.above = len(self.structure.kids)
         paragraphs = (token for before, token in pairwise(draft.tokens) if before.tag == "p")
         self.listed = sum(make_slug(get_words(token)) in self.headings for token in paragraphs)
         letters = "".join(token.content for token in draft.tokens)
@@ -335,19 +338,14 @@ class Composer:
                     out.append(self.make_code(token.content))
                 case "hr":
                     out.append(Rule(12))
-                case "bullet_list_open":
-                    self.lists.append(None)
-                    self.marks.append(1)
+                case "bullet_list_open" | "ordered_list_open":
+                    ordered = kind == "ordered_list_open"
+                    self.lists.append(int(token.attrs.get("start", 1)) if ordered else None)
                     self.size = SOURCES if token.meta.get("sources") else self.size
-                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Disc")))
-                case "ordered_list_open":
-                    self.lists.append(int(token.attrs.get("start", 1)))
-                    self.marks.append(measure_marks(tokens[position:]))
-                    self.size = SOURCES if token.meta.get("sources") else self.size
-                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Decimal")))
+                    numbering = make_attributes("List", "Decimal" if ordered else "Disc")
+                    self.inside.append(self.inside[-1].add("L", numbering))
                 case "bullet_list_close" | "ordered_list_close":
                     self.lists.pop()
-                    self.marks.pop()
                     self.size = self.size if self.lists else BODY
                     self.inside.pop()
                 case "list_item_open":
@@ -360,7 +358,7 @@ class Composer:
                     bullet = BULLETS[(len(self.lists) - 1) % 2]
                     self.mark = bullet if number is None else f"{number}."
                     self.mark = token.meta.get("mark", self.mark)
-                    self.enter(max(INDENT, self.marks[-1] * self.size * 0.62 + 8))
+                    self.enter(max(INDENT, 6 * len(self.mark.strip("[].")) + 12))
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
                     definition = bool(token.meta.get("definition"))
@@ -456,26 +454,22 @@ class Composer:
         self.places[slug] += 1
         return f"{slug}-{number}" if (number := self.places[slug] - 1) else slug
 
-    def make_contents(
-        self, body: Sequence[Any], pages: dict[str, int], element: Element
-    ) -> list[Any]:
-        """A list of the headings, which stand on `pages`, unless the draft has one itself.
+    def make_contents(self, body: Sequence[Any]) -> list[Entry | Rule]:
+        """The headings of a long report, unless the draft lists them itself.
 
         It has those of two levels, or of one if two are too many.
         """
-        if self.listed > len(self.headings) / 2:
-            return []
         texts = [each for each in body if isinstance(each, Text)]
         headings = [text.style.outline for text in texts if text.style.outline]
-        top = min((level for level, _, _ in headings), default=0)
-        if sum(level <= top + 1 for level, _, _ in headings) > ENTRIES:
-            headings = [heading for heading in headings if heading[0] == top]
-        entries: list[Any] = [
-            Entry(title, key, level - top, self.rtl, pages, element.add("TOCI").add("Reference"))
-            for level, title, key in headings
-            if level <= top + 1
-        ]
-        return [*entries, Rule(16)] if entries else []
+        if not headings or self.listed > len(headings) / 2:
+            return []
+        top = min(level for level, _, _ in headings)
+        shown = [heading for heading in headings if heading[0] <= top + 1]
+        if len(shown) > ENTRIES:
+            shown = [heading for heading in headings if heading[0] == top]
+        toc = Element("TOC", self.structure)
+        self.structure.kids.insert(self.above, toc)
+        return [*(Entry(heading, heading[0] - top, self.rtl, toc) for heading in shown), Rule(16)]
 
     def make_runs(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
         """The runs of a paragraph, a heading or a table cell."""
@@ -639,16 +633,6 @@ class Composer:
 def make_attributes(owner: str, value: str) -> str:
     """How a list is numbered, or what a header stands above."""
     return f"/A<</O/{owner}/{'Scope' if owner == 'Table' else 'ListNumbering'}/{value}>>"
-
-
-def measure_marks(tokens: Sequence[Token]) -> int:
-    """How many characters the number of the last item has with which the list at hand begins."""
-    opening, *rest = tokens
-    inside = list(takewhile(lambda token: token.level > opening.level, rest))
-    items = [token for token in inside if token.type == "list_item_open"]
-    items = [item for item in items if item.level == opening.level + 1]
-    last = f"{int(opening.attrs.get('start', 1)) + len(items) - 1}."
-    return max((len(item.meta.get("mark", last)) for item in items), default=1)
 
 
 def make_slug(title: str) -> str:

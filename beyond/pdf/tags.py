@@ -151,6 +151,9 @@ class Tags:
 
     def __init__(self, canvas: Any, root: Element, language: str) -> None:
         self.canvas, self.language = canvas, language.split("-")[0]
+        self.anchors: dict[str, int] = {}  # the page of each place that has a name
+        self.wanted: set[str] = set()  # the names to which links lead
+        self.entries: list[Any] = []  # of the table of contents
         self.parents: list[list[Element] | Element] = []
         self.page: list[Element] | None = None  # those on the page, by the numbers of their content
         canvas._doc.encrypt = _Plain()

@@ -249,7 +249,7 @@ class Text(Flowable):  # type: ignore[misc]
                 y -= PADDING
         if self.first and style.outline:
             level, title, key = style.outline
-            canvas.anchors = {*getattr(canvas, "anchors", ()), key}
+            canvas.tags.anchors[key] = canvas.getPageNumber()
             canvas.bookmarkHorizontal(key, 0, y + BODY)
             canvas.addOutlineEntry(title, key, level)
         if self.first and style.mark and self.lines:
@@ -371,11 +371,11 @@ class Text(Flowable):  # type: ignore[misc]
                     canvas.setLineWidth(look.size * 0.06)
                     canvas.line(x, y + look.size * height, end, y + look.size * height)
         if look.anchor:
-            canvas.anchors = {*getattr(canvas, "anchors", ()), look.anchor}
+            canvas.tags.anchors[look.anchor] = canvas.getPageNumber()
             canvas.bookmarkHorizontal(look.anchor, 0, y + look.size * 1.4)
         if look.link:
             area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
             if look.link.startswith("#"):
-                canvas.wanted = {*getattr(canvas, "wanted", ()), look.link[1:]}
+                canvas.tags.wanted.add(look.link[1:])
             if link:
                 canvas.tags.add_link(link, area, look.link, part.source)
