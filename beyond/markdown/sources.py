@@ -15,8 +15,8 @@ def link_sources(tokens: Sequence[Token]) -> list[Token]:
     """The tokens with lists of sources, which paragraphs that begin with [1] are in the end.
 
     Without such paragraphs it is a list after the last heading that has the numbers that are cited,
-    or is one of links. `meta` of a list has `sources`, that of its items `mark`, the number as it is
-    cited, and `note`, a name, if it is.
+    or is one of links. `meta` of a list has `sources`, that of its items `mark`, the number as it
+    is cited, and `note`, a name, if it is.
     """
     constructs = _make_lists(split_constructs(tokens))
     made = [token for construct in constructs for token in construct]

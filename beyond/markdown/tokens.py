@@ -53,6 +53,8 @@ KEY = re.compile(r"[^\W\d_][\w ./&()'-]{0,30}:(\s|$)")
 
 
 Nesting = Literal[-1, 0, 1]
+# Of the cell in a row and a column: the columns and rows that it spans, whether it is a header.
+Spans = dict[tuple[int, int], tuple[int, int, bool]]
 
 
 def make_code_token(text: str) -> Token:
@@ -124,7 +126,8 @@ def _replace_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) 
             if verbatim:
                 position = verbatim.end()
                 if verbatim[1].lower() == "table":
-                    made += parser.parse(_table_to_markdown(verbatim[2]), env)
+                    table, spans = _table_to_markdown(verbatim[2])
+                    made += _span_cells(parser.parse(table, env), spans)
                     continue
                 made.append(make_code_token(unescape(TAG.sub("", verbatim[2])).strip("\n")))
         for other in made:
@@ -151,9 +154,10 @@ def _to_markdown(html: str) -> str:
     return "\n".join(" ".join(line.split()) for line in TAG.sub(block, html).split("\n"))
 
 
-def _table_to_markdown(html: str) -> str:
-    """A table of HTML as Markdown; a cell that spans others stands in the first of them."""
+def _table_to_markdown(html: str) -> tuple[str, Spans]:
+    """A table of HTML as Markdown in which a cell that spans others stands in the first of them."""
     rows: list[list[str]] = []
+    spans: Spans = {}
     taken: Counter[int] = Counter()  # the rows below that a cell takes in a column
     for row in ROW.finditer(html):
         cells: list[str] = []
@@ -162,19 +166,37 @@ def _table_to_markdown(html: str) -> str:
                 taken[len(cells)] -= 1
                 cells.append("")
             if cell:
-                spans = {kind.lower(): int(number) for kind, number in SPAN.findall(cell[2])}
-                for column in range(len(cells), len(cells) + spans.get("col", 1)):
-                    taken[column] = spans.get("row", 1) - 1
+                found = {
+                    kind.lower(): max(1, int(number)) for kind, number in SPAN.findall(cell[2])
+                }
+                column, wide, tall = len(cells), found.get("col", 1), found.get("row", 1)
+                wide = next((n for n in range(1, wide) if taken[column + n] > 0), wide)
+                spans[len(rows), column] = wide, tall, cell[1].lower() == "h"
+                taken |= dict.fromkeys(range(column, column + wide), tall - 1)
                 text = " ".join(cell[3].split()).replace("|", "\\|")
-                cells += [text, *[""] * (spans.get("col", 1) - 1)]
+                cells += [text, *[""] * (wide - 1)]
         rows.append(cells)
     if not any(rows):
-        return _to_markdown(html)
+        return _to_markdown(html), {}
     most = max(map(len, rows))
     lines = [f"| {' | '.join([*row, *[''] * (most - len(row))])} |" for row in rows]
     lines.insert(1, "|" + "-|" * most)
     outside = _to_markdown(ROW.sub("", html)).strip()
-    return "\n".join([outside, "", *lines, ""])
+    return "\n".join([outside, "", *lines, ""]), spans
+
+
+def _span_cells(tokens: list[Token], spans: Spans) -> list[Token]:
+    """The tokens of a table with the spans and the headers that HTML has in it."""
+    row = column = -1
+    for token in tokens:
+        row, column = (row + 1, -1) if token.type == "tr_open" else (row, column)
+        if token.tag in ("th", "td"):
+            column += token.nesting == 1
+            wide, tall, head = spans.get((row, column), (1, 1, False))
+            token.meta["span"] = wide, tall
+            if head:
+                token.type = token.type.replace("td", "th")
+    return tokens
 
 
 class _Notes:

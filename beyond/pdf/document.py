@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
-from itertools import pairwise, takewhile, zip_longest
+from itertools import pairwise, product, takewhile, zip_longest
 from typing import Any
 from urllib.parse import unquote
 
@@ -52,6 +52,7 @@ DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
 SOURCES = 9.0  # the text of sources and footnotes
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
+SPANNING = 300  # characters of a cell that spans rows; a longer one stands in the first
 CODE = 8.75  # 82 characters in a line
 FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisecond to set
 FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
@@ -342,8 +343,9 @@ class Composer:
                     ordered = kind == "ordered_list_open"
                     self.lists.append(int(token.attrs.get("start", 1)) if ordered else None)
                     self.size = SOURCES if token.meta.get("sources") else self.size
-                    numbering = make_attributes("List", "Decimal" if ordered else "Disc")
-                    self.inside.append(self.inside[-1].add("L", numbering))
+                    numbering = "Decimal" if ordered else "Disc"
+                    entries = f"/A<</O/List/ListNumbering/{numbering}>>"
+                    self.inside.append(self.inside[-1].add("L", entries))
                 case "bullet_list_close" | "ordered_list_close":
                     self.lists.pop()
                     self.size = self.size if self.lists else BODY
@@ -592,30 +594,55 @@ class Composer:
         self.joined, self.mark = len(self.bars), ""
         return Text(make_code_lines(content.strip("\n"), CODE), style)
 
-    def make_cell(self, runs: list[Run], size: float, side: str, element: Element) -> Text:
-        """The text of a cell."""
+    def make_cell(
+        self, opening: Token, token: Token, size: float, rows: int, row: Element, scope: str
+    ) -> Text:
+        """A cell of a table that goes on for that many rows."""
+        head = opening.type == "th_open"
+        runs = self.make_runs(token.children or [], Look(size, bold=head, figures=True))
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
-        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source), element=element)
+        wide, tall = opening.meta.get("span", (1, 1))
+        tall = min(tall, rows) if len(source) < SPANNING else 1
+        scope = f"/Scope/{scope}" if head else ""
+        spans = f"/ColSpan {wide}/RowSpan {tall}" if (wide, tall) != (1, 1) else ""
+        entries = f"/A<</O/Table{scope}{spans}>>" if scope or spans else ""
+        side = str(opening.attrGet("style")).removeprefix("text-align:")
+        style = Style(
+            leading=size * 1.38,
+            align=SIDES.get(side, ""),
+            rtl=is_rtl(source),
+            element=row.add("TH" if head else "TD", entries),
+            columns=wide,
+            rows=tall,
+        )
         return Text(make_words(runs), style)
 
     def make_table(self, tokens: list[Token]) -> Table:
         """A table, columns as wide as their text needs."""
         room, padding = WIDTH - self.lefts[-1], PADDING
+        height = sum(token.type == "tr_open" for token in tokens)
+        body = len(tokens)  # where it begins; in HTML, a cell that spans rows leaves an empty one
+        for number, (token, content) in enumerate(pairwise(tokens)):
+            if token.type == "td_open" and (content.content or not token.meta):
+                body = min(body, number)
+        heads = max(1, sum(token.type == "tr_open" for token in tokens[:body]) - 1)
         for size in CELLS:
             cells: list[list[Text]] = []
+            spanned: dict[tuple[int, int], Text] = {}
             table_element = Element("Table", self.inside[-1])
             for before, token in pairwise(tokens):
                 if token.type == "tr_open":
                     cells.append([])
                     row = table_element.add("TR")
-                if token.type == "inline":
-                    look = Look(size, bold=before.type == "th_open", figures=True)
-                    side = str(before.attrGet("style")).removeprefix("text-align:")
-                    runs = self.make_runs(token.children or [], look)
-                    head = before.type == "th_open"
-                    kind = "TH" if head else "TD"
-                    cell = row.add(kind, make_attributes("Table", "Column") if head else "")
-                    cells[-1].append(self.make_cell(runs, size, side, cell))
+                if token.type != "inline":
+                    continue
+                at, column = len(cells) - 1, len(cells[-1])
+                if (at, column) not in spanned:
+                    scope = "Column" if at < heads else "Row"
+                    cell = self.make_cell(before, token, size, height - at, row, scope)
+                    places = product(range(cell.style.rows), range(cell.style.columns))
+                    spanned |= {(at + y, column + x): cell for y, x in places}
+                cells[-1].append(spanned[at, column])
             if fits(cells, room, padding):
                 break
         else:
@@ -625,14 +652,9 @@ class Composer:
         table = Table(
             cells, share_width(cells, room, padding), self.lefts[-1], cells[0][0].style.rtl
         )
-        table.padding = padding
+        table.padding, table.heads = padding, heads
         table.bars, self.joined = self.bars, len(self.bars)
         return table
-
-
-def make_attributes(owner: str, value: str) -> str:
-    """How a list is numbered, or what a header stands above."""
-    return f"/A<</O/{owner}/{'Scope' if owner == 'Table' else 'ListNumbering'}/{value}>>"
 
 
 def make_slug(title: str) -> str:

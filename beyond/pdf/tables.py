@@ -1,11 +1,12 @@
 """Tables: columns as wide as their text needs, rows that stay whole, a header on each page."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from reportlab.platypus import Flowable  # type: ignore[import-untyped]
+from reportlab.platypus import CondPageBreak, Flowable  # type: ignore[import-untyped]
 
 from beyond.pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
 
@@ -23,47 +24,74 @@ TALL = 0.5  # of a page's height: a row that is taller may be split
 
 
 class Table(Flowable):  # type: ignore[misc]
-    """A table whose first row is its header."""
+    """A table that begins with its header; a cell that spans others stands in all their places."""
 
     def __init__(self, rows: list[list[Text]], widths: list[float], left: float, rtl: bool) -> None:
         super().__init__()
         self.rows, self.widths, self.left, self.rtl = rows, widths, left, rtl
         self.spaceBefore = self.spaceAfter = SPACE
         self.heights: list[float] = []
-        self.padding = PADDING
+        self.padding, self.heads = PADDING, 1  # the number of rows in the header
         self.bars: list[float] = []  # of the quotes around it
-        self.goes_on = False  # whether its header repeats that of the page before
+        self.shown: set[int] = set()  # the ids of the cells that are repeated from a page before
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size of the table in points."""
         if not self.heights:
             self.heights = [self.measure_row(row) for row in self.rows]
+            for number, column, cell in self.find_cells():
+                if cell.style.rows > 1:
+                    last = number + cell.style.rows
+                    needed = self.measure(cell, self.spread(self.rows[number])[column])
+                    self.heights[last - 1] += max(0.0, needed - sum(self.heights[number:last]))
         self.width, self.height = width, sum(self.heights)
         return width, self.height
 
+    def find_cells(self) -> Iterator[tuple[int, int, Text]]:
+        """Each cell with the first row and column that it has."""
+        above: Sequence[Text | None] = [None] * len(self.widths)
+        for number, row in enumerate(self.rows):
+            before = None
+            for column, cell in enumerate(row):
+                if cell is not before and cell is not above[column]:
+                    yield number, column, cell
+                before = cell
+            above = row
+
+    def spread(self, row: Sequence[Text]) -> list[float]:
+        """The widths of the cells of a row in points."""
+        widths: defaultdict[int, float] = defaultdict(float)
+        for cell, width in zip(row, self.widths, strict=True):
+            widths[id(cell)] += width
+        return [widths[id(cell)] for cell in row]
+
+    def measure(self, cell: Text, width: float) -> float:
+        """The height of a cell in points."""
+        return 2 * self.padding + cell.wrap(width - 2 * self.padding, 0)[1]
+
     def measure_row(self, row: Sequence[Text]) -> float:
-        """The height of a row in points."""
-        return 2 * self.padding + max(
-            cell.wrap(width - 2 * self.padding, 0)[1]
-            for cell, width in zip(row, self.widths, strict=True)
-        )
+        """The height of a row in points, as far as its own cells need it."""
+        cells = zip(row, self.spread(row), strict=True)
+        heights = (self.measure(cell, width) for cell, width in cells if cell.style.rows == 1)
+        return max(heights, default=0.0)
 
     @property
     def least_height(self) -> float:
         """The height in points of what of the table may stand at the foot of a page."""
         self.wrap(0, 0)
-        return self.height if self.height <= WHOLE else sum(self.heights[:2])
+        return self.height if self.height <= WHOLE else sum(self.heights[: self.heads + 1])
 
     def _make_part(
-        self, rows: list[list[Text]], heights: list[float], goes_on: bool | None = None
+        self, rows: list[list[Text]], heights: list[float], shown: Sequence[Text] = ()
     ) -> "Table":
         """Some rows of the table, in columns as wide as its own."""
         table = Table(rows, self.widths, self.left, self.rtl)
         table.heights, table.bars, table.padding = heights, self.bars, self.padding
-        table.goes_on = self.goes_on if goes_on is None else goes_on
+        table.heads = self.heads
+        table.shown = {id(cell) for cell in shown} or self.shown
         return table
 
-    def split(self, width: float, height: float) -> list["Table"]:
+    def split(self, width: float, height: float) -> list[Any]:
         """The table in two at a height in points: between two rows, or within a very tall one."""
         self.wrap(width, height)
         if self.height <= WHOLE:
@@ -72,41 +100,49 @@ class Table(Flowable):  # type: ignore[misc]
         while number < len(self.rows) and used + self.heights[number] <= height:
             used += self.heights[number]
             number += 1
-        header = self.rows[:1], self.heights[:1]
+        header = self.rows[: self.heads], self.heights[: self.heads]
         tall = number < len(self.rows) and self.heights[number] > TALL * PAGE
         if tall and (pieces := self._cut(number, height - used)):
             (top, top_height), (rest, rest_height) = pieces
             above = [*self.rows[:number], top], [*self.heights[:number], top_height]
-            repeated = header if number else ([], [])
+            repeated = header if number >= self.heads else ([], [])
             rows = [*repeated[0], rest, *self.rows[number + 1 :]]
             heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
-            return [self._make_part(*above), self._make_part(rows, heights, bool(number))]
+            shown = [cell for row in (*header[0], self.rows[number]) for cell in row]
+            return [self._make_part(*above), self._make_part(rows, heights, shown)]
         if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
             number -= 1  # no row stands alone on the next page
-        if number < 2:
+        end = next((n for n in range(number, 1, -1) if not self._find_spans(n)), number)
+        if sum(self.heights[end:number]) > WHOLE:
+            end = number  # a very long cell repeats its text
+        if end <= self.heads:
             return []
-        return [
-            self._make_part(self.rows[:number], self.heights[:number]),
-            self._make_part(
-                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]], True
-            ),
-        ]
+        above = self._make_part(self.rows[:end], self.heights[:end])
+        rows, heights = [*header[0], *self.rows[end:]], [*header[1], *self.heights[end:]]
+        shown = [cell for row in (*header[0], self.rows[end - 1]) for cell in row]
+        below = self._make_part(rows, heights, shown)
+        return [above, below] if end == number else [above, CondPageBreak(PAGE), below]
+
+    def _find_spans(self, number: int) -> list[int]:
+        """The columns whose cell in a row begins in one above."""
+        if number == len(self.rows):
+            return []
+        pairs = zip(self.rows[number - 1], self.rows[number], strict=True)
+        return [column for column, (above, cell) in enumerate(pairs) if above is cell]
 
     def _cut(self, number: int, height: float) -> tuple[Any, Any] | None:
         """A row in two at a height, each with its height; None if no line of a cell fits."""
-        tops, rests = [], []
-        for cell, width in zip(self.rows[number], self.widths, strict=True):
-            room = height - 2 * self.padding
-            inner = width - 2 * self.padding
+        made: dict[int, list[Text]] = {}
+        for cell, width in zip(self.rows[number], self.spread(self.rows[number]), strict=True):
+            room, inner = height - 2 * self.padding, width - 2 * self.padding
             cell.wrap(inner, room)
-            pieces = (
-                [cell, Text([], cell.style)] if cell.height <= room else cell.split(inner, room)
-            )
+            whole = [cell, Text([], cell.style)]
+            pieces = whole if cell.height <= room else cell.split(inner, room)
             if not pieces:
                 return None
-            tops.append(pieces[0])
-            rests.append(pieces[1])
-        return (tops, self.measure_row(tops)), (rests, self.measure_row(rests))
+            made.setdefault(id(cell), pieces)
+        tops, rests = zip(*(made[id(cell)] for cell in self.rows[number]), strict=True)
+        return (list(tops), self.measure_row(tops)), (list(rests), self.measure_row(rests))
 
     def draw(self) -> None:
         """Paint the rows."""
@@ -121,17 +157,23 @@ class Table(Flowable):  # type: ignore[misc]
             for bar in self.bars:
                 canvas.rect(bar, 0, BAR, y + SPACE, stroke=0, fill=1)
             canvas.setFillColor(SHADE)
-            canvas.rect(x0, y - self.heights[0], total, self.heights[0], stroke=0, fill=1)
+            shade = sum(self.heights[: self.heads])
+            canvas.rect(x0, y - shade, total, shade, stroke=0, fill=1)
             canvas.setStrokeColor(RULE)
             canvas.setLineWidth(LINE)
-            for bottom in accumulate(self.heights):
-                canvas.line(x0, y - bottom, x0 + total, y - bottom)
-        for number, (row, height) in enumerate(zip(self.rows, self.heights, strict=True)):
-            for cell, x in zip(row[::-1] if self.rtl else row, starts, strict=False):
-                if number == 0 and self.goes_on:
-                    cell = cell.repeat()
-                cell.paint(canvas, x + self.padding, y - self.padding)
-            y -= height
+            for number, bottom in enumerate(accumulate(self.heights), 1):
+                goes_on = self._find_spans(number)
+                for column in range(len(widths)) if goes_on else ():
+                    at = len(widths) - 1 - column if self.rtl else column
+                    if column not in goes_on:
+                        canvas.line(starts[at], y - bottom, starts[at + 1], y - bottom)
+                if not goes_on:
+                    canvas.line(x0, y - bottom, x0 + total, y - bottom)
+        tops = [self.height - above for above in accumulate(self.heights, initial=0.0)]
+        for number, column, cell in self.find_cells():
+            x = starts[len(widths) - column - cell.style.columns if self.rtl else column]
+            shown = cell.repeat() if id(cell) in self.shown else cell
+            shown.paint(canvas, x + self.padding, tops[number] - self.padding)
 
 
 def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:
@@ -191,4 +233,4 @@ def align_numbers(rows: Sequence[Sequence[Text]]) -> None:
         numbers = any(map(str.isdecimal, "".join(sources))) and all(map(NUMBER.fullmatch, sources))
         if numbers and not header.style.align:
             for cell in (header, *cells):
-                cell.style.align = "right"
+                cell.style.align = "right" if cell.style.columns == 1 else "center"

@@ -57,6 +57,8 @@ class Style:
     label: Element | None = None  # what its mark is
     keeps: bool = False  # the text stands on the page of what follows
     whole: bool = False  # it is not split, if that can be
+    columns: int = 1  # of the table, if it is a cell
+    rows: int = 1
 
 
 def _join(run: list[Part]) -> Part:
@@ -100,18 +102,18 @@ class Text(Flowable):  # type: ignore[misc]
 
     @property
     def natural_width(self) -> float:
-        """The width in points at which no line would have to be broken."""
+        """The width in points, of a column, at which no line would have to be broken."""
         widest = width = 0.0
         for word in self.words:
             width += word.width
             widest = max(widest, width)
             width = 0.0 if word.newline else width + (word.gap.width if word.gap else 0)
-        return widest
+        return widest / self.style.columns
 
     @property
     def least_width(self) -> float:
-        """The width of the longest word in points."""
-        return max((word.width for word in self.words), default=0.0)
+        """The width of the longest word in points, of a column."""
+        return max((word.width for word in self.words), default=0.0) / self.style.columns
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points that the text takes up in a width."""
