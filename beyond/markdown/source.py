@@ -47,7 +47,9 @@ FRONT_MATTER = re.compile(
     r"\A---[ \t]*\n((?:[\w-]+:.*\n|[ \t]*-[ ].*\n|[ \t]+.*\n|[ \t]*\n)+)---[ \t]*\n"
 )
 DELIMITERS = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
-PICTURE = re.compile(r"(?<=[(\"'])data:image/[\w.+-]+;base64,[A-Za-z0-9+/=_-]+")
+PICTURE = re.compile(
+    r"(?<=[(\"'])data:image/[\w.+;=-]+,(?:<svg.*?</svg>|(?:[^\s()\"'<>]|\([^\s()\"'<>]*\))+)"
+)
 MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
 DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
 HIDDEN_LIMIT = 0xFFF0  # formulas: as many as there are private characters for

@@ -18,6 +18,7 @@ NUMBER = re.compile(
 )
 NARROW = 8.0  # points: no column of text is narrower
 LONG = 120.0  # points: what is wider is an address or a name in a program, not a word
+LEAST = 40.0  # points: less is no room for them
 WEIGHT = 0.8  # the power of what a column lacks: long text wraps anyway, so it counts for less
 PAGE = 648.0  # points between the margins of letter paper
 TALL = 0.5  # of a page's height: a row that is taller may be split
@@ -200,7 +201,13 @@ def share_width(
         return wanted
     least = [max(cell.least_width for cell in column) + space for column in columns]
     if sum(least) > room:
-        # Words must break somewhere: in the widest columns, down to a width that they share.
+        # Something must break: the longest words, mostly addresses, if that is enough; else what
+        # stands in the widest columns, down to a width that they share.
+        much = 1.5 * room / len(least)
+        long = sum(width > much for width in least)
+        spare = room - sum(width for width in least if width <= much)
+        if spare > long * LEAST > 0:
+            return [spare / long if width > much else width for width in least]
         narrow = sorted(least)
         left = room
         for number, width in enumerate(narrow):
