@@ -134,7 +134,7 @@ def test_a_draft_from_right_to_left_stands_right() -> None:
     at = places(read(load("rtl-mixed-list")).pages[0])
     for text in ("Israeli Innovation Authority", "Convertible Note"):
         assert at[text] > 250
-    marks = [x for text, x in at.items() if text in ("1.", "2.")]
+    marks = [x for text, x in at.items() if text in (".1", ".2")]
     assert len(marks) == 2 and min(marks) > 480
 
 

@@ -490,3 +490,27 @@ def test_a_cell_that_spans_rows_stays_whole_or_repeats_its_text() -> None:
     for page in texts(table(4, 20)):
         assert page.count("row") == 4 * page.count("Group")
     assert all(page.count("Group") == 1 for page in texts(table(90, 1)))
+
+
+def test_the_title_of_the_document_is_the_one_that_is_printed() -> None:
+    reader = read("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", topic="The sea?")
+    assert reader.metadata and reader.metadata.title == "The sea?"
+
+
+def test_a_table_of_contents_stands_below_a_line_under_the_title_and_sets_formulas() -> None:
+    chapters = make_long(["Part"] * 25, more="## Of $x_2$\n\nx\n\n")
+    short = texts("# The Sea\n\nBy an author\n\n" + chapters)[0]
+    assert short.index("By an author") < short.index("Of") < short.index("Part")
+    long = texts("# The Sea\n\n" + "A long abstract. " * 60 + "\n\n" + chapters)[0]
+    assert long.index("Part") < long.index("A long abstract")
+    assert read(chapters).pages[0].extract_text().count("$x_2$") == 2  # as its alternate text
+
+
+def test_a_number_from_right_to_left_stands_before_its_dot() -> None:
+    assert ".1" in texts("1. שלום")[0] and "1." in texts("1. one")[0]
+
+
+def test_two_lines_of_code_do_not_stand_alone() -> None:
+    for lines in range(30, 50):
+        pages = texts("x<br>" * lines + "\n\n```\n" + "code\n" * 40 + "```")
+        assert min(page.count("code") or 3 for page in pages) > 2

@@ -157,4 +157,4 @@ def _link_citations(
             first.add(number)
             yield replace(child, content=found[0], meta=meta)
             position = found.end()
-        yield replace(child, content=child.content[position:])
+        yield replace(child, content=child.content[position:]) if position else child

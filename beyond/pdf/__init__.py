@@ -12,15 +12,16 @@ from beyond.markdown.emoji import replace_emoji_in_line
 from beyond.pdf import words
 from beyond.pdf.bidi import is_rtl
 from beyond.pdf.document import (
+    LONG,
     PRINTED_TOPIC_LIMIT,
     TITLE,
     TITLE_LIMIT,
     Composer,
     Report,
     TooMuchWorkError,
-    is_long,
     make_front,
     make_head,
+    measure,
 )
 from beyond.pdf.fonts import detect_language, get_loaded_faces, replace_unprintable
 from beyond.pdf.tags import Element
@@ -57,10 +58,11 @@ def render(
         structure = Element("Document")
         composer = Composer(check_work, structure)
         heading = composer.make_title(draft)
-        front = make_front(heading, topic, approved, is_rtl(draft.title or topic), structure)
+        title = (draft.title if heading else topic) or draft.title or TITLE
+        front = make_front(heading, topic, approved, is_rtl(title), structure)
+        title = replace_unprintable(title)[:TITLE_LIMIT]
         body = composer.compose(draft)
-        title = replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT]
-        long = is_long(body)
+        long = measure(body) > LONG
         out = io.BytesIO()
         report = Report(
             out,
@@ -74,7 +76,7 @@ def render(
             lang=detect_language(markdown),
         )
         report.beforePage = check_work
-        report.build([*front, *(composer.make_contents(body) if long else ()), *body])
+        report.build(front + (composer.add_contents(body) if long else body))
         return out.getvalue()
 
 

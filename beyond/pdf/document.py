@@ -32,6 +32,7 @@ from beyond.pdf.words import (
     RAISED_SCALE,
     Box,
     Look,
+    Word,
     make_code_lines,
     make_words,
 )
@@ -46,7 +47,8 @@ WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters 
 WIDER = 36.0  # how much more a wide table may take
 INDENT = 24.0  # of a list item or a quote
 LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running heads
-ENTRIES = 36  # of a table of contents: as many as stand on a page
+ENTRIES = 26  # of a table of contents: as many as stand on the first page
+LEAD = 60.0  # more than that before the first heading stands below the table of contents
 NUMBERS = 36.0  # the room for the page numbers in it
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
@@ -169,10 +171,9 @@ def make_head(title: str) -> Text:
     return head
 
 
-def is_long(body: Sequence[Any]) -> bool:
-    """Whether the text of a report takes so many pages that a reader wants a table of contents."""
-    heights = (each.wrap(WIDTH, HEIGHT)[1] + each.getSpaceBefore() for each in body)
-    return bool(sum(heights) > LONG)
+def measure(flowables: Sequence[Any]) -> float:
+    """The height in points that flowables take up, about."""
+    return float(sum(f.wrap(WIDTH, HEIGHT)[1] + f.getSpaceBefore() for f in flowables))
 
 
 class Rule(platypus.Flowable):  # type: ignore[misc]
@@ -198,19 +199,9 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
 class Entry(Text):
     """A line of the table of contents; the page is printed when it is known."""
 
-    def __init__(self, heading: tuple[int, str, str], depth: int, rtl: bool, toc: Element) -> None:
-        _, title, self.goal = heading
-        look = Look(SMALL if depth else BODY, link=f"#{self.goal}")
-        element = toc.add("TOCI").add("Reference")
-        style = Style(
-            leading=look.size * 1.4,
-            before=3 if depth else 7,
-            left=depth * INDENT,
-            size=look.size,
-            rtl=rtl,
-            element=element,
-        )
-        super().__init__(make_words([(title, look)]), style)
+    def __init__(self, words: list[Word], style: Style, goal: str) -> None:
+        super().__init__(words, style)
+        self.goal = goal
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points beside the page number."""
@@ -251,6 +242,7 @@ class Composer:
         self.formula_length = 0
         self.headings: set[str] = set()  # the names of all
         self.places: Counter[str] = Counter()  # how many headings have each name
+        self.entries: list[tuple[int, str, list[Token]]] = []  # level, name and title of each
         self.ranks: list[int] = []  # of the heading above and of those that enclose it
 
     def leave(self) -> None:
@@ -271,6 +263,7 @@ class Composer:
                 self.headings.add(self.name_place(get_words(token)))
         self.places.clear()
         self.above = len(self.structure.kids)
+        self.entries.clear()
         paragraphs = (token for before, token in pairwise(draft.tokens) if before.tag == "p")
         self.listed = sum(make_slug(get_words(token)) in self.headings for token in paragraphs)
         letters = "".join(token.content for token in draft.tokens)
@@ -447,7 +440,9 @@ class Composer:
         text = self.make_text(runs, size=size, before=size * 1.1, kind=kind)
         text.style.keeps = True
         entry = replace_unprintable(title)[:TITLE_LIMIT]
-        text.style.outline = len(self.ranks) - 1, entry, self.name_place(title)
+        place = self.name_place(title)
+        text.style.outline = len(self.ranks) - 1, entry, place
+        self.entries.append((len(self.ranks) - 1, place, content.children or []))
         return text
 
     def name_place(self, title: str) -> str:
@@ -456,22 +451,36 @@ class Composer:
         self.places[slug] += 1
         return f"{slug}-{number}" if (number := self.places[slug] - 1) else slug
 
-    def make_contents(self, body: Sequence[Any]) -> list[Entry | Rule]:
-        """The headings of a long report, unless the draft lists them itself.
+    def add_contents(self, body: list[Any]) -> list[Any]:
+        """The body of a long report with a table of contents, unless the draft has one itself.
 
-        It has those of two levels, or of one if two are too many.
+        It has two levels, or one if two are too many for the first page.
         """
-        texts = [each for each in body if isinstance(each, Text)]
-        headings = [text.style.outline for text in texts if text.style.outline]
-        if not headings or self.listed > len(headings) / 2:
-            return []
-        top = min(level for level, _, _ in headings)
-        shown = [heading for heading in headings if heading[0] <= top + 1]
-        if len(shown) > ENTRIES:
-            shown = [heading for heading in headings if heading[0] == top]
+        if not self.entries or self.listed > len(self.entries) / 2:
+            return body
+        top = min(level for level, _, _ in self.entries)
+        levels = [level for level, _, _ in self.entries if level <= top + 1]
+        deepest = top + 1 if len(levels) <= ENTRIES else top
+        first = next(n for n, f in enumerate(body) if isinstance(f, Text) and f.style.outline)
+        lead = body[: max(0, first - 1)]  # without what keeps the heading with its text
+        if measure(lead) > LEAD:
+            lead = []
         toc = Element("TOC", self.structure)
-        self.structure.kids.insert(self.above, toc)
-        return [*(Entry(heading, heading[0] - top, self.rtl, toc) for heading in shown), Rule(16)]
+        self.structure.kids.insert(self.above + len(lead), toc)
+        entries = []
+        for level, goal, children in self.entries:
+            if level <= deepest:
+                look = Look(BODY if level == top else SMALL, link=f"#{goal}")
+                style = Style(
+                    leading=look.size * 1.4,
+                    before=5 if level == top else 3,
+                    left=(level - top) * INDENT,
+                    size=look.size,
+                    rtl=self.rtl,
+                    element=toc.add("TOCI").add("Reference"),
+                )
+                entries.append(Entry(make_words(self.make_runs(children, look)), style, goal))
+        return [*lead, *entries, Rule(16), *body[len(lead) :]]
 
     def make_runs(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
         """The runs of a paragraph, a heading or a table cell."""

@@ -206,16 +206,15 @@ class Text(Flowable):  # type: ignore[misc]
         return Line(placed, width, ascent, descent)
 
     def split(self, width: float, height: float) -> list["Text"]:
-        """The text in two at a height in points: no line stands alone on either side."""
+        """The text in two at a height in points: no line, nor two of code, alone on either side."""
         self.wrap(width, height)
         style = self.style
         pad = PADDING if style.shaded and self.first else 0
         end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
-        end = min(end, self.end - 1)  # if only the padding at the end does not fit
-        if self.end - end == 1:
-            end -= 1
+        least = 3 if style.shaded else 2
+        end = min(end, max(self.end - least, self.start))
         whole = style.shaded or style.whole
-        if end - self.start <= 1 or (whole and self.height <= WHOLE_CODE and self.first):
+        if end - self.start < least or (whole and self.height <= WHOLE_CODE and self.first):
             return []
         following = end
         while style.shaded and following < self.end - 1 and not self.lines[following].width:
@@ -263,7 +262,8 @@ class Text(Flowable):  # type: ignore[misc]
             base = y - self.lines[0].ascent
             with canvas.tags.mark(style.label):
                 if style.rtl:
-                    canvas.drawString(self.width - style.left + 7, base, style.mark)
+                    mark = f".{style.mark[:-1]}" if style.mark[-1] == "." else style.mark
+                    canvas.drawString(self.width - style.left + 7, base, mark)
                 else:
                     canvas.drawRightString(style.left - 7, base, style.mark)
         self.paint(canvas, x, y)
