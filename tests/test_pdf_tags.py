@@ -83,10 +83,10 @@ def test_a_note_has_a_name_and_a_table_of_contents_its_entries() -> None:
     assert all(
         name == note.get_object()["/ID"] for name, note in zip(names[::2], names[1::2], strict=True)
     )
-    long = read("# A\n\n" + ("## B\n\n" + "word " * 600 + "\n\n") * 12)
+    long = read("# A\n\n" + ("## B $x$\n\n" + "word " * 600 + "\n\n") * 12)
     document = long["/StructTreeRoot"]["/K"]
     entry = outline(find(document, "TOC")[0])[1]
-    assert entry[:2] == ["TOCI", ["Reference", ["Link"], ["Link"]]]
+    assert entry[:2] == ["TOCI", ["Reference", ["Link"], ["Formula"], ["Link"]]]
     assert len(find(document, "TOCI")) == 12
 
 
