@@ -109,7 +109,8 @@ def tidy(
         elif token.type in ("fence", "code_block"):
             token.content = formulas.restore(token.content)
         out.append(token)
-    return link_sources(out)
+    link_sources(out)
+    return out
 
 
 def _replace_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) -> Iterator[Token]:
