@@ -179,6 +179,9 @@ def _table_to_markdown(html: str) -> tuple[str, Spans]:
         rows.append(cells)
     if not any(rows):
         return _to_markdown(html), {}
+    spans = {
+        (y, x): (wide, min(tall, len(rows) - y), h) for (y, x), (wide, tall, h) in spans.items()
+    }
     most = max(map(len, rows))
     lines = [f"| {' | '.join([*row, *[''] * (most - len(row))])} |" for row in rows]
     lines.insert(1, "|" + "-|" * most)

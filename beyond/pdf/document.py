@@ -48,13 +48,12 @@ WIDER = 36.0  # how much more a wide table may take
 INDENT = 24.0  # of a list item or a quote
 LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running heads
 ENTRIES = 26  # of a table of contents: as many as stand on the first page
-LEAD = 60.0  # more than that before the first heading stands below the table of contents
+LEAD = 60.0  # a higher text before the first heading stands below the table of contents
 NUMBERS = 36.0  # the room for the page numbers in it
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
 SOURCES = 9.0  # the text of sources and footnotes
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
-SPANNING = 300  # characters of a cell that spans rows; a longer one stands in the first
 CODE = 8.75  # 82 characters in a line
 FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisecond to set
 FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
@@ -461,10 +460,9 @@ class Composer:
         top = min(level for level, _, _ in self.entries)
         levels = [level for level, _, _ in self.entries if level <= top + 1]
         deepest = top + 1 if len(levels) <= ENTRIES else top
-        first = next(n for n, f in enumerate(body) if isinstance(f, Text) and f.style.outline)
-        lead = body[: max(0, first - 1)]  # without what keeps the heading with its text
-        if measure(lead) > LEAD:
-            lead = []
+        # A line between the title and the first heading stands above: "By an author".
+        alone = isinstance(body[1], platypus.CondPageBreak) and measure(body[:1]) < LEAD
+        lead = body[:1] if alone else []
         toc = Element("TOC", self.structure)
         self.structure.kids.insert(self.above + len(lead), toc)
         entries = []
@@ -604,14 +602,13 @@ class Composer:
         return Text(make_code_lines(content.strip("\n"), CODE), style)
 
     def make_cell(
-        self, opening: Token, token: Token, size: float, rows: int, row: Element, scope: str
+        self, opening: Token, token: Token, size: float, row: Element, scope: str
     ) -> Text:
-        """A cell of a table that goes on for that many rows."""
+        """A cell of a table; its scope counts if it is a header."""
         head = opening.type == "th_open"
         runs = self.make_runs(token.children or [], Look(size, bold=head, figures=True))
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
         wide, tall = opening.meta.get("span", (1, 1))
-        tall = min(tall, rows) if len(source) < SPANNING else 1
         scope = f"/Scope/{scope}" if head else ""
         spans = f"/ColSpan {wide}/RowSpan {tall}" if (wide, tall) != (1, 1) else ""
         entries = f"/A<</O/Table{scope}{spans}>>" if scope or spans else ""
@@ -622,14 +619,12 @@ class Composer:
             rtl=is_rtl(source),
             element=row.add("TH" if head else "TD", entries),
             columns=wide,
-            rows=tall,
         )
         return Text(make_words(runs), style)
 
     def make_table(self, tokens: list[Token]) -> Table:
         """A table, columns as wide as their text needs."""
         room, padding = WIDTH - self.lefts[-1], PADDING
-        height = sum(token.type == "tr_open" for token in tokens)
         body = len(tokens)  # where it begins; in HTML, a cell that spans rows leaves an empty one
         for number, (token, content) in enumerate(pairwise(tokens)):
             if token.type == "td_open" and (content.content or not token.meta):
@@ -646,12 +641,16 @@ class Composer:
                 if token.type != "inline":
                     continue
                 at, column = len(cells) - 1, len(cells[-1])
-                if (at, column) not in spanned:
-                    scope = "Column" if at < heads else "Row"
-                    cell = self.make_cell(before, token, size, height - at, row, scope)
-                    places = product(range(cell.style.rows), range(cell.style.columns))
-                    spanned |= {(at + y, column + x): cell for y, x in places}
-                cells[-1].append(spanned[at, column])
+                if (at, column) in spanned:
+                    cells[-1].append(spanned[at, column])
+                    continue
+                scope = "Column" if at < heads else "Row"
+                cell = self.make_cell(before, token, size, row, scope)
+                cells[-1].append(cell)
+                wide, tall = before.meta.get("span", (1, 1))
+                for y, x in product(range(tall), range(wide)):
+                    style = replace(cell.style, covered="above" if y else "left")
+                    spanned[at + y, column + x] = Text(cell.words, style)
             if fits(cells, room, padding):
                 break
         else:

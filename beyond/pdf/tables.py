@@ -1,12 +1,11 @@
 """Tables: columns as wide as their text needs, rows that stay whole, a header on each page."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from reportlab.platypus import CondPageBreak, Flowable  # type: ignore[import-untyped]
+from reportlab.platypus import Flowable  # type: ignore[import-untyped]
 
 from beyond.pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
 
@@ -25,7 +24,7 @@ TALL = 0.5  # of a page's height: a row that is taller may be split
 
 
 class Table(Flowable):  # type: ignore[misc]
-    """A table that begins with its header; a cell that spans others stands in all their places."""
+    """A table that begins with its header. In each place that a cell spans is a covered one."""
 
     def __init__(self, rows: list[list[Text]], widths: list[float], left: float, rtl: bool) -> None:
         super().__init__()
@@ -34,47 +33,25 @@ class Table(Flowable):  # type: ignore[misc]
         self.heights: list[float] = []
         self.padding, self.heads = PADDING, 1  # the number of rows in the header
         self.bars: list[float] = []  # of the quotes around it
-        self.shown: set[int] = set()  # the ids of the cells that are repeated from a page before
+        self.goes_on = False  # whether its header repeats that of the page before
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size of the table in points."""
         if not self.heights:
             self.heights = [self.measure_row(row) for row in self.rows]
-            for number, column, cell in self.find_cells():
-                if cell.style.rows > 1:
-                    last = number + cell.style.rows
-                    needed = self.measure(cell, self.spread(self.rows[number])[column])
-                    self.heights[last - 1] += max(0.0, needed - sum(self.heights[number:last]))
         self.width, self.height = width, sum(self.heights)
         return width, self.height
 
-    def find_cells(self) -> Iterator[tuple[int, int, Text]]:
-        """Each cell with the first row and column that it has."""
-        above: Sequence[Text | None] = [None] * len(self.widths)
-        for number, row in enumerate(self.rows):
-            before = None
-            for column, cell in enumerate(row):
-                if cell is not before and cell is not above[column]:
-                    yield number, column, cell
-                before = cell
-            above = row
-
-    def spread(self, row: Sequence[Text]) -> list[float]:
-        """The widths of the cells of a row in points."""
-        widths: defaultdict[int, float] = defaultdict(float)
-        for cell, width in zip(row, self.widths, strict=True):
-            widths[id(cell)] += width
-        return [widths[id(cell)] for cell in row]
-
-    def measure(self, cell: Text, width: float) -> float:
-        """The height of a cell in points."""
-        return 2 * self.padding + cell.wrap(width - 2 * self.padding, 0)[1]
-
     def measure_row(self, row: Sequence[Text]) -> float:
-        """The height of a row in points, as far as its own cells need it."""
-        cells = zip(row, self.spread(row), strict=True)
-        heights = (self.measure(cell, width) for cell, width in cells if cell.style.rows == 1)
-        return max(heights, default=0.0)
+        """The height of a row in points."""
+        cells = zip(row, self.find_room(row), strict=True)
+        heights = [cell.wrap(room, 0)[1] for cell, room in cells if not cell.style.covered]
+        return 2 * self.padding + max(heights, default=0.0)
+
+    def find_room(self, row: Sequence[Text]) -> list[float]:
+        """The width in points within each cell of a row."""
+        ends = (column + cell.style.columns for column, cell in enumerate(row))
+        return [sum(self.widths[n:end]) - 2 * self.padding for n, end in enumerate(ends)]
 
     @property
     def least_height(self) -> float:
@@ -83,16 +60,16 @@ class Table(Flowable):  # type: ignore[misc]
         return self.height if self.height <= WHOLE else sum(self.heights[: self.heads + 1])
 
     def _make_part(
-        self, rows: list[list[Text]], heights: list[float], shown: Sequence[Text] = ()
+        self, rows: list[list[Text]], heights: list[float], goes_on: bool | None = None
     ) -> "Table":
         """Some rows of the table, in columns as wide as its own."""
         table = Table(rows, self.widths, self.left, self.rtl)
         table.heights, table.bars, table.padding = heights, self.bars, self.padding
         table.heads = self.heads
-        table.shown = {id(cell) for cell in shown} or self.shown
+        table.goes_on = self.goes_on if goes_on is None else goes_on
         return table
 
-    def split(self, width: float, height: float) -> list[Any]:
+    def split(self, width: float, height: float) -> list["Table"]:
         """The table in two at a height in points: between two rows, or within a very tall one."""
         self.wrap(width, height)
         if self.height <= WHOLE:
@@ -109,46 +86,36 @@ class Table(Flowable):  # type: ignore[misc]
             repeated = header if number >= self.heads else ([], [])
             rows = [*repeated[0], rest, *self.rows[number + 1 :]]
             heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
-            shown = [cell for row in (*header[0], self.rows[number]) for cell in row]
-            return [self._make_part(*above), self._make_part(rows, heights, shown)]
+            return [self._make_part(*above), self._make_part(rows, heights, bool(repeated[0]))]
         if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
             number -= 1  # no row stands alone on the next page
-        end = next((n for n in range(number, 1, -1) if not self._find_spans(n)), number)
-        if sum(self.heights[end:number]) > WHOLE:
-            end = number  # a very long cell repeats its text
-        if end <= self.heads:
+        if number <= self.heads:
             return []
-        above = self._make_part(self.rows[:end], self.heights[:end])
-        rows, heights = [*header[0], *self.rows[end:]], [*header[1], *self.heights[end:]]
-        shown = [cell for row in (*header[0], self.rows[end - 1]) for cell in row]
-        below = self._make_part(rows, heights, shown)
-        return [above, below] if end == number else [above, CondPageBreak(PAGE), below]
-
-    def _find_spans(self, number: int) -> list[int]:
-        """The columns whose cell in a row begins in one above."""
-        if number == len(self.rows):
-            return []
-        pairs = zip(self.rows[number - 1], self.rows[number], strict=True)
-        return [column for column, (above, cell) in enumerate(pairs) if above is cell]
+        return [
+            self._make_part(self.rows[:number], self.heights[:number]),
+            self._make_part(
+                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]], True
+            ),
+        ]
 
     def _cut(self, number: int, height: float) -> tuple[Any, Any] | None:
         """A row in two at a height, each with its height; None if no line of a cell fits."""
-        made: dict[int, list[Text]] = {}
-        for cell, width in zip(self.rows[number], self.spread(self.rows[number]), strict=True):
-            room, inner = height - 2 * self.padding, width - 2 * self.padding
-            cell.wrap(inner, room)
-            whole = [cell, Text([], cell.style)]
-            pieces = whole if cell.height <= room else cell.split(inner, room)
+        tops, rests = [], []
+        room = height - 2 * self.padding
+        for cell, inner in zip(self.rows[number], self.find_room(self.rows[number]), strict=True):
+            fits = cell.style.covered or cell.wrap(inner, room)[1] <= room
+            pieces = [cell, Text([], cell.style)] if fits else cell.split(inner, room)
             if not pieces:
                 return None
-            made.setdefault(id(cell), pieces)
-        tops, rests = zip(*(made[id(cell)] for cell in self.rows[number]), strict=True)
-        return (list(tops), self.measure_row(tops)), (list(rests), self.measure_row(rests))
+            tops.append(pieces[0])
+            rests.append(pieces[1])
+        return (tops, self.measure_row(tops)), (rests, self.measure_row(rests))
 
     def draw(self) -> None:
         """Paint the rows."""
         canvas = self.canv
-        widths = self.widths[::-1] if self.rtl else self.widths
+        way = -1 if self.rtl else 1
+        widths = self.widths[::way]
         total = sum(widths)
         x0 = self.width - total - self.left if self.rtl else self.left
         starts = list(accumulate(widths, initial=x0))
@@ -163,18 +130,21 @@ class Table(Flowable):  # type: ignore[misc]
             canvas.setStrokeColor(RULE)
             canvas.setLineWidth(LINE)
             for number, bottom in enumerate(accumulate(self.heights), 1):
-                goes_on = self._find_spans(number)
-                for column in range(len(widths)) if goes_on else ():
-                    at = len(widths) - 1 - column if self.rtl else column
-                    if column not in goes_on:
-                        canvas.line(starts[at], y - bottom, starts[at + 1], y - bottom)
-                if not goes_on:
-                    canvas.line(x0, y - bottom, x0 + total, y - bottom)
-        tops = [self.height - above for above in accumulate(self.heights, initial=0.0)]
-        for number, column, cell in self.find_cells():
-            x = starts[len(widths) - column - cell.style.columns if self.rtl else column]
-            shown = cell.repeat() if id(cell) in self.shown else cell
-            shown.paint(canvas, x + self.padding, tops[number] - self.padding)
+                below = self.rows[number] if self.heads != number < len(self.rows) else []
+                hidden = [cell.style.covered == "above" for cell in below][::way]
+                spans = list(zip(hidden, starts, starts[1:], strict=False))
+                spans = spans if any(hidden) else [(False, x0, x0 + total)]
+                for hide, left, right in spans:
+                    if not hide:
+                        canvas.line(left, y - bottom, right, y - bottom)
+        for number, (row, height) in enumerate(zip(self.rows, self.heights, strict=True)):
+            for column, cell in enumerate(row):
+                x = starts[len(row) - column - cell.style.columns if self.rtl else column]
+                if number < self.heads and self.goes_on:
+                    cell = cell.repeat()
+                if not cell.style.covered:
+                    cell.paint(canvas, x + self.padding, y - self.padding)
+            y -= height
 
 
 def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:

@@ -58,7 +58,7 @@ class Style:
     keeps: bool = False  # the text stands on the page of what follows
     whole: bool = False  # it is not split, if that can be
     columns: int = 1  # of the table, if it is a cell
-    rows: int = 1
+    covered: str = ""  # the side from which another cell covers the place, left or above
 
 
 def _join(run: list[Part]) -> Part:
