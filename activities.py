@@ -67,11 +67,8 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
         answer = await llm.complete(
             input, LLM_HTTP_TIMEOUT, retry_unusable=attempt < UNUSABLE_ANSWER_ATTEMPTS
         )
-    usage = answer.get("usage") or {}
     activity.logger.info(
-        "%s answered in %.1f s, %s tokens in, %s out",
-        *(get_model(), time.monotonic() - began),
-        *(usage.get("prompt_tokens", "?"), usage.get("completion_tokens", "?")),
+        "%s answered in %.1f s%s", get_model(), time.monotonic() - began, _count_tokens(answer)
     )
     size = default().payload_converter.to_payload(answer).ByteSize()
     if size > PAYLOAD_LIMIT:
@@ -82,6 +79,13 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
             non_retryable=True,
         )
     return answer
+
+
+def _count_tokens(answer: dict[str, Any]) -> str:
+    match answer:
+        case {"usage": {"prompt_tokens": asked, "completion_tokens": answered}}:
+            return f", {asked} tokens in, {answered} out"
+    return ""  # as of a demo model
 
 
 @activity.defn

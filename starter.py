@@ -51,11 +51,13 @@ async def run(arguments: argparse.Namespace) -> int:
     """Returns the exit code. Raises RefusedError, and RPCError if Temporal refuses."""
     cancel_on_signals()
     screen = Screen()
+    only_looks = arguments.list or arguments.discard is not None
     restore_terminal = screen.stop_echo()
     try:
-        async with run_local() if arguments.local else nullcontext() as local:
+        local_server = run_local(drafts=not only_looks) if arguments.local else nullcontext()
+        async with local_server as local:
             client = await connect_to_temporal()
-            if local and (arguments.list or arguments.discard is not None):
+            if local and only_looks:
                 await local.wait_for_worker()
             if arguments.list:
                 await reports.list_reports(

@@ -375,8 +375,7 @@ async def test_a_report_shows_why_the_disk_refuses_and_finishes_when_it_no_longe
     status = await status_when(report, lambda s: bool(s.error))
     assert status.phase == Phase.CREATING_PDF
     assert status.error == (
-        "The PDF was not created: FileExistsError: "
-        f"the report cannot be written to {in_the_way}: File exists."
+        f"The PDF was not created: the report cannot be written to {in_the_way}: File exists."
     )
     await edit(report, "shorter")
     too_late = "The EDIT did not count: draft 1 was already approved."

@@ -72,8 +72,7 @@ async def test_an_unknown_report_is_one_sentence(client: Client, open_starter: O
     assert starter.ends() == 1
     assert starter.text.strip() == ""
     assert starter.errors == (
-        f"There is no report with the Workflow ID {workflow_id}. "
-        "List the open ones with: uv run starter.py --list\n"
+        f"There is no report with the Workflow ID {workflow_id}. --list shows the open ones.\n"
     )
 
 
@@ -146,4 +145,4 @@ async def test_the_list_begins_with_the_newest_report(
 async def test_an_empty_list_says_how_to_start_a_report(away_from_the_worker: Client) -> None:
     done = piped("", "--list")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "No report is open. Start one with: uv run starter.py\n"
+    assert done.stdout == "No report is open.\n"

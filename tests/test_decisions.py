@@ -124,7 +124,7 @@ async def test_a_keep_behind_a_refused_edit_approves_nothing(
     stand_ins.go_on.set()
     status = await status_when(report, lambda s: s.phase == Phase.WAITING and "not kept" in s.error)
     assert status.error == (
-        "Draft 2 failed: BadRequestError: too long. "
+        "Draft 2 failed: too long. "
         'The instruction "a whole book" was taken back. '
         "The draft was not kept: the EDIT before the KEEP failed."
     )

@@ -175,7 +175,7 @@ class Failing:
 
     @workflow.run
     async def run(self, input: GenerateReportInput) -> str:
-        raise ApplicationError(input.prompt)
+        raise ApplicationError(input.prompt, type="SomeError")
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from terminal import OpenStarter, Starter
 from beyond.data_dir import APP
 from beyond.server import dev_server, local
 from beyond.server.connection import TemporalUnreachableError
+from beyond.terminal.progress import NO_WORKER
 
 DEMO = "OFFLINE DEMO: no model is configured"
 COME_BACK = re.compile(r"Come back to it with: uv run starter\.py --local --workflow-id (\S+)$")
@@ -94,6 +95,8 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     workflow_id = starter.sees(COME_BACK)[1]
     assert starter.ends() == 130
     assert left_behind(tmp_path) == []
+    log = (data(tmp_path) / "worker.log").read_text()
+    assert re.search(r"offline/demo answered in \d\.\d s$", log, re.MULTILINE)
     kept = {path.name for path in data(tmp_path).iterdir()}
     assert kept >= {f"demo-{port}.db", "server.log", "worker.log"}
     assert data(tmp_path).stat().st_mode & 0o777 == 0o700
@@ -188,6 +191,18 @@ async def test_the_list_waits_for_the_worker_that_it_has_started(
     assert re.search(rf"{report.id.split('-')[4]} +bees ", starter.text)
 
 
+async def test_the_list_needs_no_key(
+    client: Client, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = await start_report(client, "bees", task_queue="where nobody polls")
+    monkeypatch.setenv("LLM_API_KEY", "your-key-here")
+    starter = open_local("--list")
+    starter.sees("LLM_API_KEY holds a placeholder")
+    starter.sees(re.compile(rf"{report.id.split('-')[4]} +\d+ s +\? +\?"))
+    assert starter.ends() == 0
+    assert starter.errors.startswith(NO_WORKER)
+
+
 def test_a_second_one_joins_the_server_of_the_first(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
@@ -222,18 +237,26 @@ def test_a_server_that_is_slow_to_start_is_waited_for(
     assert left_behind(tmp_path) == []
 
 
-async def test_a_server_that_does_not_start_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_that_does_not_start_is_told_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dev_server, "START_TIMEOUT", timedelta(seconds=1))
-    install("temporal", tmp_path / "bin", "echo the reason; exit 1")
+    monkeypatch.setattr(dev_server, "QUICK_START", timedelta(seconds=1))
+    monkeypatch.setattr(dev_server, "START_TIMEOUT", timedelta(seconds=2))
+    cli = install("temporal", tmp_path / "bin", "echo the reason; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     log = tmp_path / "server.log"
+    log.write_text("of yesterday\n")
     with pytest.raises(TemporalUnreachableError) as error:
         await dev_server.start_server(log=log)
-    told = f"Temporal's dev server did not start within 1 s. See its log: {log}"
-    assert str(error.value) == told
-    assert log.read_text() == "the reason\n"
+    told = f"Temporal's dev server did not start: the reason. The Temporal CLI is {cli}"
+    assert str(error.value) == f"{told}, its log {log}."
+    assert capfd.readouterr().out == (  # long before that
+        "Temporal's dev server has not started yet: the reason. It is waited for, for up to 2 s.\n"
+    )
+    assert log.read_text() == "of yesterday\nthe reason\n"
+    cli.write_text("no program")
+    with pytest.raises(TemporalUnreachableError, match="did not start: Exec format error"):
+        await dev_server.start_server(log=log)
 
 
 def test_the_demo_has_reports_of_its_own(
@@ -401,6 +424,7 @@ def test_a_port_that_is_taken_is_said_plainly(
         taken = int(re.findall(r":(\d+)/", other.base_url)[0])
         monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{taken - offset}")
         starter = open_local()
+        starter.sees(f"Port {taken} is taken. If a server is starting there, it is waited for.")
         assert starter.ends() == 1
     assert starter.errors == (
         f"Port {taken} is taken by another program. Stop that program, or choose "

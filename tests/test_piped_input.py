@@ -50,7 +50,9 @@ async def test_a_script_reads_why_a_call_is_retried(llm: LoopbackLLM) -> None:
     llm.replies.append(Reply(status=500, headers={"retry-after": "5"}))
     done = piped("topic\nkeep\n")
     assert done.returncode == 0
-    assert re.search(r"^Researching… \d+ s \(attempt 2, .*Error: .*\)$", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^Researching… \d+ s \(attempt 2, openai/gpt-4o: .*\)$", done.stdout, re.MULTILINE
+    )
     assert done.stdout.count("Researching…") == 1
 
 

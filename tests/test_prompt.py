@@ -256,6 +256,18 @@ async def test_lines_pasted_without_bracketed_paste_are_one_topic(
     assert llm.calls[0].messages[-1]["content"] == "why do cats purr?\nand\ndo lions?"
 
 
+async def test_a_line_that_ends_with_a_part_of_what_is_pasted_is_not_the_last(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    """prompt-toolkit reads 1,024 bytes at a time: 16 of these lines."""
+    lines = ["x" * 63] * 40
+    starter = open_starter()
+    starter.asked("Enter your research topic or question:")
+    starter.presses("".join(f"{line}\r" for line in lines))
+    starter.asked_to_decide()
+    assert llm.calls[0].messages[-1]["content"].splitlines() == lines
+
+
 async def test_lines_pasted_before_the_prompt_is_ready_are_one_topic(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:

@@ -87,7 +87,7 @@ class Play:
         return self.report.status().error
 
 
-REFUSED = "BadRequestError", "no"
+REFUSED = "BadRequestError", "not this"
 NO_CREDIT = "QuotaError", "no credit"
 
 
@@ -194,7 +194,7 @@ def test_a_failed_edit_keeps_the_draft_and_tells_the_instruction() -> None:
     status = play.report.status()
     assert (status.draft, status.text, status.prompt) == (1, "Text 1", "bees")
     assert status.error == (
-        'Draft 2 failed: BadRequestError: no. The instruction "a whole book" was taken back.'
+        'Draft 2 failed: not this. The instruction "a whole book" was taken back.'
     )
     assert not status.topic_refused
     play.send("EDIT: a page")
@@ -295,7 +295,7 @@ def test_after_a_failure_that_is_not_the_topics_an_edit_asks_with_all_that_was_t
     play = Play(NO_CREDIT, NO_CREDIT, NO_CREDIT).start()
     assert not play.report.status().topic_refused
     play.send("EDIT: with a table")
-    assert play.error == "Draft 1 failed: QuotaError: no credit."
+    assert play.error == "Draft 1 failed: no credit."
     play.send("EDIT").send("EDIT: short")
     table = "bees + with a table"
     assert play.prompts == ["bees", table, table, f"{table} + short"]
@@ -313,9 +313,9 @@ def test_a_topic_that_replaces_another_may_not_be_longer_than_one() -> None:
 
 def test_without_a_draft_keep_and_undo_are_answered() -> None:
     play = Play(NO_CREDIT).start().send("UNDO")
-    assert play.error == f"Draft 1 failed: QuotaError: no credit. {NO_EARLIER_DRAFT}"
+    assert play.error == f"Draft 1 failed: no credit. {NO_EARLIER_DRAFT}"
     play.send("KEEP")
-    assert play.error == f"Draft 1 failed: QuotaError: no credit. {NO_DRAFT}"
+    assert play.error == f"Draft 1 failed: no credit. {NO_DRAFT}"
 
 
 # UNDO.
@@ -347,7 +347,7 @@ def test_a_pdf_that_fails_for_good_gives_the_report_back() -> None:
     play.report.miss_pdf("OSError", "the disk is full", for_good=False)
     status = play.report.status()
     assert status.phase == Phase.CREATING_PDF
-    assert status.error == "The PDF was not created: OSError: the disk is full."
+    assert status.error == "The PDF was not created: the disk is full."
     play.report.miss_pdf("Unprintable", "too long", for_good=True)
     assert play.report.phase == Phase.WAITING
     play.send("EDIT: shorter").send("KEEP")

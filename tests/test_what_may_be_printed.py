@@ -24,7 +24,7 @@ async def test_no_escape_of_the_models_reaches_a_terminal(
     starter.sees("Research Result:")
     llm.default = Reply(status=400, text=f"{ESCAPES}no")
     starter.write_afresh()
-    starter.sees("Draft 2 failed: BadRequestError: ")
+    starter.sees("Draft 2 failed: openai/gpt-4o: ")
     llm.default = Reply(status=500, text=f"{ESCAPES}no", headers={"retry-after": "60"})
     starter.write_afresh()
     starter.sees("attempt 2, ")
@@ -84,7 +84,7 @@ async def test_a_narrow_window_wraps(llm: LoopbackLLM, open_starter: OpenStarter
     llm.replies.append(Reply(status=503, text="very busy", headers={"retry-after": "5"}))
     llm.replies.append(Reply(text=f"# A title\n\n{' '.join(words)}"))
     starter = open_starter("bees", columns=40)
-    starter.sees(re.compile(r"Researching….*\n.*\n.*next", re.DOTALL))
+    starter.sees(re.compile(r"Researching….*\n.*\n.*s\)", re.DOTALL))
     starter.asked_to_decide()
     starter.types("edit")
     starter.sees("Enter additional instructions (optional)")  # the colon is on the next row

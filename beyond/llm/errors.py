@@ -30,8 +30,7 @@ TOP_UP = "top up the account, or set another key in LLM_API_KEY and start again"
 CHECK_KEY = "check LLM_API_KEY and start again"
 CHECK_MODEL = "check LLM_MODEL and start again"
 NO_ANSWER = (
-    "what came is no answer of a model; "
-    "check that neither a proxy nor a sign-in page stands between"
+    "the response is not a model's answer; check whether a proxy or a sign-in page is in the way"
 )
 
 # What says that an account can pay for no more, of OpenAI, Moonshot, LiteLLM's proxy, Zhipu, xAI,

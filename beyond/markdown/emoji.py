@@ -97,6 +97,7 @@ def replace_emoji(children: list[Token]) -> list[Token]:
         seen = "".join(c.content for c in line)
         pictures = EMOJI.sub(lambda match: "x" if find_sign(match[0])[0] else "", seen)
         alone = not re.sub(r"[\W_]", "", pictures)
+        behind_label = pictures.rstrip().endswith(":") and not seen.rstrip().endswith(":")
         linked = False
         for position, token in enumerate(line):
             linked = token.type == "link_open" or (linked and token.type != "link_close")
@@ -105,15 +106,19 @@ def replace_emoji(children: list[Token]) -> list[Token]:
                 continue
             last = not any(other.content for other in line[position + 1 :])
             only_link = linked and not EMOJI.sub("", token.content).strip()
-            out += _split(token, describe if alone or only_link else None, last)
+            named = alone or only_link or (last and behind_label)
+            label = token.content.rfind(":") if behind_label else 0
+            out += _split(token, describe if named else None, label, last)
         line = []
         if child:
             out.append(child)
     return out
 
 
-def _split(token: Token, named: Callable[[str], str] | None, at_end: bool) -> list[Token]:
-    """A text as texts of one color each."""
+def _split(
+    token: Token, named: Callable[[str], str] | None, label: int, at_end: bool
+) -> list[Token]:
+    """A text as texts of one color each; `named` puts decoration behind the label into words."""
     out: list[Token] = []
 
     def add(text: str, color: str = "") -> None:
@@ -126,7 +131,7 @@ def _split(token: Token, named: Callable[[str], str] | None, at_end: bool) -> li
         add(text[position : match.start()])
         position = match.end()
         means, color = find_sign(match["emoji"])
-        if not means and named:
+        if not means and named and position > label:
             means = named(match["emoji"])
             if EMOJI.match(text, position):
                 means += " "

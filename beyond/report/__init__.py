@@ -211,7 +211,7 @@ class Report:
         else:  # the prompt is not at fault: an EDIT asks with it again
             self._topic, state.prompt, state.topic_refused = self._new_topic, call.prompt, False
             taken_back = ""
-        self._fail(_sentence(f"Draft {self.number + 1} failed", kind, reason))
+        self._fail(_sentence(f"Draft {self.number + 1} failed", explain_failure(kind, reason)))
         if taken_back:
             state.error += f' The instruction "{_quote(taken_back)}" was taken back.'
 
@@ -239,7 +239,7 @@ class Report:
 
     def miss_pdf(self, kind: str, reason: str, *, for_good: bool) -> None:
         """Says why there is no PDF. If there will be none, the person decides again."""
-        self._state.error = _sentence("The PDF was not created", kind, reason)
+        self._state.error = _sentence("The PDF was not created", explain_failure(kind, reason))
         if for_good:
             self.phase = Phase.WAITING
 
@@ -293,6 +293,11 @@ class Report:
         """Counts a Signal, or an Activity by what it gets."""
         self._steps += 1
         self._bytes += _measure(payload)
+
+
+def explain_failure(kind: str, reason: str) -> str:
+    """What a person reads of an error: its words. A single one says nothing without the kind."""
+    return reason if " " in reason else ": ".join(filter(None, (kind, reason)))
 
 
 def _explain_end(finish_reason: object) -> str:

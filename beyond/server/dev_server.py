@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
 
 UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
-# For a slow disk or a loaded machine.
-START_TIMEOUT = timedelta(seconds=60)
+# For a slow disk or a loaded machine. The SDK does not notice a server that ends at once, so after
+# the first of these its log is quoted.
+QUICK_START, START_TIMEOUT = timedelta(seconds=4), timedelta(seconds=60)
 # The newest version that `go install` accepts: later ones carry replace directives.
 CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
 
@@ -39,20 +40,34 @@ async def start_server(
     from temporalio.testing import WorkflowEnvironment
 
     cache = user_cache_path(APP, ensure_exists=True)
+    log_start = len(_read(log))
 
     async def start_with(cli: str | None) -> WorkflowEnvironment:
-        with _redirect_output(log):
-            return await WorkflowEnvironment.start_local(
-                namespace=connection_settings().get("namespace", "default"),
-                port=port,
-                ui=port is not None,
-                ui_port=port and port + UI_PORT_OFFSET,
-                dev_server_existing_path=cli,
-                download_dest_dir=str(cache),
-                dev_server_database_filename=str(database) if database else None,
-                dev_server_extra_args=extra_args,
-                dev_server_startup_timeout=START_TIMEOUT,
-            )
+        start = WorkflowEnvironment.start_local(
+            namespace=connection_settings().get("namespace", "default"),
+            port=port,
+            ui=port is not None,
+            ui_port=port and port + UI_PORT_OFFSET,
+            dev_server_existing_path=cli,
+            download_dest_dir=str(cache),
+            dev_server_database_filename=str(database) if database else None,
+            dev_server_extra_args=extra_args,
+            dev_server_startup_timeout=START_TIMEOUT,
+        )
+        starting = asyncio.create_task(start)
+        try:
+            with _redirect_output(log):  # the server inherits it; a download comes before it
+                quick = QUICK_START.total_seconds() if cli else None
+                await asyncio.wait({starting}, timeout=quick)
+            if not starting.done():
+                print(
+                    f"Temporal's dev server has not started yet{_quote(log, log_start)}. "
+                    f"It is waited for, for up to {START_TIMEOUT.seconds} s.",
+                    flush=True,
+                )
+            return await starting
+        finally:
+            starting.cancel()
 
     cli = shutil.which("temporal") or shutil.which("temporal", path=cache)
     if not cli:
@@ -69,10 +84,13 @@ async def start_server(
         cli = shutil.which("temporal", path=cache)
     try:
         return await start_with(cli)
-    except RuntimeError:
+    except RuntimeError as error:
+        reason = _quote(log, log_start)
+        if "did not start within" not in str(error):
+            reason = f": {str(error).rpartition(': ')[2]}"
         raise TemporalUnreachableError(
-            f"Temporal's dev server did not start within {START_TIMEOUT.seconds} s. "
-            f"See its log: {log}"
+            f"Temporal's dev server did not start{reason}. The Temporal CLI is {cli}"
+            f"{f', its log {log}' if log else ''}."
         ) from None
 
 
@@ -107,6 +125,17 @@ async def _build_with_go(folder: Path) -> bool:
     if build.returncode:
         print(errors.decode(errors="replace").strip().rpartition("\n")[2], file=sys.stderr)
     return build.returncode == 0
+
+
+def _read(log: Path | None) -> bytes:
+    return log.read_bytes() if log and log.exists() else b""
+
+
+def _quote(log: Path | None, start: int) -> str:
+    """The last line in the log, behind a colon, or "" if there is none after its `start`."""
+    new = _read(log)[start:].decode(errors="replace").strip()
+    last = new.rpartition("\n")[2].rstrip(".")
+    return f": {last}" if last else ""
 
 
 @contextmanager

@@ -50,18 +50,23 @@ class Local:
 
 
 @asynccontextmanager
-async def run_local() -> AsyncIterator[Local | None]:
+async def run_local(drafts: bool = True) -> AsyncIterator[Local | None]:
     """Runs a server on this machine, unless one answers already, and a Worker of its own.
 
     Without a model, the Worker drafts a demo, and there is none for the server of somebody else.
+    With one that cannot be called, there is no Worker, unless a draft is to come of it: `drafts`.
     Both stop at the end. Raises RefusedError if they cannot start, and when the Worker stops early.
     """
-    if _has_model() and (problem := find_obvious_problem()):
+    problem = find_obvious_problem() if _has_model() else ""
+    if problem and drafts:
         raise RefusedError(problem)
     _require_reports_dir()
     data = _require_data_dir()
     async with _run_server(data) as is_ours:
-        if is_ours or _has_model():
+        if problem:
+            print(problem, flush=True)
+            yield None
+        elif is_ours or _has_model():
             async with _run_worker(data / "worker.log") as local:
                 yield local
         else:
@@ -101,7 +106,7 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
     real, demo = (data / f"{name}-{port}.db" for name in ("temporal", "demo"))
     if not _has_model():
         print(
-            "OFFLINE DEMO: no model is configured, so drafts are canned text. "
+            "OFFLINE DEMO: no model is configured, so drafts are canned text.\n"
             "For real research, set LLM_MODEL and LLM_API_KEY in .env (see .env.example)."
         )
         if real.exists():
@@ -121,7 +126,7 @@ async def _find_server(port: int) -> bool:
             f"Port {port} leaves none for the Web UI, which is {UI_PORT_OFFSET} above it. "
             "Choose another one with TEMPORAL_ADDRESS=localhost:PORT."
         )
-    deadline = time.monotonic() + CONNECT_TIMEOUT
+    deadline, waiting = time.monotonic() + CONNECT_TIMEOUT, False
     while True:
         with suppress(TemporalUnreachableError):
             await connect()
@@ -134,6 +139,10 @@ async def _find_server(port: int) -> bool:
                 f"Port {taken[0]} is taken by another program. Stop that program, or choose "
                 "another port with TEMPORAL_ADDRESS=localhost:PORT."
             )
+        if not waiting:
+            told = f"Port {taken[0]} is taken. If a server is starting there, it is waited for."
+            print(told, flush=True)
+            waiting = True
         await asyncio.sleep(0.5)
 
 

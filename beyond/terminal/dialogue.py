@@ -14,6 +14,7 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowQueryFailedError,
 )
+from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
@@ -296,7 +297,7 @@ class Dialogue:
             self._screen.show(f"\nDraft {status.draft}\n", status.text)
             self._shown = status.draft, status.text
         if status.error and (not self._status or status.error != self._status.error):
-            self._screen.say(f"\n{status.error} {_advise(status)}".rstrip())
+            self._screen.say_wrapped(f"\n{status.error} {_advise(status)}".rstrip())
         self._status = status
         if status.phase == Phase.WAITING:
             self._decision_wanted.set()
@@ -322,14 +323,14 @@ class Dialogue:
         try:
             result = await until_answered(self._client, self._report.result, self._screen.say)
         except WorkflowFailureError as failure:
+            cause = failure.cause
+            reason = cause.message if isinstance(cause, FailureError) else cause
             ended = {
                 "CANCELED": "was cancelled",
-                "TERMINATED": f"was terminated: {failure.cause}",
+                "TERMINATED": f"was terminated: {reason}",
                 "TIMED_OUT": "ran out of time",
             }
-            self._screen.say_error(
-                f"The report {ended.get(status.name, f'failed: {failure.cause}')}"
-            )
+            self._screen.say_error(f"The report {ended.get(status.name, f'failed: {reason}')}")
             return 1
         self._screen.say(f"Result: {result}")
         if path := find_pdf(self._report.id, result):

@@ -12,6 +12,7 @@ from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
+from beyond.report import explain_failure
 from models import TASK_QUEUE
 
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
@@ -79,15 +80,14 @@ class Progress:
         failure = self._activity.last_failure
         if failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT:
             return "the Worker of the last attempt is gone"
-        kind = failure.application_failure_info.type
-        return f"{kind}: {failure.message}" if kind else failure.message
+        return explain_failure(failure.application_failure_info.type, failure.message)
 
     @property
     def _workflow_fails(self) -> bool:
         return self._task.attempt > 2  # the second may follow the loss of a Worker
 
     def line(self) -> str:
-        """Such as: Researching… 12 s (attempt 3, InternalServerError: …, next try in 4 s)"""
+        """Such as: Researching… 12 s (attempt 3, openai/gpt-4o: busy, next try in 4 s)"""
         activity = self._activity
         step = STEPS.get(activity.activity_type.name, "Waiting for the Worker")
         if self.is_paused or activity.paused:

@@ -26,6 +26,7 @@ from beyond.terminal.screen import Screen
 from models import INSTRUCTIONS_MARK, WORKFLOW_ID_PREFIX, WORKFLOW_TYPE, ReportStatus
 
 DESCRIBE_TIMEOUT = timedelta(seconds=3)
+QUERY_TIMEOUT = 1.5  # seconds, of a row; a Worker answers in milliseconds
 CANCEL_TIMEOUT = 10  # seconds; a Worker cancels at once
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 PAGE = 20  # rows; they are queried together, and if no Worker answers the first page, no more are
@@ -34,8 +35,8 @@ REPORTS = f"WorkflowType = '{WORKFLOW_TYPE}'"
 OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
 # A run that continues as new, or one that is reset, is followed by another run of its report.
 ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
-NONE_OPEN = "No report is open. Start one with: uv run starter.py"
-LIST_THEM = "List the open ones with: uv run starter.py --list"
+NONE_OPEN = "No report is open."
+LIST_THEM = "--list shows the open ones."
 OWN_PART = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 # Of a row, in characters. A name of a PDF: research_pdf-1a2b3c4d.pdf
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
@@ -242,8 +243,7 @@ async def list_reports(
     if not shown:
         screen.say("No report has ended yet." if ended else NONE_OPEN)
     elif total > shown and not every:
-        command = f"uv run starter.py --list{' --ended' if ended else ''} --all"
-        screen.say(f"… and {total - shown:,} more: {command}")
+        screen.say(f"… and {total - shown:,} more. --all shows them, too.")
 
 
 async def _read_open(
@@ -256,7 +256,10 @@ async def _read_open(
         phase = "PAUSED"
     elif query_status:
         try:
-            status = await query_status(workflow_id)
+            async with asyncio.timeout(QUERY_TIMEOUT):
+                status = await query_status(workflow_id)
+        except TimeoutError:
+            pass
         except WorkflowQueryFailedError:
             phase = FAILING
         except RPCError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import shlex
 import sys
 import textwrap
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # In the language of less: what it says at the end of the text, and what it says before.
 PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
+PASTE_GAP = 0.02  # seconds between two parts of a pasted text; nobody types so fast
 WIDEST_TEXT = 100  # columns; longer lines are hard to read
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
@@ -301,7 +303,7 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
     @keys.add("enter", filter=Condition(lambda: not words))
     def end_line(press: KeyPressEvent) -> None:
         # A terminal without bracketed paste sends pasted lines as if they were typed, but at once.
-        if press.key_processor.input_queue:
+        if press.key_processor.input_queue or _has_more_to_read():
             press.current_buffer.insert_text("\n")
         else:
             press.current_buffer.validate_and_handle()
@@ -333,6 +335,13 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
         enable_suspend=True,
         key_bindings=keys,
     )
+
+
+def _has_more_to_read() -> bool:
+    """Whether more comes from the terminal at once: it gives a long text in parts."""
+    if not termios:
+        return False
+    return bool(select.select([0], [], [], PASTE_GAP)[0])
 
 
 def replace_odd_bytes(text: str) -> str:
