@@ -62,21 +62,22 @@ def render(
         front = make_front(heading, topic, approved, is_rtl(title), structure)
         title = replace_unprintable(title)[:TITLE_LIMIT]
         body = composer.compose(draft)
-        long = measure(body) > LONG
         out = io.BytesIO()
         report = Report(
             out,
             paper,
             approved,
             structure,
-            make_head(title) if long else None,
             title=title,
             subject=topic,
             keywords=replace_unprintable(workflow_id),
             lang=detect_language(markdown),
         )
         report.beforePage = check_work
-        report.build(front + (composer.add_contents(body) if long else body))
+        if measure(body) > LONG:
+            report.head = make_head(title)
+            body = composer.add_contents(body)
+        report.build(front + body)
         return out.getvalue()
 
 

@@ -80,16 +80,10 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        out: io.BytesIO,
-        paper: str,
-        approved: date | None,
-        structure: Element,
-        head: Text | None,
-        **about: Any,
+        self, out: io.BytesIO, paper: str, approved: date | None, structure: Element, **about: Any
     ) -> None:
         self.approved, self.structure = approved, structure
-        self.head = head  # above each page but the first
+        self.head: Text | None = None  # above each page but the first
         size = SIZES[paper]
         about |= {"author": "", "creator": "durable-research-reports"}
         self.about = about
@@ -112,8 +106,8 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     def finish(self, canvas: Any, _: object) -> None:
         """Print the title and the page number; the number of pages is known at the end."""
         if self.head and self.page > 1:
-            x, y = self.pagesize[0] / 2 - WIDTH / 2, self.pagesize[1] - self.foot / 2 + TINY / 2
-            self.head.paint(canvas, x, y)
+            left, top = (self.pagesize[0] - WIDTH) / 2, self.pagesize[1] - self.foot / 2
+            self.head.paint(canvas, left, top + TINY / 2)
         with canvas.tags.mark(None):
             canvas.setFillColor(FAINT)
             canvas.setFont(get_face("Text").fontName, TINY)
