@@ -510,3 +510,20 @@ def test_two_lines_of_code_do_not_stand_alone() -> None:
     for lines in range(30, 50):
         pages = texts("x<br>" * lines + "\n\n```\n" + "code\n" * 40 + "```")
         assert min(page.count("code") or 3 for page in pages) > 2
+
+
+def test_a_header_that_is_as_tall_as_a_page_is_not_repeated() -> None:
+    draft = (
+        "x<br>" * 9
+        + f"\n\n<table><tr><td>{'tall ' * 1850}</td><td>x</td></tr>\n<tr><td>y</td></tr>"
+    )
+    pages = texts(draft + "<tr><td>z</td></tr>" * 9 + "</table>")
+    assert sum(page.count("tall") for page in pages) == 1850
+    assert sum(page.count("z") for page in pages) == 9
+
+
+def test_an_endless_heading_does_not_fill_the_table_of_contents() -> None:
+    chapters = make_long(["Part"] * 20) + f"## {'word ' * 900}\n\n## {'x<br>' * 99}\n\nend"
+    pages = texts("# The Sea\n\n" + chapters)
+    assert pages[0].count("word") < 40
+    assert "end" in pages[-1]

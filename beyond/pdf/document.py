@@ -200,6 +200,10 @@ class Entry(Text):
         """The size in points beside the page number."""
         return super().wrap(width - NUMBERS, height)
 
+    def split(self, width: float, height: float) -> list[Text]:
+        """An entry stays whole."""
+        return []
+
     def draw(self) -> None:
         """Paint the title and, at the other side, the page."""
         canvas, element = self.canv, self.style.element
@@ -235,7 +239,7 @@ class Composer:
         self.formula_length = 0
         self.headings: set[str] = set()  # the names of all
         self.places: Counter[str] = Counter()  # how many headings have each name
-        self.entries: list[tuple[int, str, list[Token]]] = []  # level, name and title of each
+        self.entries: list[tuple[int, str, str, list[Token]]] = []  # outlines and titles of all
         self.ranks: list[int] = []  # of the heading above and of those that enclose it
 
     def leave(self) -> None:
@@ -433,9 +437,8 @@ class Composer:
         text = self.make_text(runs, size=size, before=size * 1.1, kind=kind)
         text.style.keeps = True
         entry = replace_unprintable(title)[:TITLE_LIMIT]
-        place = self.name_place(title)
-        text.style.outline = len(self.ranks) - 1, entry, place
-        self.entries.append((len(self.ranks) - 1, place, content.children or []))
+        text.style.outline = len(self.ranks) - 1, entry, self.name_place(title)
+        self.entries.append((*text.style.outline, content.children or []))
         return text
 
     def name_place(self, title: str) -> str:
@@ -451,16 +454,16 @@ class Composer:
         """
         if not self.entries or self.listed > len(self.entries) / 2:
             return body
-        top = min(level for level, _, _ in self.entries)
-        levels = [level for level, _, _ in self.entries if level <= top + 1]
-        deepest = top + 1 if len(levels) <= ENTRIES else top
+        levels = [level for level, *_ in self.entries]
+        top = min(levels)
+        deepest = top + (sum(level <= top + 1 for level in levels) <= ENTRIES)
         # A line between the title and the first heading stands above: "By an author".
         alone = isinstance(body[1], platypus.CondPageBreak) and measure(body[:1]) < LEAD
         lead = body[:1] if alone else []
         toc = Element("TOC", self.structure)
         self.structure.kids.insert(self.above + len(lead), toc)
         entries = []
-        for level, goal, children in self.entries:
+        for level, title, goal, children in self.entries:
             if level <= deepest:
                 look = Look(BODY if level == top else SMALL, link=f"#{goal}")
                 style = Style(
@@ -472,6 +475,8 @@ class Composer:
                     element=toc.add("TOCI").add("Reference"),
                 )
                 entries.append(Entry(make_words(self.make_runs(children, look)), style, goal))
+                if measure(entries[-1:]) > LEAD:
+                    entries[-1] = Entry(make_words([(title, look)]), style, goal)
         return [*lead, *entries, Rule(16), *body[len(lead) :]]
 
     def make_runs(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:

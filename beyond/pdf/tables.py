@@ -79,6 +79,8 @@ class Table(Flowable):  # type: ignore[misc]
             used += self.heights[number]
             number += 1
         header = self.rows[: self.heads], self.heights[: self.heads]
+        if sum(header[1]) > TALL * PAGE:
+            header = [], []  # too tall to be repeated
         tall = number < len(self.rows) and self.heights[number] > TALL * PAGE
         if tall and (pieces := self._cut(number, height - used)):
             (top, top_height), (rest, rest_height) = pieces
@@ -89,13 +91,12 @@ class Table(Flowable):  # type: ignore[misc]
             return [self._make_part(*above), self._make_part(rows, heights, bool(repeated[0]))]
         if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
             number -= 1  # no row stands alone on the next page
-        if number <= self.heads:
+        if number <= len(header[0]):
             return []
+        rows, heights = [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]]
         return [
             self._make_part(self.rows[:number], self.heights[:number]),
-            self._make_part(
-                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]], True
-            ),
+            self._make_part(rows, heights, bool(header[0])),
         ]
 
     def _cut(self, number: int, height: float) -> tuple[Any, Any] | None:
