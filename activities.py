@@ -14,6 +14,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 from beyond import llm
 from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
 from beyond.llm.settings import get_model
+from beyond.llm.writing import Writing
 from beyond.paper import find_paper
 from beyond.reports_dir import place_report
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
@@ -63,9 +64,10 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     """
     attempt = activity.info().attempt if activity.in_activity() else 1
     began = time.monotonic()
-    async with send_heartbeats():
+    writing = Writing()
+    async with send_heartbeats(writing.describe):
         answer = await llm.complete(
-            input, LLM_HTTP_TIMEOUT, retry_unusable=attempt < UNUSABLE_ANSWER_ATTEMPTS
+            input, LLM_HTTP_TIMEOUT, writing, retry_unusable=attempt < UNUSABLE_ANSWER_ATTEMPTS
         )
     activity.logger.info(
         "%s answered in %.1f s%s", get_model(), time.monotonic() - began, _count_tokens(answer)

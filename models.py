@@ -12,6 +12,7 @@ WORKFLOW_TYPE = "GenerateReportWorkflow"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
 PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the step that carries them
 PROMPT_LIMIT = 100_000  # characters; each step carries the prompt
+LIVE_DRAFT_LENGTH = 4_000  # characters of a draft's end; more than a window shows
 INSTRUCTIONS_MARK = "\n\nAdditional instructions: "  # before each one in the prompt
 
 
@@ -50,6 +51,19 @@ class LLMCallInput:
     prompt: str
     draft: str = ""
     draft_prompt: str = ""
+
+
+@dataclass
+class LiveDraft:
+    """What the model has written of a draft: the details of `llm_call`'s heartbeats.
+
+    `text` is its end and `words` the number of all its words. Before the first one, a reasoning
+    model is `thinking`.
+    """
+
+    text: str = ""
+    words: int = 0
+    thinking: bool = False
 
 
 @dataclass

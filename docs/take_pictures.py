@@ -1,11 +1,14 @@
-"""Takes the README's pictures from a real report: uv run docs/take_pictures.py
+"""Takes the README's pictures: uv run --with playwright docs/take_pictures.py
 
 Needs tmux (the terminal), chromium (the Web UI) and pdftoppm (the PDF) on PATH.
 """
 
 import asyncio
 import os
+import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +16,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+from playwright.sync_api import sync_playwright  # type: ignore[import-not-found]
 from rich.console import Console
 from rich.text import Text
 
@@ -26,6 +30,7 @@ from beyond.server.dev_server import UI_PORT_OFFSET, start_server  # noqa: E402
 
 COLUMNS, ROWS = 96, 88
 PATIENCE = 60  # seconds
+IDS = r"Workflow ID: (\S+), RunID ([0-9a-f-]{36})"
 PORT = 17233  # the Web UI is 1,000 above
 
 DRAFT = """\
@@ -95,7 +100,7 @@ class Terminal:
 
 async def main() -> None:
     with LoopbackLLM() as llm, tempfile.TemporaryDirectory() as temporary:
-        llm.replies += [Reply(DRAFT, delay=3), Reply(LONGER_DRAFT, delay=3)]
+        llm.replies += [Reply(DRAFT, pace=3), Reply(LONGER_DRAFT)]
         folder = Path(temporary)
         environment = os.environ | {
             "TEMPORAL_ADDRESS": f"localhost:{PORT}",
@@ -118,6 +123,12 @@ def take_pictures(environment: dict[str, str], folder: Path) -> None:
     terminal = Terminal([sys.executable, str(PROJECT / "starter.py")], environment, folder)
     terminal.wait_for("topic or question")
     terminal.type("What makes tardigrades so tough?")
+    terminal.wait_for("moss, on")
+    ids = re.search(IDS, terminal.screen().replace("\n", ""))
+    assert ids
+    workflow_id, run_id = ids.groups()
+    page = f"http://localhost:{PORT + UI_PORT_OFFSET}/namespaces/default/workflows/{workflow_id}"
+    screenshot(f"{page}/{run_id}/pending-activities", "Heartbeat Details", "live-draft.png", 680)
     terminal.wait_for("Your decision")
     terminal.type("edit")
     terminal.wait_for("additional instructions")
@@ -132,30 +143,25 @@ def take_pictures(environment: dict[str, str], folder: Path) -> None:
     console.print(Text.from_ansi(screen))
     console.save_svg(str(PICTURES / "terminal.svg"), title="uv run starter.py")
 
-    workflow_id = next(
-        word for word in screen.replace("\n", "").split() if word.startswith("generate-")
-    )
-    page = f"http://localhost:{PORT + UI_PORT_OFFSET}/namespaces/default/workflows/"
-    screenshot(f"{page}{workflow_id.rstrip(',')}", PICTURES / "web-ui.png")
+    screenshot(page, "Event History", "web-ui.png", 890)
     first_page = ["-f", "1", "-singlefile", "-png", "-r", "80"]
     subprocess.run(
         ["pdftoppm", *first_page, "research_pdf.pdf", PICTURES / "pdf"], cwd=folder, check=True
     )
 
 
-def screenshot(address: str, file: Path) -> None:
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    options += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
-    options += ["--window-size=1300,890"]  # ends above the events, which name the machine
-    # The page asks its server again and again; with virtual time, that ends.
-    options += ["--virtual-time-budget=15000", f"--screenshot={file}"]
-    with tempfile.TemporaryDirectory() as profile:
-        subprocess.run(
-            ["chromium", *options, f"--user-data-dir={profile}", address],
-            check=True,
-            capture_output=True,
-            timeout=PATIENCE,
-        )
+def screenshot(address: str, awaited: str, name: str, height: int) -> None:
+    """Takes a picture of a page of the Web UI as soon as it shows the awaited text."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        page = browser.new_page(viewport={"width": 1300, "height": height})
+        page.goto(address)
+        page.get_by_text(awaited, exact=True).first.wait_for()
+        time.sleep(2)  # while the rest of the page comes
+        for name_of_the_machine in page.get_by_text(f"@{socket.gethostname()}").all():
+            name_of_the_machine.evaluate("element => element.textContent = 'worker'")
+        page.screenshot(path=PICTURES / name)
+        browser.close()
 
 
 if __name__ == "__main__":

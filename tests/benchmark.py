@@ -28,6 +28,7 @@ from collections.abc import (
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -37,7 +38,7 @@ from uuid import uuid4
 
 import pexpect
 import psutil
-from benchmark_peers import FLOOR_TASK_QUEUE, PAGE
+from benchmark_peers import FLOOR_TASK_QUEUE, PAGE, SLOW_PIECES, SLOW_STREAM
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
@@ -416,6 +417,33 @@ async def long_calls(bench: Bench) -> list[Row]:
     return [Row(name, seconds, "{:.1f} s", Goal(most=1.2, to="floor"))]
 
 
+async def streams(bench: Bench) -> list[Row]:
+    """Ours alone: the tutorial shows the first word with the last."""
+    ours = bench.contestants[0]
+    seconds: Figures = defaultdict(list)
+    cpu: Figures = defaultdict(list)
+    async with bench.warm_workers([ours]) as workers:
+        _, worker = workers[0]
+        for _ in range(bench.scale.rounds):
+            used = worker.cpu
+            program, *arguments = [*ours.starter, f"0 seconds of thought, {SLOW_STREAM}"]
+            terminal = pexpect.spawn(program, arguments, cwd=str(bench.folder), timeout=PATIENCE)
+            try:
+                is_called = partial(lambda before: bench.calls > before, bench.calls)
+                await until(is_called, worker.process, bench.llm_log)
+                started = time.perf_counter()
+                await asyncio.to_thread(terminal.expect, r"\d words")
+                seconds[ours.name].append(time.perf_counter() - started)
+                await asyncio.to_thread(terminal.expect, "Your decision")
+                cpu[ours.name].append(1000 * (worker.cpu - used))
+            finally:
+                terminal.close(force=True)
+    return [
+        Row("First words on the screen, after the model's first", seconds, goal=Goal(most=1.5)),
+        Row(f"Worker CPU for a draft of {SLOW_PIECES} streamed pieces", cpu, "{:.0f} ms"),
+    ]
+
+
 async def waiting(bench: Bench) -> list[Row]:
     number = bench.scale.waiting
     idle: Figures = defaultdict(list)
@@ -506,6 +534,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "one_report": one_report,
     "many_reports": many_reports,
     "long_calls": long_calls,
+    "streams": streams,
     "waiting": waiting,
     "killed": killed,
     "pdfs": pdfs,

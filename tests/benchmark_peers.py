@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,8 @@ from temporalio import activity, workflow
 FLOOR_TASK_QUEUE = "floor"
 FLOOR_SLOTS = 500  # as many as our Worker has
 
+# What a prompt asks for, and how the model then streams: as many tokens a second as most do.
+SLOW_STREAM, SLOW_PIECES, SLOW_PACE = "word by word", 600, 0.02
 # A page on letter paper, without anything that the tutorial's code cannot set.
 PAGE = """\
 ## What a tun is
@@ -57,6 +60,23 @@ def answer(prompt: str) -> dict[str, Any]:
     }
 
 
+def events(prompt: str) -> Iterator[bytes]:
+    """The same as a stream: in one piece, or in many if the prompt asks for a slow one."""
+    whole = answer(prompt)
+    text = whole["choices"][0]["message"]["content"]
+    size = len(text) // SLOW_PIECES + 1 if SLOW_STREAM in prompt else len(text)
+    pieces = [{"content": text[at : at + size]} for at in range(0, len(text), size)]
+    for delta in [*pieces, {}]:
+        reason = None if delta else "stop"
+        chunk = whole | {
+            "object": "chat.completion.chunk",
+            "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
+            "usage": None if delta else whole["usage"],
+        }
+        yield f"data: {json.dumps(chunk)}\n\n".encode()
+    yield b"data: [DONE]\n\n"
+
+
 def thinking_time(prompt: str) -> float:
     """The seconds that the model thinks: the benchmark's prompts begin with them."""
     return float(prompt.split()[0])
@@ -79,6 +99,15 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             prompt = request["messages"][-1]["content"]
             print(prompt, flush=True)
             await asyncio.sleep(thinking_time(prompt))
+            if request.get("stream"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
+                writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
+                for event in [*events(prompt), b""]:
+                    writer.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+                    await writer.drain()
+                    if SLOW_STREAM in prompt:
+                        await asyncio.sleep(SLOW_PACE)
+                continue
             body = json.dumps(answer(prompt)).encode()
             lines = "HTTP/1.1 200 OK", "Content-Type: application/json"
             head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode()

@@ -5,12 +5,15 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+
+PIECES = 8  # in which a text is streamed
 
 
 @dataclass
@@ -22,15 +25,19 @@ class Reply:
     delay: float = 0
     finish_reason: str = "stop"
     headers: dict[str, str] = field(default_factory=dict)
-    body: str | None = None  # instead of JSON in the OpenAI shape
+    body: str | None = None  # instead of JSON in the OpenAI shape; never streamed
     content_type: str = "text/html"  # of such a body
     cut: bool = False  # closes the connection without an answer
+    events: list[Any] | None = None  # a stream's own, instead of the text's
+    pace: float = 0  # seconds between the events of a stream
+    broken: bool = False  # closes the connection in the middle of a stream
 
 
 @dataclass
 class Call:
     messages: list[dict[str, str]]
     key: str
+    streamed: bool = False
     answered: bool = False
     abandoned: bool = False  # the caller closed the connection before the answer
 
@@ -90,9 +97,13 @@ class LoopbackLLM:
         return sum(not (call.answered or call.abandoned) for call in self.calls)
 
     def _respond(self, request: Request) -> Response:
+        streamed = bool(request.json.get("stream"))
         with self._lock:
+            if streamed and (self.replies[0] if self.replies else self.default).body is not None:
+                return _refuse_to_stream()
             reply = self.replies.popleft() if self.replies else self.default
-            call = Call(request.json["messages"], request.headers.get("Authorization", ""))
+            key = request.headers.get("Authorization", "")
+            call = Call(request.json["messages"], key, streamed)
             self.calls.append(call)
             self.called.set()
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -102,18 +113,62 @@ class LoopbackLLM:
         call.answered = True
         if reply.cut:
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        if streamed and reply.status == 200 and not reply.cut:
+            stream = self._stream(reply, call, request)
+            return Response(stream, 200, reply.headers, content_type="text/event-stream")
         body = reply.body if reply.body is not None else json.dumps(_payload(reply, call))
         content_type = "application/json" if reply.body is None else reply.content_type
         return Response(body, reply.status, reply.headers, content_type=content_type)
 
+    def _stream(self, reply: Reply, call: Call, request: Request) -> Iterator[str]:
+        call.answered = False
+        for event in _events(reply, call) if reply.events is None else reply.events:
+            yield f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n"
+            if self._caller_leaves(request, time.monotonic() + reply.pace):
+                call.abandoned = True
+                return
+        if reply.broken:
+            request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        call.answered = True
+
     def _caller_leaves(self, request: Request, until: float) -> bool:
         """Waits, and returns early and true when the caller closes the connection meanwhile."""
         connection: socket.socket = request.environ["werkzeug.socket"]
-        while time.monotonic() < until or not self.go_on.is_set():
-            readable, _, _ = select.select([connection], [], [], 0.1)
+        while (left := until - time.monotonic()) > 0 or not self.go_on.is_set():
+            readable, _, _ = select.select([connection], [], [], min(max(left, 0.02), 0.1))
             if readable and not connection.recv(1, socket.MSG_PEEK):
                 return True
         return False
+
+
+def _refuse_to_stream() -> Response:
+    error = {"error": {"message": "this server does not support streaming"}}
+    return Response(json.dumps(error), 400, content_type="application/json")
+
+
+def piece(text: str = "", finish_reason: str | None = None, **delta: Any) -> dict[str, Any]:
+    """An event of a stream in the OpenAI shape."""
+    delta |= {"content": text} if text else {}
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "loopback",
+        "choices": [choice],
+    }
+
+
+def _events(reply: Reply, call: Call) -> Iterator[str | dict[str, Any]]:
+    """The answer as a stream of some pieces."""
+    answer = _payload(reply, call)
+    text = answer["choices"][0]["message"]["content"]
+    size = len(text) // PIECES + 1
+    for start in range(0, len(text), size):
+        yield piece(text[start : start + size])
+    yield piece(finish_reason=reply.finish_reason)
+    yield piece() | {"choices": [], "usage": answer["usage"]}
+    yield "[DONE]"
 
 
 def _payload(reply: Reply, call: Call) -> dict[str, Any]:

@@ -103,6 +103,7 @@ async def test_an_answer_that_is_cut_off_is_delivered_and_marked_in_the_status(
 async def test_an_empty_or_missing_answer_is_an_error_of_its_own(
     llm: LoopbackLLM, reply: Reply
 ) -> None:
+    llm.default = reply
     error = await refused(llm, reply)
     assert (error.type, error.non_retryable) == ("EmptyAnswer", True)
     assert error.message == "openai/gpt-4o answered without any text"

@@ -17,6 +17,7 @@ from support import KEY, eventually
 from temporalio.exceptions import ApplicationError
 
 from beyond.llm import complete, load_litellm
+from beyond.llm.writing import Writing
 from models import LLMCallInput
 
 # Of the clients that `new_clients` takes from LiteLLM.
@@ -89,7 +90,7 @@ async def fail(
 ) -> ApplicationError:
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     with pytest.raises(ApplicationError) as error:
-        await complete(LLMCallInput("bees"), timedelta(seconds=time_limit))
+        await complete(LLMCallInput("bees"), timedelta(seconds=time_limit), Writing())
     assert "object at" not in error.value.message
     return error.value
 
@@ -232,7 +233,7 @@ async def test_what_is_missing_here_is_for_the_person(
 async def test_a_silent_connection_is_kept_alive(llm: LoopbackLLM) -> None:
     """A firewall that drops it would be noticed, and none drops it that sees the probes."""
     llm.go_on.clear()
-    call = asyncio.create_task(complete(LLMCallInput("bees"), timedelta(minutes=1)))
+    call = asyncio.create_task(complete(LLMCallInput("bees"), timedelta(minutes=1), Writing()))
     await eventually(lambda: llm.in_flight == 1)
     port = llm.base_url.split(":")[2].split("/")[0]
     command = ["ss", "-tno", f"dport = :{port}"]

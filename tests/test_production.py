@@ -14,6 +14,8 @@ from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionR
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from beyond.terminal.reports import describe
+
 PAGE = (PROJECT / "docs" / "PRODUCTION.md").read_text()
 DIALOGUE = "why do zebras hum?\nedit\nmention lions\nundo\nkeep\n"
 
@@ -77,6 +79,15 @@ def run_starter(project: Path, typed: str, *arguments: str) -> str:
     return done.stdout
 
 
+def start_starter(project: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Returns the process and the ID of the report that it starts."""
+    command = [sys.executable, str(project / "starter.py"), "why do zebras hum?"]
+    starter = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert starter.stdout
+    said = next(line for line in starter.stdout if b"Workflow ID" in line).decode()
+    return starter, said.split("Workflow ID: ")[1].split(",")[0]
+
+
 def test_metrics(change: Change, start_worker_of: StartWorker) -> None:
     project, port = change("Metrics"), free_port()
     worker = project / "worker.py"
@@ -110,6 +121,27 @@ async def test_encryption(
         return "why do zebras hum?" in run_starter(project, "", "--list", "--ended")
 
     await eventually(listed)
+
+
+async def test_encryption_of_a_draft_while_it_is_written(
+    change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
+    project = change("Encryption")
+    monkeypatch.setenv("LLM_MODEL", "offline/slow-demo")
+    start_worker_of(project)
+    starter, workflow_id = start_starter(project)
+    seen: list[bytes] = []
+
+    async def is_sent() -> bool:
+        for activity in (await describe(client, workflow_id)).pending_activities:
+            seen.extend(payload.data for payload in activity.heartbeat_details.payloads)
+        return bool(seen)
+
+    with starter:
+        await eventually(is_sent)
+        starter.kill()
+    assert b"words" not in seen[0]
 
 
 async def test_worker_versioning(

@@ -25,6 +25,7 @@ from temporalio.exceptions import ApplicationError
 from activities import llm_call
 from beyond.llm import complete
 from beyond.llm.errors import make_application_error
+from beyond.llm.writing import Writing
 from models import LLMCallInput, Phase
 
 LIMIT = timedelta(minutes=1)
@@ -38,7 +39,7 @@ async def refused(llm: LoopbackLLM, reply: Reply, retry_unusable: bool = True) -
     """The error of a call that gets this reply."""
     llm.replies.append(reply)
     with pytest.raises(ApplicationError) as error:
-        await complete(LLMCallInput("bees"), LIMIT, retry_unusable=retry_unusable)
+        await complete(LLMCallInput("bees"), LIMIT, Writing(), retry_unusable=retry_unusable)
     return error.value
 
 
@@ -55,6 +56,7 @@ def answer(message: Any) -> str:
 
 @pytest.mark.parametrize("text", [" \n\t ", "\u200b", "\u3000\ufeff", "\u2060 \u00ad"], ids=ascii)
 async def test_nothing_to_read_is_an_empty_answer(llm: LoopbackLLM, text: str) -> None:
+    llm.default = Reply(text)
     error = await refused(llm, Reply(text))
     assert (error.type, error.non_retryable) == ("EmptyAnswer", True)
 

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from datetime import timedelta
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +17,9 @@ from temporalio.exceptions import ApplicationError
 from beyond.llm.demo import DEMO_MODELS, answer_as_demo
 from beyond.llm.errors import make_application_error, make_upstream_error
 from beyond.llm.settings import find_key_to_send, find_problem, get_model
+from beyond.llm.streams import ask_for_stream, may_stream, stream_no_more
 from beyond.llm.thoughts import take_out_thoughts
+from beyond.llm.writing import Writing
 from models import LLMCallInput
 
 # How providers say that a model had finished, that a limit of tokens or a filter stopped it, or
@@ -28,30 +31,40 @@ BROKEN_OFF = {"error", "network_error"}
 
 
 async def complete(
-    input: LLMCallInput, time_limit: timedelta, *, retry_unusable: bool = True
+    input: LLMCallInput,
+    time_limit: timedelta,
+    writing: Writing,
+    *,
+    retry_unusable: bool = True,
 ) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once, and returns its answer in the OpenAI shape.
 
-    Its `finish_reason` is "stop" of a whole text, "length", "content_filter", or the provider's own
-    word. Raises ApplicationError with a sentence for a person: retryable if asking again can help.
-    An answer that is no completion, or that broke off, is retryable if `retry_unusable`.
+    `writing` learns what the model writes meanwhile. The answer's `finish_reason` is "stop" of a
+    whole text, "length", "content_filter", or the provider's own word. Raises ApplicationError with
+    a sentence for a person: retryable if asking again can help. An answer that is no completion, or
+    that broke off, is retryable if `retry_unusable`.
     """
     model, messages = get_model(), _make_messages(input)
     litellm = await asyncio.to_thread(load_litellm)
     if not litellm:
-        return await answer_as_demo(model, messages[-1]["content"])
+        return await answer_as_demo(model, messages[-1]["content"], writing)
+    ask = partial(
+        litellm.acompletion,
+        model=model,
+        api_key=find_key_to_send(),
+        messages=messages,
+        timeout=time_limit.total_seconds(),
+        # Temporal retries. With retries here, too, one failed attempt costs three requests.
+        num_retries=0,
+        max_retries=0,
+    )
+    # A gateway whose streams break each time may still give a whole answer: the last try is one.
+    is_streamed = retry_unusable and may_stream()
+    if is_streamed and (streamed := await ask_for_stream(litellm, ask, time_limit, writing)):
+        return _judge(streamed, retry_unusable)
     received: dict[str, Any] = {}  # what LiteLLM got, even if it cannot read it
     try:
-        answer = await litellm.acompletion(
-            model=model,
-            api_key=find_key_to_send(),
-            messages=messages,
-            timeout=time_limit.total_seconds(),
-            # Temporal retries. With retries here, too, one failed attempt costs three requests.
-            num_retries=0,
-            max_retries=0,
-            logger_fn=received.update,
-        )
+        answer = await ask(logger_fn=received.update)
     except Exception as error:
         body = received.get("original_response")
         result = _read_parts(body)
@@ -62,7 +75,10 @@ async def complete(
     else:
         # Pydantic warns about fields that providers add; the answer is kept as it came.
         result = answer.model_dump(exclude_none=True, warnings=False)
-    return _judge(result, retry_unusable)
+    judged = _judge(result, retry_unusable)
+    if is_streamed:
+        stream_no_more()
+    return judged
 
 
 def load_litellm() -> ModuleType | None:
@@ -77,6 +93,8 @@ def load_litellm() -> ModuleType | None:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     # Firewalls drop connections that are silent for minutes, as one is while a model thinks.
     os.environ.setdefault("AIOHTTP_SO_KEEPALIVE", "True")
+    # LiteLLM gives up a stream with so many equal chunks in a row, and a wide table has hundreds.
+    os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", "1000000")
     import litellm
 
     litellm.suppress_debug_info = True  # its errors print advertisements otherwise

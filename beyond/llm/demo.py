@@ -1,13 +1,16 @@
 """The demo models: canned text that shows the whole app without a key and without LiteLLM."""
 
 import asyncio
+import re
 from typing import Any
 
+from beyond.llm.writing import Writing
 from models import INSTRUCTIONS_MARK
 
 DEMO_MODEL = "offline/demo"
 SLOW_DEMO_MODEL = "offline/slow-demo"
 DEMO_MODELS = (DEMO_MODEL, SLOW_DEMO_MODEL)
+DEMO_DELAY = 1  # seconds, in which the words come one by one
 SLOW_DEMO_DELAY = 15  # seconds: time enough to kill a Worker in the middle of a call
 
 DEMO_TEXT = """\
@@ -33,11 +36,16 @@ Workflow, the Activities, your decisions in the Event History and the PDF at the
 """
 
 
-async def answer_as_demo(model: str, prompt: str) -> dict[str, Any]:
-    """Returns a draft in the OpenAI shape; the slow model's comes after `SLOW_DEMO_DELAY`."""
-    if model == SLOW_DEMO_MODEL:
-        await asyncio.sleep(SLOW_DEMO_DELAY)
-    message = {"role": "assistant", "content": _write_draft(prompt)}
+async def answer_as_demo(model: str, prompt: str, writing: Writing) -> dict[str, Any]:
+    """Returns a draft in the OpenAI shape, and writes it word by word before."""
+    draft = _write_draft(prompt)
+    words = re.findall(r"\S+\s*", draft)
+    for word in words:
+        writing.add(word)
+        await asyncio.sleep(
+            (SLOW_DEMO_DELAY if model == SLOW_DEMO_MODEL else DEMO_DELAY) / len(words)
+        )
+    message = {"role": "assistant", "content": draft}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return {"object": "chat.completion", "model": model, "choices": [choice]}
 

@@ -63,6 +63,8 @@ MODEL_WORDS = re.compile(
 POLICY_WORDS = re.compile(
     r"content.?polic|content.?filter|moderation|flagged|inappropriate|safety", re.IGNORECASE
 )
+# OpenAI's "your organization must be verified to stream this model" is one.
+STREAM_WORDS = re.compile(r"\bstream", re.IGNORECASE)
 TLS_WORDS = re.compile(r"HTTP request (?:was sent )?to (?:an )?HTTPS", re.IGNORECASE)
 
 # How LiteLLM words an answer of status 200 that it cannot read. It gives it the status 500.
@@ -100,6 +102,21 @@ def make_application_error(
     kind, cure, transient = _sort(error, status, f"{words} {find_codes(parse_quoted(answered))}")
     sentence = f"{words}; {cure}" if cure else words
     return _make(sentence, kind, transient, _read_retry_after(error) if transient else None)
+
+
+def refuses_to_stream(error: Exception) -> bool:
+    """Whether a provider or a gateway says that it sends no streams."""
+    causes = list(walk_causes(error))
+    status = _read_status(error, causes)
+    told = f"{error} {_find_answer(causes)}"
+    return (400 <= status < 500 or status == 501) and bool(STREAM_WORDS.search(told))
+
+
+def make_broken_error(error: Exception | None = None) -> ApplicationError:
+    """What ended a stream in the middle, which asking again can mend."""
+    cause = list(walk_causes(error))[-1] if error else None
+    is_of_provider = type(cause).__module__.startswith(("openai", "litellm.llms"))
+    return make_upstream_error(str(cause) if is_of_provider else "")
 
 
 def make_upstream_error(message: str) -> ApplicationError:

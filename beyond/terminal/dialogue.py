@@ -20,10 +20,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from beyond.process import RefusedError
 from beyond.report.decisions import NO_DRAFT, NO_EARLIER_DRAFT
 from beyond.server.connection import NO_SERVER, until_answered
-from beyond.terminal.progress import NO_WORKER, Progress, is_open
+from beyond.terminal.progress import NO_WORKER, Progress, find_live_draft, is_open
 from beyond.terminal.reports import confirm_discard, find_pdf
 from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
-from models import Phase, ReportStatus, UserDecision, UserDecisionSignal
+from models import LiveDraft, Phase, ReportStatus, UserDecision, UserDecisionSignal
 
 DEFAULT_PROMPT = "Give me 5 fun and fascinating facts about tardigrades."
 CHOICES = """\
@@ -137,7 +137,9 @@ class Dialogue:
         menu_wanted = True
         while True:
             if not self._decision_wanted.is_set():
-                await self._screen.wait(self._decision_wanted, self._progress.line)
+                await self._screen.wait(
+                    self._decision_wanted, self._progress.line, self._live_draft
+                )
                 menu_wanted = True
             if menu_wanted:
                 self._show_menu()
@@ -248,7 +250,7 @@ class Dialogue:
                 )
                 if not is_open(description):
                     return description
-                self._show_progress(description)
+                self._show_progress(description, await find_live_draft(self._client, description))
                 # A Query may cost a replay: only after an event, and if a Worker is at work.
                 info = description.workflow_execution_info
                 current = info.execution.run_id, info.history_length
@@ -256,6 +258,11 @@ class Dialogue:
                 if current != seen and answers and await self._refresh():
                     seen = current
             await self._pause()
+
+    def _live_draft(self) -> tuple[str, str]:
+        """The heading of the next draft, and what the model has written of it so far."""
+        live, (number, _) = self._progress.live_draft, self._shown
+        return f"Draft {number + 1}", live.text if live else ""
 
     async def _pause(self) -> None:
         """Waits until the next look at the report is due."""
@@ -265,11 +272,13 @@ class Dialogue:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._decision_sent.wait(), interval)
 
-    def _show_progress(self, description: DescribeWorkflowExecutionResponse) -> None:
+    def _show_progress(
+        self, description: DescribeWorkflowExecutionResponse, live_draft: LiveDraft | None
+    ) -> None:
         progress = self._progress
         failure, worker_was_missing = progress.failure, progress.worker_is_missing
         was_paused = progress.is_paused
-        progress.update(description)
+        progress.update(description, live_draft)
         if progress.is_paused and not was_paused:
             self._screen.say(f"\n{PAUSED}")
         if progress.worker_is_missing and not worker_was_missing:

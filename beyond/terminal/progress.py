@@ -1,6 +1,7 @@
 """What a report is doing, as far as the server knows it without asking a Worker."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import (
@@ -11,9 +12,10 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.client import Client
 
 from beyond.report import explain_failure
-from models import TASK_QUEUE
+from models import TASK_QUEUE, LiveDraft
 
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
 STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the Activity's name
@@ -33,6 +35,26 @@ def is_paused(description: DescribeWorkflowExecutionResponse) -> bool:
     return status == Status.WORKFLOW_EXECUTION_STATUS_PAUSED
 
 
+async def find_live_draft(
+    client: Client, description: DescribeWorkflowExecutionResponse
+) -> LiveDraft | None:
+    """Returns what the attempt in progress has written, or None."""
+    for activity in description.pending_activities:
+        started, heard = activity.last_started_time, activity.last_heartbeat_time
+        # The server keeps the details of the attempt before.
+        is_writing = (
+            activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+            and heard.ToDatetime() > started.ToDatetime()
+        )
+        details = activity.heartbeat_details.payloads
+        if is_writing and details and activity.activity_type.name == "llm_call":
+            # It may be another program's, or be encrypted with a key that is missing here.
+            with suppress(KeyError, RuntimeError, TypeError):
+                live: list[LiveDraft] = await client.data_converter.decode(details, [LiveDraft])
+                return live[0]
+    return None
+
+
 class Progress:
     """The step in progress, for how long, and why it is being retried."""
 
@@ -45,9 +67,13 @@ class Progress:
         """Counts from now on: a person has decided, and the next step is to come."""
         self._activity, self._task = PendingActivityInfo(), PendingWorkflowTaskInfo()
         self._step = "", False
+        self.live_draft: LiveDraft | None = None
         self._since = time.monotonic()
 
-    def update(self, description: DescribeWorkflowExecutionResponse) -> None:
+    def update(
+        self, description: DescribeWorkflowExecutionResponse, live_draft: LiveDraft | None = None
+    ) -> None:
+        self.live_draft = live_draft
         activities = description.pending_activities
         activity = activities[0] if activities else PendingActivityInfo()
         task = description.pending_workflow_task
@@ -87,12 +113,17 @@ class Progress:
         return self._task.attempt > 2  # the second may follow the loss of a Worker
 
     def line(self) -> str:
-        """Such as: Researching… 12 s (attempt 3, openai/gpt-4o: busy, next try in 4 s)"""
+        """Such as: Researching… 9 s, 31 words (attempt 3, openai/gpt-4o: busy, next try in 4 s)"""
         activity = self._activity
         step = STEPS.get(activity.activity_type.name, "Waiting for the Worker")
+        live = self.live_draft or LiveDraft()
+        if live.thinking:
+            step = "Thinking"
         if self.is_paused or activity.paused:
             step = f"{step}, paused"
         line = f"{step}… {time.monotonic() - self._since:.0f} s"
+        if live.words:
+            line += f", {live.words:,} word{'s' if live.words > 1 else ''}"
         if not self.failure:
             return line
         failing = self._task if self._workflow_fails else activity

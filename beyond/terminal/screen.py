@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
 PASTE_GAP = 0.02  # seconds between two parts of a pasted text; nobody types so fast
 WIDEST_TEXT = 100  # columns; longer lines are hard to read
+# Rows of the window that are not the growing text's: its heading, the live line, which may say why
+# there is a retry, and what stands between.
+LIVE_ROWS = 6
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 
@@ -206,8 +209,13 @@ class Screen:
                 raise
             return False
 
-    async def wait(self, event: asyncio.Event, line: Callable[[], str]) -> None:
-        """Shows a line that changes until the event comes. Raises LeaveError as `ask` does."""
+    async def wait(
+        self, event: asyncio.Event, line: Callable[[], str], growing: Callable[[], tuple[str, str]]
+    ) -> None:
+        """Shows a line that changes until the event comes, and above it a text that grows.
+
+        `growing` returns that text's heading and the text. Raises LeaveError as `ask` does.
+        """
         if event.is_set() or not self.terminal:
             await event.wait()
             return
@@ -228,14 +236,17 @@ class Screen:
         def suspend(press: KeyPressEvent) -> None:
             press.app.suspend_to_background()
 
-        live_line = Window(
-            FormattedTextControl(lambda: printable(line())),
+        live_text = Window(
+            FormattedTextControl(lambda: [("dim", _fit(*growing())), ("", printable(line()))]),
             wrap_lines=True,
             dont_extend_height=True,
             always_hide_cursor=True,
         )
         app: Application[int | None] = Application(
-            Layout(live_line), key_bindings=keys, refresh_interval=0.5, erase_when_done=True
+            Layout(live_text),
+            key_bindings=keys,
+            refresh_interval=0.5,
+            erase_when_done=True,
         )
 
         async def end() -> None:
@@ -335,6 +346,19 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
         enable_suspend=True,
         key_bindings=keys,
     )
+
+
+def _fit(heading: str, text: str) -> str:
+    """The heading and the last lines of a text, as many as the window has room for."""
+    if not text:
+        return ""
+    from rich.console import Console
+    from rich.text import Text
+
+    columns, rows = os.get_terminal_size()
+    lines = Text(printable(text)).wrap(Console(), min(columns, WIDEST_TEXT))
+    end = [line.plain.rstrip() for line in lines[-max(rows - LIVE_ROWS, 1) :]]
+    return "\n".join([heading, "", *end, "", ""])
 
 
 def _has_more_to_read() -> bool:

@@ -1,0 +1,29 @@
+"""What a model has written so far, for a person who watches."""
+
+import re
+
+from beyond.llm.thoughts import split_thoughts
+from models import LIVE_DRAFT_LENGTH, LiveDraft
+
+# Each Chinese or Japanese character counts as a word, as word processors have it.
+HAN_AND_KANA = r"\u3040-\u30ff\u3400-\u9fff"
+WORD = re.compile(rf"[{HAN_AND_KANA}]|[^\s{HAN_AND_KANA}]+")
+
+
+class Writing:
+    """What a model has written so far."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._thinks = False
+
+    def add(self, text: str | None, thoughts: str | None = None) -> None:
+        self._pieces.append(text or "")
+        self._thinks = self._thinks or bool(thoughts)
+
+    def describe(self) -> LiveDraft | None:
+        """Returns the details of a heartbeat, or None before the first word."""
+        thoughts, text = split_thoughts("".join(self._pieces))
+        if text.strip():
+            return LiveDraft(text[-LIVE_DRAFT_LENGTH:], sum(1 for _ in WORD.finditer(text)))
+        return LiveDraft(thinking=True) if thoughts or self._thinks else None

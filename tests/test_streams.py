@@ -1,0 +1,327 @@
+"""What a model streams: the draft that comes of it, and what a person sees of it meanwhile."""
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from loopback_llm import LoopbackLLM, Reply, piece
+from pytest_httpserver import HTTPServer
+from support import KEY, draft_of, eventually, start_report, waiting
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from terminal import OpenStarter, piped
+
+from beyond.llm import complete
+from beyond.llm.streams import STREAMS_AT_ONCE
+from beyond.llm.writing import Writing
+from beyond.terminal.progress import find_live_draft
+from beyond.terminal.reports import describe
+from models import LIVE_DRAFT_LENGTH, LiveDraft, LLMCallInput
+
+pytestmark = pytest.mark.usefixtures("llm")
+
+LIMIT = timedelta(minutes=1)
+WORDS = [f"word{number} " for number in range(1500)]
+BROKEN = "openai/gpt-4o: the provider broke off in the middle"
+
+
+async def ask(writing: Writing | None = None, *, last_try: bool = False) -> dict[str, Any]:
+    prompt = LLMCallInput("bees")
+    return await complete(prompt, LIMIT, writing or Writing(), retry_unusable=not last_try)
+
+
+async def fail() -> ApplicationError:
+    with pytest.raises(ApplicationError) as error:
+        await ask()
+    return error.value
+
+
+def content_of(answer: dict[str, Any]) -> str:
+    content: str = answer["choices"][0]["message"]["content"]
+    return content
+
+
+def stream_of(*texts: str, reason: str | None = "stop", **more: Any) -> Reply:
+    events = [*map(piece, texts), *([piece(finish_reason=reason)] if reason else []), "[DONE]"]
+    return Reply(events=events, **more)
+
+
+# The draft that comes of a stream.
+
+
+async def test_a_stream_becomes_an_answer_in_the_openai_shape(llm: LoopbackLLM) -> None:
+    llm.replies.append(Reply("# Bees\n\nThey **dance**. 蜜蜂 🐝"))
+    answer = await ask()
+    assert llm.calls[0].streamed
+    assert answer["object"] == "chat.completion"
+    message = {"role": "assistant", "content": "# Bees\n\nThey **dance**. 蜜蜂 🐝"}
+    assert answer["choices"] == [{"index": 0, "message": message, "finish_reason": "stop"}]
+    assert answer["usage"]["total_tokens"] == 2
+
+
+@pytest.mark.parametrize("reason", ["length", "max_output_tokens", "model_length"])
+async def test_a_stream_that_reports_its_limit_is_a_draft_that_is_cut_off(
+    llm: LoopbackLLM, reason: str
+) -> None:
+    llm.replies.append(stream_of("Bees", reason=reason))
+    answer = await ask()
+    assert (content_of(answer), answer["choices"][0]["finish_reason"]) == ("Bees", "length")
+
+
+async def test_the_providers_own_word_for_an_end_is_kept(llm: LoopbackLLM) -> None:
+    llm.replies.append(stream_of("Bees", reason="insufficient_system_resource"))
+    answer = await ask()
+    assert answer["choices"][0]["finish_reason"] == "insufficient_system_resource"
+
+
+ERROR = {"error": {"message": f"Overloaded, {KEY} has to wait", "code": 502}}
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (stream_of("Bees ", "dance", reason=None), BROKEN),
+        (Reply(events=[piece("Bees ")], broken=True), BROKEN),
+        (Reply(events=[piece("Bees "), ERROR]), "openai/gpt-4o: Overloaded, [key] has to wait"),
+        (Reply(events=[ERROR]), "openai/gpt-4o: Overloaded, [key] has to wait"),
+        (Reply(events=[piece("Bees "), "{not JSON"]), BROKEN),
+        (stream_of("Bees ", reason="error"), BROKEN),
+        (stream_of("Bees ", reason="network_error"), BROKEN),
+        (stream_of("Bees ", reason="abort"), BROKEN),
+    ],
+    ids=["no end", "cut", "error", "error at once", "odd", "failed", "network", "aborted"],
+)
+async def test_half_a_stream_is_a_failed_attempt(llm: LoopbackLLM, reply: Reply, told: str) -> None:
+    llm.replies.append(reply)
+    error = await fail()
+    assert (error.message, error.non_retryable) == (told, False)
+    assert (error.__cause__, len(llm.calls)) == (None, 1)
+
+
+async def test_the_last_try_asks_for_a_whole_answer(llm: LoopbackLLM) -> None:
+    """A gateway may break each stream."""
+    assert content_of(await ask(last_try=True)) == "# Draft\n\nbees"
+    assert not llm.calls[0].streamed
+
+
+async def test_equal_pieces_are_a_legal_draft(llm: LoopbackLLM) -> None:
+    llm.replies.append(stream_of(*["---|"] * 300))
+    assert content_of(await ask()) == "---|" * 300
+
+
+REFUSALS = [
+    (400, "Your organization must be verified to stream this model"),
+    (422, "stream_options: extra inputs are not permitted"),
+    (501, "streaming is not implemented"),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+async def test_a_refusal_to_stream_is_remembered(
+    llm: LoopbackLLM, refusal: tuple[int, str]
+) -> None:
+    status, text = refusal
+    llm.replies.append(Reply(text, status=status))
+    for _ in range(2):
+        assert content_of(await ask()) == "# Draft\n\nbees"
+    assert [call.streamed for call in llm.calls] == [True, False, False]
+
+
+async def test_an_answer_that_is_no_stream_is_asked_for_without_one(llm: LoopbackLLM) -> None:
+    llm.replies.append(Reply(events=[]))
+    for _ in range(2):
+        assert content_of(await ask()) == "# Draft\n\nbees"
+    assert [call.streamed for call in llm.calls] == [True, False, False]
+
+
+async def test_an_error_that_is_about_no_stream_is_told_after_one_call(llm: LoopbackLLM) -> None:
+    llm.replies.append(Reply("no live upstreams", status=400))
+    assert "no live upstreams" in (await fail()).message
+    assert len(llm.calls) == 1
+
+
+async def test_a_refusal_in_a_stream_is_told_in_the_models_words(llm: LoopbackLLM) -> None:
+    """LiteLLM drops it from a stream."""
+    refusal = {"role": "assistant", "content": None, "refusal": "I cannot help with bees."}
+    body = {"choices": [{"index": 0, "message": refusal, "finish_reason": "stop"}]}
+    stream = [piece(refusal="I cannot help"), piece(finish_reason="stop"), "[DONE]"]
+    whole = Reply(body=json.dumps(body), content_type="application/json")
+    llm.replies += [Reply(events=stream), whole]
+    error = await fail()
+    assert error.message == "openai/gpt-4o refused: I cannot help with bees."
+    assert len(llm.calls) == 2
+
+
+async def test_only_the_first_calls_in_progress_are_streamed(llm: LoopbackLLM) -> None:
+    llm.go_on.clear()
+    calls = [asyncio.create_task(ask()) for _ in range(STREAMS_AT_ONCE + 4)]
+    await eventually(lambda: len(llm.calls) == len(calls))
+    llm.go_on.set()
+    assert {content_of(answer) for answer in await asyncio.gather(*calls)} == {"# Draft\n\nbees"}
+    assert sum(call.streamed for call in llm.calls) == STREAMS_AT_ONCE
+
+
+async def test_a_call_that_is_cancelled_closes_its_stream(llm: LoopbackLLM) -> None:
+    writing = Writing()
+    llm.replies.append(stream_of(*WORDS, pace=0.05))
+    call = asyncio.create_task(ask(writing))
+    await eventually(lambda: writing.describe() is not None)
+    call.cancel()
+    await eventually(lambda: llm.calls[0].abandoned)
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+def _anthropic(*events: dict[str, Any]) -> str:
+    usage = {"input_tokens": 3, "output_tokens": 1}
+    message = {"id": "m", "role": "assistant", "content": [], "model": "c", "usage": usage}
+    block = {"type": "text", "text": ""}
+    text = {"type": "text_delta", "text": "Bees dance."}
+    all_events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message | {"type": "message"}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": text},
+        *events,
+    ]
+    return "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in all_events)
+
+
+def _gemini(reason: str) -> str:
+    content = {"parts": [{"text": "Bees dance."}], "role": "model"}
+    candidate = {"content": content, "index": 0, "finishReason": reason}
+    return f"data: {json.dumps({'candidates': [candidate], 'modelVersion': 'g'})}\n\n"
+
+
+END: dict[str, Any] = {
+    "type": "message_delta",
+    "delta": {"stop_reason": "end_turn"},
+    "usage": {"output_tokens": 5},
+}
+LIMIT_REACHED = END | {"delta": {"stop_reason": "max_tokens"}}
+OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+STREAMS = {
+    "anthropic": ("anthropic/claude-sonnet-4-5", _anthropic(END, {"type": "message_stop"}), "stop"),
+    "anthropic's limit": ("anthropic/claude-sonnet-4-5", _anthropic(LIMIT_REACHED), "length"),
+    "anthropic's error": ("anthropic/claude-sonnet-4-5", _anthropic(OVERLOADED), "Overloaded"),
+    "anthropic without an end": ("anthropic/claude-sonnet-4-5", _anthropic(), "the provider broke"),
+    "gemini": ("gemini/gemini-2.5-flash", _gemini("STOP"), "stop"),
+    "gemini's limit": ("gemini/gemini-2.5-flash", _gemini("MAX_TOKENS"), "length"),
+}
+
+
+@pytest.mark.parametrize("case", STREAMS)
+async def test_other_providers_streams(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    model, body, ends = STREAMS[case]
+    monkeypatch.setenv("LLM_MODEL", model)
+    for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE", "GEMINI_API_BASE"):
+        monkeypatch.setenv(name, httpserver.url_for(""))
+    everything = httpserver.expect_request(re.compile(".*"))
+    everything.respond_with_data(body, content_type="text/event-stream")
+    if ends not in ("stop", "length"):
+        assert ends in (await fail()).message
+        return
+    answer = await ask()
+    assert (content_of(answer), answer["choices"][0]["finish_reason"]) == ("Bees dance.", ends)
+
+
+# What is told meanwhile.
+
+
+def test_a_live_draft_is_the_end_of_the_text_and_the_number_of_its_words() -> None:
+    writing = Writing()
+    assert writing.describe() is None
+    for word in WORDS:
+        writing.add(word)
+    text = "".join(WORDS)
+    assert writing.describe() == LiveDraft(text[-LIVE_DRAFT_LENGTH:], 1500)
+
+
+def test_thoughts_are_no_draft() -> None:
+    writing = Writing()
+    writing.add(None, "Bees, hm.")
+    assert writing.describe() == LiveDraft(thinking=True)
+    writing.add("<think>What do I know")
+    assert writing.describe() == LiveDraft(thinking=True)
+    writing.add("?</think>Bees dance.")
+    assert writing.describe() == LiveDraft("Bees dance.", 2)
+
+
+def test_a_chinese_or_japanese_character_is_a_word() -> None:
+    writing = Writing()
+    writing.add("蜜蜂会跳舞。 Bees dance.")
+    assert writing.describe() == LiveDraft("蜜蜂会跳舞。 Bees dance.", 8)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_the_server_knows_what_is_written_and_the_history_grows_by_nothing(
+    client: Client, llm: LoopbackLLM
+) -> None:
+    llm.replies.append(stream_of("Bees dance. ", *WORDS[:400], pace=0.02))
+    report = await start_report(client, "bees")
+    lengths = []
+
+    async def is_seen() -> bool:
+        description = await describe(client, report.id)
+        live = await find_live_draft(client, description)
+        lengths.append(live.words if live else 0)
+        return lengths[-1] > 100 and len(set(lengths)) > 3
+
+    await eventually(is_seen)
+    assert lengths == sorted(lengths)
+    await waiting(report, 1)
+    description = await describe(client, report.id)
+    assert await find_live_draft(client, description) is None
+    assert description.workflow_execution_info.history_length == 10
+    assert (await draft_of(report)).startswith("Bees dance. word0")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_retry_begins_anew_and_says_why(client: Client, llm: LoopbackLLM) -> None:
+    half = [piece(word) for word in WORDS[:60]]
+    llm.replies += [Reply(events=half, pace=0.05, broken=True), stream_of("Done. ", "It is.")]
+    report = await start_report(client, "bees")
+    seen: list[LiveDraft | None] = []
+
+    async def has_failed() -> bool:
+        description = await describe(client, report.id)
+        seen.append(await find_live_draft(client, description))
+        pending = description.pending_activities
+        return bool(pending) and pending[0].attempt == 2
+
+    await eventually(has_failed)
+    assert any(seen)
+    assert seen[-1] is None
+    status = await waiting(report, 1)
+    assert (status.text, status.error) == ("Done. It is.", "")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_person_sees_the_draft_grow(llm: LoopbackLLM, open_starter: OpenStarter) -> None:
+    thoughts = [piece(reasoning_content="hm ")] * 30
+    words = [piece(word) for word in ["# Bees\n\n", "蜜蜂 **dance**. ", *WORDS[:40]]]
+    llm.replies.append(Reply(events=[*thoughts, *words, piece(finish_reason="stop")], pace=0.05))
+    starter = open_starter("bees")
+    starter.sees("Thinking…")
+    starter.sees("Draft 1")
+    starter.sees("蜜蜂 **dance**.")
+    starter.sees(re.compile(r"Researching… \d+ s, \d+ words"))
+    starter.sees("Research is complete!")
+    assert "蜜蜂 dance." in starter.text
+    assert "**dance**" not in starter.text
+    starter.keep()
+    starter.sees_result()
+    assert starter.ends() == 0
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_pipe_sees_the_whole_draft_alone(llm: LoopbackLLM) -> None:
+    llm.replies.append(stream_of(*WORDS[:80], pace=0.03))
+    done = await asyncio.to_thread(piped, "bees\nkeep\n")
+    assert done.returncode == 0
+    assert done.stdout.count("word1 ") == 1
+    assert "Researching" not in done.stdout
