@@ -11,11 +11,12 @@ from pypdf import PdfReader
 
 from beyond import pdf
 from beyond.paper import find_paper
+from beyond.pdf.code import make_code_lines
 from beyond.pdf.document import CELLS, HEIGHT, WIDTH
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.tables import NARROW_PADDING, Table, share_width
 from beyond.pdf.text import Style, Text
-from beyond.pdf.words import BODY, Look, make_code_lines, make_words
+from beyond.pdf.words import BODY, Look, make_words
 
 TOP = 792 - 72 - BODY * 1.5  # points: where the first line of a page stands, about
 
@@ -217,7 +218,7 @@ def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
         r"$\mymacro{x}_i$",
         r"$\frac{a}{$",
         "$$\\unknown\\foo_1$$",
-        r"\(\text{准确率}\)",
+        r"\(\text{دقة}\)",
         r"\[ x ^ \]",
     ],
 )
@@ -252,6 +253,7 @@ def test_a_formula_that_cannot_be_set_stays_as_it_is(source: str) -> None:
             r"$\boxed{x}$",
         ),
         *(
+            r"\(\text{准确率} = \frac{真}{总}、x^{上}_{下} + \text{가격} は\)",
             r"$\boldsymbol{x}$",
             r"$\big( x \big)$",
             r"$\underbrace{a}_{n}$",

@@ -130,6 +130,16 @@ def test_archives_find_the_metadata_and_the_color_space() -> None:
     assert root["/MarkInfo"]["/Marked"] and root["/Version"] == "/1.7"
 
 
+def test_a_text_is_found_in_place_of_what_glyphs_stand_for() -> None:
+    page = PdfReader(io.BytesIO(pdf.render("我们使用Python编写程序"))).pages[0]
+    content = page.get_contents()
+    assert content is not None
+    spans = [about["/ActualText"] for (kind, about), operator in
+             (operation for operation in content.operations if operation[1] == b"BDC")
+             if kind == "/Span"]  # fmt: skip
+    assert spans == ["我们使用", "编写程序"]
+
+
 def test_a_stretch_in_another_script_has_its_language() -> None:
     page = PdfReader(io.BytesIO(pdf.render("The word of the day is Ελληνικά."))).pages[0]
     content = page.get_contents()

@@ -56,7 +56,8 @@ def render(
         check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
         structure = Element("Document")
-        composer = Composer(check_work, structure)
+        language = detect_language(markdown)
+        composer = Composer(check_work, structure, language)
         heading = composer.make_title(draft)
         title = (draft.title if heading else topic) or draft.title or TITLE
         front = make_front(heading, topic, approved, is_rtl(title), structure)
@@ -71,7 +72,7 @@ def render(
             title=title,
             subject=topic,
             keywords=replace_unprintable(workflow_id),
-            lang=detect_language(markdown),
+            lang=language,
         )
         report.beforePage = check_work
         if measure(body) > LONG:

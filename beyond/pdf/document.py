@@ -19,23 +19,14 @@ from beyond.markdown.source import DISPLAYED
 from beyond.markdown.sources import split_constructs
 from beyond.paper import SIZES
 from beyond.pdf.bidi import is_rtl
+from beyond.pdf.code import make_code_lines
 from beyond.pdf.fonts import RIGHT_TO_LEFT, get_face, replace_unprintable
 from beyond.pdf.formulas import Formula, find_tag, set_formula
 from beyond.pdf.pictures import read_picture
 from beyond.pdf.tables import NARROW_PADDING, Table, align_numbers, fits, share_width
 from beyond.pdf.tags import Element, Tags, describe
 from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text, color
-from beyond.pdf.words import (
-    BODY,
-    CODE_SCALE,
-    INK,
-    RAISED_SCALE,
-    Box,
-    Look,
-    Word,
-    make_code_lines,
-    make_words,
-)
+from beyond.pdf.words import BODY, CODE_SCALE, HAN, INK, RAISED_SCALE, Box, Look, Word, make_words
 
 TITLE = "Research Report"
 PRINTED_TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
@@ -230,8 +221,9 @@ class Entry(Text):
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
-    def __init__(self, check_work: Callable[[], None], structure: Element) -> None:
+    def __init__(self, check_work: Callable[[], None], structure: Element, language: str) -> None:
         self.check_work = check_work  # raises TooMuchWorkError
+        self.language = language
         self.structure = structure
         self.leave()
         self.rtl = False  # whether most letters of the draft run from right to left
@@ -326,7 +318,7 @@ class Composer:
                 case "heading_open":
                     out.append(self.make_heading(token, tokens[position + 1]))
                 case "fence" | "code_block":
-                    out.append(self.make_code(token.content))
+                    out.append(self.make_code(token.content, token.info))
                 case "hr":
                     out.append(Rule(12))
                 case "bullet_list_open" | "ordered_list_open":
@@ -536,7 +528,8 @@ class Composer:
             if now.framed and text.strip():
                 text = f"\xa0{text}\xa0"
             if text or now.anchor:
-                out.append((replace_unprintable(text), now))
+                text = "\u00ad".join(map(replace_unprintable, text.split("\u00ad")))  # soft hyphens
+                out.append((text, now))
             if child.type == "link_close":
                 href = ""
         return out
@@ -579,12 +572,15 @@ class Composer:
             element=self.inside[-1].add(kind),
             label=self.label,
             rtl=self.rtl or is_rtl(source),
+            language=self.language,
+            flush=size == BODY and len(HAN.findall(source)) * 3 > len(source),  # Han is wider
         )
         self.joined, self.mark = len(self.bars), ""
         return Text(make_words(runs), style)
 
-    def make_code(self, content: str) -> Text:
-        """Code or source, with its own line breaks."""
+    def make_code(self, content: str, info: str = "") -> Text:
+        """Code or source, with its own line breaks. `info` begins with its language."""
+        self.check_work()
         style = Style(
             leading=CODE * 1.5,
             before=9,
@@ -598,7 +594,7 @@ class Composer:
             label=self.label,
         )
         self.joined, self.mark = len(self.bars), ""
-        return Text(make_code_lines(content.strip("\n"), CODE), style)
+        return Text(make_code_lines(content.strip("\n"), CODE, info), style)
 
     def make_cell(
         self, opening: Token, token: Token, size: float, row: Element, scope: str
@@ -618,6 +614,7 @@ class Composer:
             rtl=is_rtl(source),
             element=row.add("TH" if head else "TD", entries),
             columns=wide,
+            language=self.language,
         )
         return Text(make_words(runs), style)
 

@@ -120,6 +120,7 @@ class Face(TTFont):  # type: ignore[misc]
         self.face.makeSubset = _keep_subsets(self.face.makeSubset)
         self.shape = lru_cache(10_000)(self._shape)  # words recur
         self.get_figures = cache(self._make_figures)
+        self.is_han = name.startswith("Han")
 
     def has(self, char: str) -> bool:
         """Whether the font has a glyph for a character."""
@@ -128,6 +129,23 @@ class Face(TTFont):  # type: ignore[misc]
     def measure(self, text: str, size: float) -> float:
         """The width of a text in points, set without shaping."""
         return float(self.stringWidth(text, size))
+
+    def draw(self, char: str, x: float, y: float, size: float) -> str:
+        """The outline of a character on a base line, as an SVG path, which runs down the page."""
+        scale, path = size / self.face.unitsPerEm, []
+
+        def add(operator: str, *numbers: float) -> None:
+            at = [(y - n * scale if i % 2 else x + n * scale) for i, n in enumerate(numbers)]
+            path.append(" ".join([operator, *(f"{number:.3f}" for number in at)]))
+
+        outline = hb.DrawFuncs()
+        outline.set_move_to_func(lambda *n: add("M", *n[:2]))
+        outline.set_line_to_func(lambda *n: add("L", *n[:2]))
+        outline.set_quadratic_to_func(lambda *n: add("Q", *n[:4]))
+        outline.set_cubic_to_func(lambda *n: add("C", *n[:6]))
+        outline.set_close_path_func(lambda *_: add("Z"))
+        self.shaper.draw_glyph(self.face.charToGlyph[ord(char)], outline)
+        return " ".join(path)
 
     def _shape(self, text: str, rtl: bool) -> tuple[float, str]:
         """The width at 1 point and the glyphs, from left to right, of a text of one script."""
@@ -165,6 +183,10 @@ class Face(TTFont):  # type: ignore[misc]
             self.labels[code] = label
             self.face.charToGlyph[code], self.face.charWidths[code] = glyph, width
         return chr(code)
+
+    def make_quarter(self) -> str:
+        """A blank of a quarter of an em that stands for no text; fonts of Han have one."""
+        return self._assign_character(self.face.charToGlyph[0x2005], "", 250)
 
     def _make_figures(self) -> dict[int, str]:
         """A translation of digits into digits of equal width."""

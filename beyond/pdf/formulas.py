@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from functools import lru_cache
 from typing import Any
 
+from beyond.pdf.fonts import WIDE, choose_families, find_family, get_face
 from beyond.pdf.words import INK
 
 LENGTH_LIMIT = 3_000  # characters: what is longer than a page is not a formula
@@ -29,6 +30,10 @@ REWRITTEN = (
         "",
     ),
 )
+# Stands for a sign that the font of formulas lacks: the operators of its outline, which no other
+# sign has, its width, and how far its outline goes to the left, right and down, in an em.
+STAND_IN, STAND_IN_SHAPE = "\u232d", "MLLLLQQQQLLLLLQQQQQLZMLQQQQQQQQQQQQZ"
+STAND_IN_WIDTH, STAND_IN_LEFT, STAND_IN_RIGHT, STAND_IN_DEPTH = 1.009, 0.056, 0.953, 0.09
 DELIMITERS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
 TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
 
@@ -98,9 +103,13 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
     letters = "".join(math.mathml.itertext())
     if "\\" in letters:  # a command that it does not know
         return None
-    missing = [c for c in set(letters) if c.isalpha() and not math.font.glyphindex(c)]
-    if missing:
-        return None
+    signs = [c for c in letters if (c.isalpha() or WIDE.match(c)) and not math.font.glyphindex(c)]
+    if signs:  # letters of scripts that are not as wide as Han would have to be shaped
+        known = all(WIDE.match(c) and find_family(c, choose_families(c)) for c in signs)
+        if STAND_IN in tex or not known:
+            return None
+        tex = "".join(STAND_IN if char in signs else char for char in tex)
+        math = ziamath.zmath.Latex(tex, size=size, inline=not displayed)
     box = math.node.bbox
     if box.xmax <= box.xmin:  # nothing but spaces
         return None
@@ -109,7 +118,10 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
     shapes: list[list[tuple[str, list[float]]]] = []
     for element in canvas.iter():
         if element.tag == "path":
-            shapes.append(_read_path(element.attrib["d"]))
+            path = element.attrib["d"]
+            if signs and re.sub("[^A-Z]", "", path) == STAND_IN_SHAPE:
+                path = _draw_sign(signs.pop(0), path)
+            shapes.append(_read_path(path))
         elif element.tag == "rect" and element.get("fill") != "none":
             shapes.append(
                 _draw_rectangle(*(float(element.attrib[k]) for k in ("x", "y", "width", "height")))
@@ -121,7 +133,17 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
             shapes += [_draw_rectangle(x, y, width, h), _draw_rectangle(x + w - width, y, width, h)]
         elif element.tag not in ("svg", "g"):
             return None
-    return Formula(shapes, (box.xmax - box.xmin, box.ymax, -box.ymin), source)
+    return None if signs else Formula(shapes, (box.xmax - box.xmin, box.ymax, -box.ymin), source)
+
+
+def _draw_sign(sign: str, path: str) -> str:
+    """The outline of a sign in the place of another one, each as an SVG path."""
+    numbers = [float(number) for number in re.findall(r"-?[\d.]+", path)]
+    left, right, bottom = min(numbers[::2]), max(numbers[::2]), max(numbers[1::2])
+    em = (right - left) / (STAND_IN_RIGHT - STAND_IN_LEFT)
+    face = get_face(find_family(sign, choose_families(sign)))
+    x = left + em * ((STAND_IN_WIDTH - face.measure(sign, 1)) / 2 - STAND_IN_LEFT)
+    return face.draw(sign, x, bottom - em * STAND_IN_DEPTH, em)
 
 
 def _draw_rectangle(

@@ -3,7 +3,8 @@
 ReportLab has no tags. What this module relies on inside it: a canvas has its document in `_doc`,
 adds links with `_addAnnotation` and `_bookmarkReference`, and whatever is in an object's
 `__Defaults__` is written with it; a document has its pages in `Pages.pages` and `thisPageName`, and
-its streams end as its `encrypt` writes them. tests/test_pdf_tags.py holds these.
+its streams end as its `encrypt` writes them; a text object has its operators in `_code`.
+tests/test_pdf_tags.py holds these.
 """
 
 from collections.abc import Iterator
@@ -211,6 +212,13 @@ class Tags:
         if self.page is not None:
             page.__Defaults__ = {**page.__Defaults__, "StructParents": self.key, "Tabs": "/S"}
         self.page = None
+
+
+def paint_as(text: Any, shown: str, actual: str) -> None:
+    """Paint glyphs in a text object, in which readers find another text than they stand for."""
+    text._code.append(f"/Span<</ActualText<feff{actual.encode('utf-16-be').hex()}>>>BDC")
+    text.textOut(shown)
+    text._code.append("EMC")
 
 
 def describe(canvas: Any, approved: date | None, about: dict[str, Any]) -> None:

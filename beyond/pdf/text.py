@@ -18,12 +18,14 @@ from beyond.pdf.fonts import (
     replace_unprintable,
     split_by_family,
 )
-from beyond.pdf.tags import Element
+from beyond.pdf.tags import Element, paint_as
 from beyond.pdf.words import BODY, INK, Box, Look, Part, Word, split_word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
 WHOLE = 165.0  # a table that is no higher is never split
 WHOLE_CODE = 324.0  # half a page: a block of code that is no higher is never split
+LOOSEST = BODY / 4  # between letters, to make a line flush; one that needs more is not
+TIGHT = 0.08  # of an em: more space between letters is taken for a space
 BAR, JOINT = 2.5, 10.0  # the width of a quote's bar; how far it goes on between two texts
 FAINT, LINK, RULE, SHADE = map(HexColor, ("#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"))
 color = lru_cache(100)(HexColor)
@@ -53,8 +55,10 @@ class Style:
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
+    language: str = ""  # of the draft, as a tag
     element: Element | None = None  # what the text is in the document's structure
     label: Element | None = None  # what its mark is
+    flush: bool = False  # whether all lines but the last end at the right edge
     keeps: bool = False  # the text stands on the page of what follows
     whole: bool = False  # it is not split, if that can be
     columns: int = 1  # of the table, if it is a cell
@@ -69,6 +73,21 @@ def _join(run: list[Part]) -> Part:
         width=sum([part.width for part in run]),
         source="".join([part.source for part in run]),
     )
+
+
+def _spread(placed: list[tuple[float, Part]], slack: float) -> list[tuple[float, Part]]:
+    """The parts of a line with that much space among the letters of Han and kana."""
+    loose = [len(part.shown) - 1 if part.font and part.font.is_han else 0 for _, part in placed]
+    space = slack / max(1, sum(loose))
+    if space > LOOSEST:
+        return placed
+    out, moved = [], 0.0
+    for (at, part), number in zip(placed, loose, strict=True):
+        more = space * number
+        spacing = space if number else 0.0
+        out.append((at + moved, part._replace(spacing=spacing, width=part.width + more)))
+        moved += more
+    return out
 
 
 class Text(Flowable):  # type: ignore[misc]
@@ -139,6 +158,7 @@ class Text(Flowable):  # type: ignore[misc]
         """The lines in a width."""
         line: list[Word] = []
         width = 0.0
+        style = self.style
         words = list(reversed(self.words))
         while words:
             word = words.pop()
@@ -146,17 +166,19 @@ class Text(Flowable):  # type: ignore[misc]
                 fits = room - width
                 # A word that must break somewhere begins in this line if that has room for it.
                 begins = word.width > room and fits > room / 3
-                if begins and (cut := split_word(word, fits, False)):
+                if cut := split_word(word, fits, style.language, soft=not begins):
                     line.append(cut[0])
                     words.append(cut[1])
                 else:
                     words.append(word)
-                yield self.make_line(line, room)
+                yield self.make_line(line, room, style.flush)
                 line, width = [], 0.0
                 continue
-            if word.width > room + 0.01 and (cut := split_word(word, room, True)):
+            if word.width > room + 0.01 and (
+                cut := split_word(word, room, style.language, alone=True)
+            ):
                 words.append(cut[1])
-                yield self.make_line([cut[0]], room)
+                yield self.make_line([cut[0]], room, style.flush)
                 continue
             line.append(word)
             width += word.width + (word.gap.width if word.gap else 0)
@@ -166,8 +188,8 @@ class Text(Flowable):  # type: ignore[misc]
         if line or not self.words:
             yield self.make_line(line, room)
 
-    def make_line(self, words: list[Word], room: float) -> Line:
-        """Place words in a line."""
+    def make_line(self, words: list[Word], room: float, flush: bool = False) -> Line:
+        """Place words in a line, which may end at the right edge."""
         parts: list[Part] = []
         for word, following in zip_longest(words, words[1:]):
             parts += word.parts
@@ -184,6 +206,8 @@ class Text(Flowable):  # type: ignore[misc]
         width, ascent, descent = 0.0, leading * 0.76, leading * 0.24
         runs: list[tuple[float, list[Part]]] = []  # what is painted in one stroke
         before: Part | None = None
+        language = ""  # of the run
+        loose = not self.style.shaded  # in code, each part stands in its column
         for part in parts:
             if part.font is None:
                 ascent = max(ascent, part.shown.ascent + 1.5)
@@ -192,17 +216,26 @@ class Text(Flowable):  # type: ignore[misc]
                 before
                 and type(part.shown) is type(before.shown) is str
                 and part.font is before.font
-                and (part.source.isascii() or part.language in ("", before.language))
+                and (
+                    part.source.isascii()
+                    or (loose and part.language in ("", language))
+                    or (loose and not language and part.font and part.font.is_han)
+                )
                 and (part.look is before.look or part.look == before.look)
             ):
                 runs[-1][1].append(part)
             else:
                 runs.append((width, [part]))
+                language = ""
+            if not (language or part.source.isascii()):
+                language = part.language
             width += part.width
             before = part
         start = {"center": (room - width) / 2, "right": room - width}
         x = start.get(self.style.align or ("right" if self.style.rtl else "left"), 0.0)
         placed = [(x + at, _join(run)) for at, run in runs]
+        if flush:
+            placed = _spread(placed, room - width)
         return Line(placed, width, ascent, descent)
 
     def split(self, width: float, height: float) -> list["Text"]:
@@ -318,7 +351,7 @@ class Text(Flowable):  # type: ignore[misc]
                     if element and now[1]:
                         element = element.add("Code")
                     kind = now
-                if moved or self.style.shaded:  # in code, each part stands in its column
+                if moved or self.style.shaded:
                     text.setTextOrigin(x + at, y)
                     moved = False
                 if (part.font, look.size) != font:
@@ -332,7 +365,16 @@ class Text(Flowable):  # type: ignore[misc]
                     text.setRise(rise)
                 if look.is_decorated:
                     self.decorate(canvas, x + at, y, part, link)
-                text.textOut(part.shown)
+                if part.spacing:
+                    text.setCharSpace(part.spacing)
+                spread = part.spacing > TIGHT * look.size or len(part.shown) > len(part.source)
+                if spread and part.font.is_han:
+                    paint_as(text, part.shown, part.source)
+                else:
+                    text.textOut(part.shown)
+                if part.spacing:
+                    text.setCharSpace(0)
+                    moved = True
             y -= line.descent
         flush()
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """The words of a text, measured: what no line may break, in parts of one look, font and direction.
 
 ReportLab's own Paragraph breaks lines at spaces, knows one direction, and breaks what is left of a
@@ -6,22 +7,24 @@ paragraph again on each page, which takes time that grows with the square of the
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import pyphen  # type: ignore[import-untyped]
 from reportlab.lib.colors import Color, HexColor  # type: ignore[import-untyped]
 
 from beyond.pdf.fonts import (
+    INDIC,
+    MARKS,
     RIGHT_TO_LEFT,
+    RTL,
     SHAPED,
     Face,
     choose_families,
     get_face,
     name_language,
-    replace_unprintable,
     split_by_family,
 )
 
@@ -36,28 +39,43 @@ INK = HexColor("#212126")
 # mark or after an opening one; Thai and Lao, without a dictionary, break between letters and never
 # between a letter and its vowel signs.
 WIDE = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
-OPENING = "〈《「『【〔〖（［｛“‘"  # noqa: RUF001
-CLOSING = "、。〉》」』】〕〗！），．：；？］｝”’ー…ぁぃぅぇぉっゃゅょァィゥェォッャュョ々"  # noqa: RUF001
+OPENING, OPENING_QUOTES = "〈《「『【〔〖（［｛", "“‘"
+CLOSING = (
+    "、。〉》」』】〕〗！），．：；？］｝ー…・々"
+    + "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶゝゞヽヾ"
+)
+CLOSING_QUOTES = "”’"
 THAI = "เ-ไ"
 PIECE = re.compile(
-    rf"[{OPENING}]*[{WIDE}][{CLOSING}]*|[{THAI}]?[ก-ฮ][ะ-ฺๅ-๎]*|[ກ-ຮ][ະ-ຽ່-໎]*"
-    rf"|[^{WIDE}{OPENING}ก-ฮ{THAI}ກ-ຮ]+|."
+    rf"[{OPENING}{OPENING_QUOTES}]*[{WIDE}][{CLOSING}{CLOSING_QUOTES}]*"
+    rf"|[{THAI}]?[ก-ฮ][ะ-ฺๅ-๎]*|[ກ-ຮ][ະ-ຽ່-໎]*|[^{WIDE}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]+[{CLOSING}]*|."
 )
 UNSPACED = re.compile(f"[{WIDE}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
-# Between these and another character a line may break, unless one of the marks forbids it.
+# Between these and another character a line may break, unless one of the marks forbids it. The
+# direction of straight quotes is not known.
 BREAKABLE = re.compile(f"[{WIDE}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
-BEGINNINGS = f"{OPENING}([{{«‹„‚$€£¥"  # noqa: RUF001
-ENDS = f"{CLOSING})]}}»›,.;:!?%‰"  # noqa: RUF001
-HYPHENATOR = pyphen.Pyphen(lang="en_US")
+BEGINNINGS = f"{OPENING}{OPENING_QUOTES}([{{«‹„‚$€£¥\"'"
+ENDS = f"{CLOSING}{CLOSING_QUOTES})]}}»›,.;:!?%‰ฯ\"'"
+# Spaces at which no line breaks, inside of French quotes and before the signs that stand apart.
+APART = re.compile(r"(?<![^\s(])([«‹(\[{]+) +| +(?=[»›)\]}!?;:]+(?:[\s.,]|$))")
+LATIN = "A-Za-z0-9\u00c0-\u04ff"
+HAN, MEETING = re.compile(f"[{WIDE}]"), re.compile(f"[{WIDE}][{LATIN}]|[{LATIN}][{WIDE}]")
+BOX = "\ufffc"  # stands for a box in a text
+SOFT_HYPHEN = "\u00ad"
+SOFT_HYPHENS = re.compile(SOFT_HYPHEN)
+HYPHENATED = "en_US"  # the language of words that that of the draft has no patterns for
+# Words that may get a hyphen.
+LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
 WORD = re.compile(r"\n|[^ \n]+| +")
-HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)  # noqa: RUF001
+HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)
 SPACES = re.compile(r"[ ,;({]+")  # where a line of code breaks best
-JOINTS = re.compile(r"[ /_.\-?&=,:;)\]}|]|(?<=[a-z])(?=[A-Z])")  # where a long word breaks best
-R = RIGHT_TO_LEFT.pattern[1:-1]
+# Where a long word breaks best.
+JOINTS = re.compile(r"(?:[ /_\-?&=:;)\]}|]|[.,](?!\d))(?![)\]}.,:;!?\"'”’»])|(?<=[a-z])(?=[A-Z])")
+LETTER = rf"(?:[^\W{RTL}]|[{INDIC}{MARKS}\u00ad])"  # with its signs, as in a word
 NUMBER, ARABIC_NUMBER = re.compile(r"\d"), re.compile("[\u0660-\u0669]")
 RUNS = re.compile(  # of one direction: right to left, numbers, left to right, or a single sign
-    rf"[{R}\u064b-\u065f]+|[$€£₪]?\d+(?:[.,:/\u066b\u066c-]\d+)*[%‰°€₪]?"
-    rf"|[^\W\d{R}][^\W{R}]*(?:[.'’@:/_&+-]+[^\W{R}]+)*|."  # noqa: RUF001
+    rf"[{RTL}\u064b-\u065f]+|[$€£₪]?\d+(?:[.,:/\u066b\u066c-]\d+)*[%‰°€₪]?"
+    rf"|[^\W\d{RTL}]{LETTER}*(?:[.'’@:/_&+-]+{LETTER}+)*|."
 )
 
 
@@ -114,6 +132,7 @@ class Part(NamedTuple):
     width: float
     direction: str = "L"
     source: str = ""
+    spacing: float = 0.0  # after each glyph
 
     @property
     def language(self) -> str:
@@ -153,7 +172,7 @@ def make_words(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
         if look.anchor and not text:
             words.append(Word([Part(look, get_face("Text"), "", 0.0)]))
             glued = True
-        for token in WORD.findall(text):
+        for token in WORD.findall(APART.sub("\\1\xa0", text)):
             if token == "\n":
                 if not glued:
                     words.append(Word([]))
@@ -172,8 +191,10 @@ def make_words(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
                     words[-1].parts += parts
                     words[-1].width += width
                 else:
+                    if glued and parts:
+                        words[-1].gap = _make_quarter(words[-1].parts[-1:], parts[0])
                     words.append(Word([*parts], width))
-                glued = not piece.endswith(("-", "–", "—")) or len(piece) == 1  # noqa: RUF001
+                glued = not piece.endswith(("-", "–", "—")) or len(piece) == 1
     return words
 
 
@@ -188,7 +209,7 @@ def _make_measure(
 
     @lru_cache(PIECES_KEPT)
     def measure(piece: str) -> tuple[list[Part], float]:
-        parts = _make_parts(piece, look, order, bidi)
+        parts = make_parts(piece, look, order, bidi)
         return parts, sum(part.width for part in parts)
 
     return look, _make_gap(Word([]), look), measure
@@ -204,6 +225,17 @@ def _may_break(word: Word, piece: str) -> bool:
     last = word.parts[-1].source[-1:] if word.parts else ""
     loose = BREAKABLE.match(piece) or (last and BREAKABLE.match(last))
     return bool(loose) and piece[0] not in ENDS and (not last or last not in BEGINNINGS)
+
+
+def _make_quarter(before: list[Part], part: Part) -> Part | None:
+    """The space between a letter of Han or kana and one of Latin or a digit."""
+    sides = "".join(one.source[-1:] for one in before) + part.source[:1]
+    if not MEETING.fullmatch(sides) or part.look.rise or (part.look.code and before[0].look.code):
+        return None
+    han = before[0] if HAN.match(sides) else part
+    if not han.font or not han.font.is_han:
+        return None
+    return Part(han.look, han.font, han.font.make_quarter(), han.look.size / 4, "N")
 
 
 def _make_gap(word: Word, look: Look) -> Part:
@@ -228,12 +260,13 @@ def _split_pieces(token: str) -> list[str]:
     return HYPHENS.findall(token)
 
 
-def _make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -> list[Part]:
+def make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -> list[Part]:
     """A piece in parts of one font and one direction each."""
     out: list[Part] = []
 
     def add(font: Face, text: str, kind: str) -> None:
         shown = text.translate(font.get_figures()) if look.figures else text
+        shown = shown.replace(SOFT_HYPHEN, "")
         out.append(Part(look, font, shown, font.measure(shown, look.size), kind, text))
 
     if piece.isascii() and not bidi:
@@ -261,55 +294,93 @@ def _make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = Fal
     return out
 
 
-def split_word(word: Word, room: float, alone: bool) -> tuple[Word, Word] | None:
-    """A word in two, of which the first fits into a width; None if nothing of it fits."""
-    left = room
-    for number, part in enumerate(word.parts):
-        if part.width <= left:
-            left -= part.width
-            continue
-        if part.font is None or not part.source:
+def split_word(
+    word: Word, room: float, language: str = "", alone: bool = False, soft: bool = False
+) -> tuple[Word, Word] | None:
+    """A word in two, of which the first fits into a width; None if nothing of it fits.
+
+    Of a word that stands `alone` something always fits. Some words break at `soft` hyphens only.
+    """
+    if soft and not any(SOFT_HYPHEN in part.source for part in word.parts):
+        return None
+    text = "".join(part.source if part.font else BOX for part in word.parts)
+    left, most = room, 0
+    for part in word.parts:
+        if part.width > left:
             break
-        low = _count_fitting(part, left)
-        hyphen = ""
-        joints = _find_ends(SPACES, part.source, low, low / 2)
-        joints = joints or _find_ends(JOINTS, part.source, low, low / 3)
-        letters = part.source[max(0, low - 3) : low + 2]
-        if joints:
-            low = joints[-1]
-        elif letters.isalpha() and len(letters) > 4 and not part.look.code and low > 2:
-            ends = [at for at in HYPHENATOR.positions(part.source) if at < low]
-            low, hyphen = (ends or [min(low - 1, len(part.source) - 2)])[-1], "-"
-        while low > 0 and low < len(part.source) and unicodedata.combining(part.source[low]):
-            low -= 1
-        if low == 0 and number == 0:
-            if not alone:
-                return None
-            low = 1
-        order = _choose_order(part)
-        head = _make_parts(part.source[:low] + hyphen, part.look, order) if low else []
-        tail = _make_parts(part.source[low:], part.look, order) if part.source[low:] else []
-        first, rest = [*word.parts[:number], *head], [*tail, *word.parts[number + 1 :]]
-        if not rest:
-            return None
-        return (
-            Word(first, sum(p.width for p in first)),
-            Word(rest, sum(p.width for p in rest), word.gap, word.newline),
-        )
+        left -= part.width
+        most += len(part.source) if part.font else 1
     else:
         return None
-    if number == 0:
+    at, hyphen = most, ""
+    if part.font and part.source:
+        most += _count_fitting(part, left)
+        at, hyphen = _find_break(text, most, part.look.code, language)
+    if soft and hyphen != SOFT_HYPHEN:
         return None
-    first, rest = word.parts[:number], word.parts[number:]
+    at = at or int(alone)
+    first, rest, position = [], [], 0
+    for part in word.parts:
+        length = len(part.source) if part.font else 1
+        inside = at - position
+        position += length
+        if inside >= length:
+            first.append(part)
+        elif inside <= 0:
+            rest.append(part)
+        else:
+            first += _remake(part, part.source[:inside])
+            rest += _remake(part, part.source[inside:])
+    if not first or not rest:
+        return None
+    if hyphen:
+        last = first.pop()
+        first += _remake(last, f"{last.source}-")
     return (
-        Word(first, sum(p.width for p in first)),
-        Word(rest, sum(p.width for p in rest), word.gap, word.newline),
+        Word(first, sum(part.width for part in first)),
+        Word(rest, sum(part.width for part in rest), word.gap, word.newline),
     )
+
+
+def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, str]:
+    """Where a word of which so many characters fit breaks best, and the hyphen that it gets."""
+    if ends := _find_ends(SOFT_HYPHENS, text, most - 1, 0):
+        return ends[-1], SOFT_HYPHEN
+    ends = _find_ends(SPACES, text, most, most / 2) if code else []
+    if ends := ends or _find_ends(JOINTS, text, most, most / 3):
+        return ends[-1], ""
+    around = (found for found in LETTERS.finditer(text) if found.start() < most < found.end())
+    if not code and (found := next(around, None)):
+        for tag in (language, HYPHENATED):
+            ends = [found.start() + at for at in _load_hyphenator(tag)(found[0])]
+            if ends := [at for at in ends if at < most]:
+                return ends[-1], "-"
+        if (at := min(most - 1, found.end() - 2)) > found.start() + 1:
+            return at, "-"
+    for at in range(most, max(0, most - 4), -1):
+        sign = unicodedata.category(text[at])[0] == "M" or text[at] in ENDS
+        lone = text[at - 1 : at + 1].isalpha() and not text[at + 1 : at + 2].isalpha()
+        if not (sign or lone or text[at - 1] in BEGINNINGS):
+            return at, ""
+    return most, ""
+
+
+@cache
+def _load_hyphenator(language: str) -> Callable[[str], list[int]]:
+    """What finds the places at which a word of a language may break."""
+    known = pyphen.language_fallback(language.replace("-", "_"))
+    return pyphen.Pyphen(lang=known).positions if known else lambda _: []
+
+
+def _remake(part: Part, source: str) -> list[Part]:
+    """A part with another text."""
+    order = choose_families(part.source, code=part.look.code)
+    return make_parts(source, part.look, order, part.direction != "L")
 
 
 def _find_ends(pattern: re.Pattern[str], text: str, end: int, least: float) -> list[int]:
     """Where a pattern's matches in the beginning of a text end, if that is far enough on."""
-    return [match.end() for match in pattern.finditer(text, 0, end) if match.end() > least]
+    return [at for match in pattern.finditer(text) if least < (at := match.end()) <= end]
 
 
 def _count_fitting(part: Part, room: float) -> int:
@@ -318,8 +389,7 @@ def _count_fitting(part: Part, room: float) -> int:
     def fits(number: int) -> bool:
         if not number:
             return True
-        parts = _make_parts(part.source[:number], part.look, _choose_order(part))
-        return sum(made.width for made in parts) <= room
+        return sum(made.width for made in _remake(part, part.source[:number])) <= room
 
     if room <= 0:
         return 0
@@ -338,47 +408,6 @@ def _count_fitting(part: Part, room: float) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
-
-
-def _choose_order(part: Part) -> tuple[str, ...]:
-    return choose_families(part.source, code=part.look.code)
-
-
-def make_code_lines(text: str, size: float) -> list[Word]:
-    """The lines of a block of code, in which every character has its column."""
-    look = Look(size, code=True)
-    font = get_face("Code")
-    cell = font.measure("0", size)
-    words: list[Word] = []
-    for line in replace_unprintable(text.expandtabs(4)).split("\n"):
-        for portion in _split_portions(line) or [""]:
-            parts: list[Part] = []
-            for family, part in split_by_family(portion, choose_families(portion, code=True)):
-                if family == "Code":
-                    parts.append(Part(look, font, part, len(part) * cell, "L", part))
-                else:
-                    parts += _fit_columns(part, look, family, cell)
-            words.append(Word(parts, sum(part.width for part in parts)))
-        words[-1].newline = True
-    return words
-
-
-def _fit_columns(text: str, look: Look, family: str, cell: float) -> Iterator[Part]:
-    """What the code's font does not have, scaled to whole columns."""
-    for stretch in re.findall(r"[^\W\d_]+|.", text):
-        for part in _make_parts(stretch, look, (family,)):
-            wide = any(unicodedata.east_asian_width(char) in "WF" for char in part.source)
-            if stretch.isalpha() and not wide:
-                columns = max(1, round(part.width / cell + 0.3))
-            else:
-                columns = sum(
-                    (2 if unicodedata.east_asian_width(char) in "WF" else 1)
-                    for char in part.source
-                    if not unicodedata.combining(char)
-                )
-            scale = min(1.0, columns * cell / part.width) if part.width else 1.0
-            smaller = look._replace(size=look.size * scale)
-            yield part._replace(look=smaller, width=columns * cell)
 
 
 def _split_portions(text: str) -> list[str]:

@@ -1,0 +1,104 @@
+"""Blocks of code: their colors, by pygments, and their columns."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+from pygments.lexers import find_lexer_class_by_name
+from pygments.styles import get_style_by_name
+from pygments.token import Comment, String
+from pygments.util import ClassNotFound
+from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
+
+from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, get_face, replace_unprintable
+from beyond.pdf.words import INK, PORTION, Look, Part, Word, make_parts
+
+COLORED = 10_000  # characters: some lexers take a time that grows with the square of the length
+# All colors of this style stand out from the shade of code by 4.5 to 1, as WCAG 2 asks for.
+COLORS = {
+    kind: HexColor(f"#{look['color']}") if look["color"] not in (None, "000000") else INK
+    for kind, look in get_style_by_name("xcode")
+}
+
+
+def make_code_lines(text: str, size: float, info: str = "") -> list[Word]:
+    """The lines of a block of code, in which every character has its column.
+
+    `info` begins with the name of its language, as it stands beside the fence.
+    """
+    text = replace_unprintable(text.expandtabs(4))
+    order, bidi = choose_families(text, code=True), RIGHT_TO_LEFT.search(text) is not None
+    cell = get_face("Code").measure("0", size)
+    words = [Word([])]
+    for (color, is_prose), stretch in _color(text, info):
+        look = Look(size, color, code=True)
+        for number, line in enumerate(stretch.split("\n")):
+            if number:
+                words[-1].newline = True
+                words.append(Word([]))
+            for start in range(0, len(line), PORTION):
+                if words[-1].width > PORTION * cell:
+                    words.append(Word([]))
+                for part in make_parts(line[start : start + PORTION], look, order, bidi):
+                    if part.direction == "N" and not is_prose:
+                        part = part._replace(direction="L")  # code runs from left to right
+                    fitted = list(_fit_columns(part, cell))
+                    words[-1].parts += fitted
+                    words[-1].width += sum(part.width for part in fitted)
+    words[-1].newline = True
+    return words
+
+
+def _color(text: str, info: str) -> Iterator[tuple[tuple[Any, bool], str]]:
+    """The stretches of code, each with its color and whether it is prose."""
+    name = re.match(r"[\w+#.-]*", info.lower().lstrip("{. "))
+    lexer = _find_lexer(name[0]) if name and len(text) <= COLORED else None
+    tokens = list(lexer().get_tokens_unprocessed(text)) if lexer else []
+    if "".join(value for _, _, value in tokens) != text:
+        yield (INK, True), text
+        return
+
+    def look(token: tuple[int, Any, str]) -> tuple[Any, bool]:
+        kind = token[1]
+        while kind not in COLORS:  # a lexer has kinds of its own
+            kind = kind.parent
+        return COLORS[kind], kind in String or kind in Comment
+
+    for key, group in groupby(tokens, look):
+        yield key, "".join(value for _, _, value in group)
+
+
+@lru_cache(100)
+def _find_lexer(name: str) -> Any:
+    try:
+        return find_lexer_class_by_name(name)
+    except ClassNotFound:
+        return None
+
+
+def _fit_columns(part: Part, cell: float) -> Iterator[Part]:
+    """A part in whole columns: two for each letter of Han, what they need for those of others."""
+    font, size = part.font, part.look.size
+    if not font or font is get_face("Code"):
+        yield part
+        return
+    shaped = type(part.shown) is not str
+
+    def measure(char: str) -> tuple[int, float]:
+        """The columns and the width of a sign; nothing for letters, which stay together."""
+        columns = 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        together = shaped or (char.isalpha() and columns == 1)
+        return (0, 0.0) if together else (columns, font.measure(char, size))
+
+    for (columns, _), group in groupby(part.source, measure):
+        stretch = "".join(group)
+        natural = part.width if shaped else font.measure(stretch, size)
+        total = cell * (columns * len(stretch) or max(1, math.ceil(natural / cell - 0.2)))
+        scale = total / natural if natural and (columns == 2 or total < natural) else 1
+        look = part.look._replace(size=size * scale)
+        shown = part.shown if shaped else stretch
+        yield part._replace(look=look, shown=shown, width=total, source=stretch)

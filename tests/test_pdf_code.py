@@ -1,0 +1,158 @@
+# ruff: noqa: RUF001
+"""Blocks of code: colors, columns and scripts."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from beyond import pdf
+from beyond.pdf.code import COLORED, COLORS, make_code_lines
+from beyond.pdf.fonts import get_face
+from beyond.pdf.text import SHADE, Style, Text
+from beyond.pdf.words import INK, Part
+
+CASES = Path(__file__).parent / "pdf_cases"
+CELL = get_face("Code").measure("0", 10)
+LANGUAGES = {
+    "python": "def f(x):\n    return f'{x}'  # note",
+    "js": "const f = async (x) => `a ${x}`; // note",
+    "ts": "interface A { x: number }",
+    "json": '{"a": [1, true, null]}',
+    "yaml": "a: 1\nb:\n  - 'x'  # note",
+    "bash": 'for f in *.md; do echo "$f"; done # note',
+    "sql": "SELECT a FROM b WHERE c = 'd' -- note",
+    "java": "public class A { int x = 1; /* note */ }",
+    "c++": '#include <map>\nint main() { return 0; } // note',
+    "go": 'func main() { fmt.Println("x") } // note',
+    "rust": "fn main() -> u32 { let x = 1; x } // note",
+    "html": '<a href="x">text</a><!-- note -->',
+}  # fmt: skip
+
+
+def case(name: str) -> str:
+    [path] = CASES.glob(f"{name}-*.md")
+    return path.read_text(encoding="utf-8")
+
+
+def block(draft: str) -> tuple[str, str]:
+    """The first block of code of a draft, and what stands beside its fence."""
+    info, code = draft.split("```")[1].split("\n", 1)
+    return code.rstrip("\n"), info
+
+
+def lines(code: str, info: str = "", room: float = 1000) -> list[list[tuple[float, Part]]]:
+    """The parts of each line with their places."""
+    text = Text(make_code_lines(code, 10, info), Style(shaded=True))
+    text.wrap(room, 0)
+    return [line.parts for line in text.lines]
+
+
+def contrast(color: Any) -> Any:
+    """The contrast of a color with the shade of code, as WCAG 2 has it."""
+    light, dark = (
+        sum(
+            weight * (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4)
+            for weight, part in zip((0.2126, 0.7152, 0.0722), one.rgb(), strict=True)
+        )
+        for one in (SHADE, color)
+    )
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_color_of_code_can_be_read() -> None:
+    assert len(set(COLORS.values())) > 4
+    assert min(map(contrast, COLORS.values())) > 4.5
+
+
+def test_keywords_strings_and_comments_have_colors() -> None:
+    code, info = block(case("26"))
+    made = {
+        part.shown: part.look.color for line in lines(code, info) for _, part in line if part.shown
+    }
+    found = [next(color for text, color in made.items() if word in text)
+             for word in ("def", '"""Sum', "# only", "total")]  # fmt: skip
+    assert len(set(found)) == 4
+    assert found[-1] is INK
+    assert (
+        PdfReader(io.BytesIO(pdf.render(case("26")))).pages[0].extract_text().count("sodium") == 1
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_has_colors_and_loses_nothing(language: str) -> None:
+    code = LANGUAGES[language]
+    made = lines(code, f"{language} title=x")
+    assert "\n".join("".join(part.source for _, part in line) for line in made) == code
+    assert len({part.look.color for line in made for _, part in line}) > 1
+
+
+@pytest.mark.parametrize("info", ["", "nosuch", "text", "{", "🎉"])
+def test_code_of_no_known_language_has_no_colors(info: str) -> None:
+    made = lines("def f(): return 'x'", info)
+    assert {part.look.color for line in made for _, part in line} == {INK}
+
+
+def test_very_long_code_has_no_colors_and_takes_no_time() -> None:
+    start = time.process_time()
+    made = make_code_lines("/" * (COLORED + 1), 10, "c")
+    assert {part.look.color for word in made for part in word.parts} == {INK}
+    make_code_lines("/" * COLORED, 10, "c")
+    assert time.process_time() - start < 20
+
+
+def test_han_takes_two_columns_and_the_bars_stand_in_one() -> None:
+    made = lines(*block(case("04")))
+    assert [line[-1][1].source for line in made[2:]] == ["一", "二", "三"]
+    # The draft itself has one blank more in the first of these lines.
+    assert [round(line[-1][0] / CELL, 3) for line in made[2:]] == [62, 61, 61]
+    for line in made:
+        for at, part in line:
+            assert at / CELL == pytest.approx(round(at / CELL), abs=0.001)
+            if part.font is not get_face("Code"):
+                width = part.font and part.font.measure(part.shown, part.look.size)
+                assert width == pytest.approx(2 * CELL * len(part.source), rel=0.001)
+
+
+def test_signs_stay_on_their_letters_and_words_run_from_right_to_left() -> None:
+    thai, hindi, arabic, name, hebrew = lines(*block(case("05")))
+    assert [part.source for _, part in thai if part.source.strip(" #4")] == [
+        "ตอนที่", "เราจะเชื่อมโยงจาก",
+    ]  # fmt: skip
+    assert [part.source for _, part in hindi if part.source.strip(" #")] == [
+        "यह", "एक", "हिन्दी", "टिप्पणी", "है",
+    ]  # fmt: skip
+    shaped = [part for line in (thai, hindi, arabic, name, hebrew) for _, part in line
+              if type(part.shown) is not str]  # fmt: skip
+    assert len(shaped) == 2 + 5 + 4 + 2 + 2
+    assert [part.source for _, part in arabic if part.direction == "R"] == [
+        "العربية", "باللغة", "تعليق", "هذا",
+    ]  # fmt: skip
+    text = "".join(part.source for _, part in hebrew)
+    assert text.startswith("שם =") and text.endswith('"')  # what is not prose runs as code does
+
+
+def test_a_colored_line_breaks_where_a_plain_one_does() -> None:
+    call = "result = client.execute_activity(charge, order_id, timeout=timedelta(seconds=5))"
+
+    def starts(info: str) -> list[str]:
+        return ["".join(part.source for _, part in line) for line in lines(call, info, 300)]
+
+    assert starts("python") == starts("")
+    assert len(starts("")) > 1
+
+
+def test_a_soft_hyphen_is_nothing_in_code() -> None:
+    [line] = lines("a\u00adb")
+    assert [part.source for _, part in line] == ["ab"]
+
+
+def test_code_in_any_script_comes_out() -> None:
+    code = "x = '汉字 かな 한글 ไทย हिन्दी العربية עברית é̄ ✔ 𝒩 ﬁ' # 注释 (שלום)"
+    for width in range(60, 400, 20):
+        made: Any = lines(code, "python", width)
+        text = "".join(part.source for line in made for _, part in line)
+        assert sorted(text.replace(" ", "")) == sorted(code.replace(" ", ""))
