@@ -138,16 +138,57 @@ def test_a_summary_is_bold_and_a_list_is_one() -> None:
 def test_footnotes_become_a_section_linked_both_ways() -> None:
     draft = "RAG[^meta], again[^meta] and[^b].\n\n[^b]: Second.\n[^meta]: *First*.\n[^c]: Unused."
     assert lines(draft) == [
-        *("RAG[1], again[1] and[2].", "Notes", "First.\xa0↩", "Second.\xa0↩", "Unused."),
+        *("RAG[1], again[1] and[2].", "First.\xa0↩", "Second.\xa0↩", "Unused."),
     ]
     metas = [child.meta for child in children(draft)]
     goals = {meta["goto"] for meta in metas if "goto" in meta}
-    assert goals == {"note 1", "note 2", "reference 1", "reference 2"}
+    assert goals == {"note 1", "note 2", "cited note 1", "cited note 2"}
     assert goals <= {meta["anchor"] for meta in metas if "anchor" in meta}
 
 
 def test_footnotes_stay_under_the_heading_that_a_draft_has_for_them() -> None:
     assert lines("a[^1]\n\n## Sources\n\n[^1]: b") == ["a[1]", "Sources", "b\xa0↩"]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        "[1] One\n[2] Two",
+        "[1]: One\n[2]: Two",
+        "[1] One\n\n[2] Two",
+        "1. One\n2. Two",
+        "**Sources**\n[1] One\n[2] Two",
+    ],
+)
+def test_a_source_and_what_cites_it_lead_to_each_other(sources: str) -> None:
+    draft = f"A [1], b [1, 2] and `[1]`.\n\n## Sources\n\n{sources}"
+    assert lines(draft)[-2:] == ["One\xa0↩", "Two\xa0↩"]
+    goals = [child.meta.get("goto") for child in children(draft) if child.meta.get("goto")]
+    assert goals == [*("source 1", "source 1", "source 2"), "cited source 1", "cited source 2"]
+    anchors = {child.meta["anchor"] for child in children(draft) if "anchor" in child.meta}
+    assert set(goals) == anchors
+    assert [
+        t.meta["mark"] for t in drafts.read(f"[2]\n\n{sources}").tokens if "mark" in t.meta
+    ] == [
+        "[1]",
+        "[2]",
+    ]
+    marks = [token.meta.get("mark") for token in drafts.read(draft).tokens if token.tag == "li"]
+    assert marks[::2] == ["[1]", "[2]"]
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "As in [1].\n\n[1] says so, and no list follows.",
+        "1. one\n2. two\n\nAn array has x[3] and y[7].",
+        "See [1](https://x.org) and [2](https://y.org).",
+        "- [ ] open\n- [x] done",
+    ],
+)
+def test_a_number_in_brackets_without_a_source_is_text(markdown: str) -> None:
+    assert not [child for child in children(markdown) if "goto" in child.meta]
+    assert not [token for token in drafts.read(markdown).tokens if "sources" in token.meta]
 
 
 def test_a_task_has_a_box_and_an_alert_a_title() -> None:
@@ -161,7 +202,7 @@ def test_a_task_has_a_box_and_an_alert_a_title() -> None:
     ("markdown", "expected"),
     [
         ("hard\nwrapped prose", ["hard wrapped prose"]),
-        ("[1] One\n[2] Two", ["[1] One", "[2] Two"]),
+        ("[1] One\n[2] Two", ["One", "Two"]),
         ("Points:\n• one\n• two", ["Points:", "• one", "• two"]),
         ("**Author:** A\n**Date:** B", ["Author: A", "Date: B"]),
         ("**Author**: A\n**Date**: B", ["Author: A", "Date: B"]),
@@ -178,8 +219,8 @@ def test_a_task_has_a_box_and_an_alert_a_title() -> None:
             "see[1][2]\n\n[1]: https://x.org\n[2]: https://y.org",
             [
                 "see[1][2]",
-                "[1]: https://x.org",
-                "[2]: https://y.org",
+                "https://x.org\xa0↩",
+                "https://y.org\xa0↩",
             ],
         ),
         ("[a][1]x\n\n[1]:\nhttps://x.org", ["ax"]),

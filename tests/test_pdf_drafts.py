@@ -300,7 +300,7 @@ def test_a_note_and_its_reference_lead_to_each_other() -> None:
     assert len(goals(reader)) == 2
     note, reference = sorted(goals(reader))
     lines = {text: y for text, _, y, _ in pieces(reader.pages[0])}
-    assert lines["The note."] < note < lines["Notes"]
+    assert lines["The note."] < note < lines["RAG"]
     assert lines["RAG"] < reference < lines["RAG"] + 40
 
 
@@ -388,3 +388,144 @@ def test_a_bold_line_stays_with_its_text() -> None:
 def test_numbers_stand_right_unless_the_draft_says_so() -> None:
     draft = "|a wide column|b|\n|-|-|\n|1|x|\n|100|y|"
     assert place(draft, "1")[0] > place(draft.replace("|-|-|", "|:-|-|"), "1")[0] + 10
+
+
+def make_long(titles: list[str], text: str = "word ", more: str = "") -> str:
+    """A draft of some ten pages."""
+    return more + "".join(f"## {title}\n\n{text * 200}\n\n" for title in titles)
+
+
+def contents(reader: PdfReader) -> list[tuple[str, int]]:
+    """What leads on from the first page, such as titles and their pages, and to which page."""
+    pages = {page.indirect_reference.idnum: n for n, page in enumerate(reader.pages, 1)}  # type: ignore[union-attr]
+    notes: list[Any] = [note.get_object() for note in reader.pages[0].get("/Annots", [])]
+    return [(note["/Contents"], pages[note["/Dest"][0].idnum]) for note in notes]
+
+
+def test_a_long_report_has_a_table_of_contents_and_running_heads() -> None:
+    chapters = [f"Part {number}" for number in range(1, 26)]
+    draft = "# The Sea\n\n" + make_long(chapters)
+    reader = read(draft)
+    assert len(reader.pages) > 8
+    first = " ".join(reader.pages[0].extract_text().split())
+    for title, page in contents(reader)[::2]:
+        assert f"{title} {page}" in first
+        assert re.search(rf"{title}\b", reader.pages[page - 1].extract_text())
+    assert [title for title, _ in contents(reader)[1::2]] == chapters
+    assert all("The Sea" in page.extract_text() for page in reader.pages[1:])
+    short = read("# The Sea\n\n" + make_long(chapters[:8]))
+    assert not contents(short)
+    assert "The Sea" not in short.pages[1].extract_text()
+
+
+def test_a_table_of_contents_is_left_out_or_shorter_where_it_would_be_a_burden() -> None:
+    own = "".join(f"- [Part {number}](#part-{number})\n" for number in range(25))
+    titles = [f"Part {number}" for number in range(25)]
+    reader = read("# The Sea\n\n" + own + "\n" + make_long(titles))
+    assert [title for title, _ in contents(reader)] == titles  # those of the draft
+    assert not re.search(r"Part 24\s+\d", reader.pages[0].extract_text())
+    many = make_long(["Part"] * 25, more="# The Sea\n\n") + "### Deep\n\nx\n\n" * 20
+    assert [title for title, _ in contents(read(many))[::2]] == ["Part"] * 25
+    assert not contents(read("word " * 8000))
+
+
+def test_the_contents_of_a_draft_from_right_to_left_are_mirrored() -> None:
+    page = read(make_long(["פרק"] * 25, "מילה ")).pages[0]
+    numbers = [x for text, x, _, _ in pieces(page) if re.fullmatch(r"\d", text)]
+    titles = [x for text, x, _, size in pieces(page) if "פרק"[::-1] in text or "פרק" in text]
+    assert max(numbers) < 100 < 400 < min(titles)
+
+
+def test_a_source_hangs_is_whole_and_prints_its_address() -> None:
+    source = "[1] [A book](https://example.org/book)" + ", and so on" * 20
+    draft = f"Cited [1].\n\n## Sources\n\n{source}\n\n[2] Another"
+    found = pieces(read(draft).pages[0])
+    mark = next(piece for piece in found if piece[0] == "[1]" and piece[3] < BODY)
+    lines = [piece for piece in found if piece[2] <= mark[2] and piece[0] not in ("[1]", "[2]")]
+    assert "(https://example.org/book)" in "".join(texts(draft))
+    assert min(x for _, x, _, _ in lines[:-2]) > mark[1] + 10
+    for number in range(40, 50):
+        ends = [page for page in texts("x<br>" * number + draft) if "so on" in page]
+        assert len(ends) == 1
+
+
+def test_the_items_of_a_list_stand_in_one_line() -> None:
+    found = pieces(read("1. item\n" * 12).pages[0])
+    assert len({x for text, x, _, _ in found if text == "item"}) == 1
+
+
+SPANS = """<table>
+<tr><th rowspan="2">Region</th><th colspan="2">Sales in all the years</th></tr>
+<tr><th>2024</th><th>2025</th></tr>
+<tr><td rowspan="2">North</td><td>5</td><td>7</td></tr>
+<tr><td colspan="2">none</td></tr>
+</table>"""
+
+
+def test_a_cell_of_html_spans_rows_and_columns() -> None:
+    reader = read(SPANS)
+    root: Any = reader.trailer["/Root"]
+    cells = [
+        (cell["/S"], cell["/A"].get("/ColSpan"), cell["/A"].get("/RowSpan"))
+        for row in root["/StructTreeRoot"]["/K"]["/K"][-1].get_object()["/K"]
+        for cell in (kid.get_object() for kid in row.get_object()["/K"])
+        if "/A" in cell
+    ]
+    assert cells == [
+        *(("/TH", 1, 2), ("/TH", 2, 1), ("/TH", None, None), ("/TH", None, None)),
+        *(("/TD", 1, 2), ("/TD", 2, 1)),
+    ]
+    at = {text: x for text, x, _, _ in pieces(reader.pages[0])}
+    assert at["2024"] > at["Region"] and at["2025"] > at["2024"]
+    assert at["none"] < at["7"]
+    assert "".join(texts(SPANS)[0].split()).endswith("RegionSalesinalltheyears20242025North57none")
+
+
+def test_a_cell_that_spans_many_rows_goes_on_over_pages() -> None:
+    rows = "".join(
+        "<tr>" + "<td rowspan=200>Group</td>" * (not number) + "<td>row</td></tr>\n"
+        for number in range(90)
+    )
+    pages = texts(f"<table>\n<tr><th>A</th><th>B</th></tr>\n{rows}</table>")
+    assert len(pages) > 2
+    assert [sum(page.count(word) for page in pages) for word in ("Group", "row")] == [1, 90]
+
+
+def test_the_title_of_the_document_is_the_one_that_is_printed() -> None:
+    reader = read("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", topic="The sea?")
+    assert reader.metadata and reader.metadata.title == "The sea?"
+
+
+def test_a_table_of_contents_stands_below_a_line_under_the_title() -> None:
+    chapters = make_long(["Part"] * 25, more="## Of $x_2$\n\nx\n\n")
+    short = texts("# The Sea\n\nBy an author\n\n" + chapters)[0]
+    assert short.index("By an author") < short.index("Of") < short.index("Part")
+    long = "".join(texts("# The Sea\n\n" + "A long abstract. " * 60 + "\n\n" + chapters)[:2])
+    assert long.index("Part") < long.index("A long abstract")
+
+
+def test_a_number_from_right_to_left_stands_before_its_dot() -> None:
+    assert ".1" in texts("1. שלום")[0] and "1." in texts("1. one")[0]
+
+
+def test_two_lines_of_code_do_not_stand_alone() -> None:
+    for lines in range(30, 50):
+        pages = texts("x<br>" * lines + "\n\n```\n" + "code\n" * 40 + "```")
+        assert min(page.count("code") or 3 for page in pages) > 2
+
+
+def test_a_header_that_is_as_tall_as_a_page_is_not_repeated() -> None:
+    draft = (
+        "x<br>" * 9
+        + f"\n\n<table><tr><td>{'tall ' * 1850}</td><td>x</td></tr>\n<tr><td>y</td></tr>"
+    )
+    pages = texts(draft + "<tr><td>z</td></tr>" * 9 + "</table>")
+    assert sum(page.count("tall") for page in pages) == 1850
+    assert sum(page.count("z") for page in pages) == 9
+
+
+def test_an_endless_heading_does_not_fill_the_table_of_contents() -> None:
+    chapters = make_long(["Part"] * 20) + f"## {'word ' * 900}\n\n## {'x<br>' * 99}\n\nend"
+    pages = texts("# The Sea\n\n" + chapters)
+    assert pages[0].count("word") < 40
+    assert "end" in pages[-1]

@@ -67,11 +67,27 @@ def test_the_structure_is_that_of_the_draft() -> None:
     assert ["BlockQuote", ["P"]] in kinds
     assert ["Table", ["TR", ["TH"], ["TH"]], ["TR", ["TD"], ["TD"]]] in kinds
     assert ["P", ["Code"]] in kinds
-    assert ["P", ["Code"], ["Link", ["Code"]], ["Formula"], ["Link"]] in kinds
+    assert ["P", ["Code"], ["Link", ["Code"]], ["Formula"], ["Reference", ["Link"]]] in kinds
     levels = [kind[0] for kind in kinds[1:] if kind[0][0] == "H"]
     assert "H3" not in levels  # no level is left out
     assert [one["/Alt"] for one in find(document, "Formula")] == ["$x^2$"]
     assert {one["/A"]["/Scope"] for one in find(document, "TH")} == {"/Column"}
+
+
+def test_a_note_has_a_name_and_a_table_of_contents_its_entries() -> None:
+    root = read("Cited [1], noted[^1].\n\n# End\n\n[1] One\n\n[2] Two\n\n[^1]: A note")
+    notes = find(root["/StructTreeRoot"]["/K"], "Note")
+    names = root["/StructTreeRoot"]["/IDTree"]["/Names"]
+    assert names[::2] == ["note 1", "source 1"]
+    assert {note["/ID"] for note in notes} == set(names[::2])
+    assert all(
+        name == note.get_object()["/ID"] for name, note in zip(names[::2], names[1::2], strict=True)
+    )
+    long = read("# A\n\n" + ("## B $x$\n\n" + "word " * 600 + "\n\n") * 12)
+    document = long["/StructTreeRoot"]["/K"]
+    entry = outline(find(document, "TOC")[0])[1]
+    assert entry[:2] == ["TOCI", ["Reference", ["Link"], ["Formula"], ["Link"]]]
+    assert len(find(document, "TOCI")) == 12
 
 
 def test_each_link_is_tied_to_its_annotation() -> None:

@@ -17,7 +17,7 @@ FORMULA_SOURCE = rf"""
     ^[ \t>*+-]*(?P<fence>`{{3,}}|~{{3,}})[^`\n]*\n
         (?:.*\n)*?(?:[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)
     | (?<!`)(?P<ticks>`+)(?!`)(?:[^\n]|\n(?![ \t]*\n)){{1,2000}}?(?<!`)(?P=ticks)(?!`)
-    | ^[ ]{{0,3}}\[(?P<source>\d+)\]:(?=[ \t]+\S)
+    | ^[ ]{{0,3}}\[(?P<source>\d+)\](?P<colon>:?)[ \t]+(?=\S)
     | \\\\
     | \\\((?P<round>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![()]))+?)\\\)
     | \\\[(?P<square>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![\[\]]))+?)\\\]
@@ -42,6 +42,7 @@ FORMULA_IN_ROW = re.compile(
     ),
     re.MULTILINE | re.VERBOSE,
 )
+ENTRY = re.compile(r"^ {0,3}\[(\d+)\]:?[ \t]+\S", re.MULTILINE)
 PRICE = re.compile(r"\d[\d.,]*[^\\^_={}<>+]*(?:\s|[A-Za-z]{2})[^\\^_={}<>+]*|[A-Z_]{2,}\W?")
 CURRENCY = re.compile(r"\d.*(?<![A-Za-z])[A-Z][A-Za-z]{0,2}", re.DOTALL)  # "30 or R", of "R$ 150"
 THOUGHTS = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
@@ -49,7 +50,9 @@ FRONT_MATTER = re.compile(
     r"\A---[ \t]*\n((?:[\w-]+:.*\n|[ \t]*-[ ].*\n|[ \t]+.*\n|[ \t]*\n)+)---[ \t]*\n"
 )
 DELIMITERS = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
-PICTURE = re.compile(r"(?<=[(\"'])data:image/[\w.+-]+;base64,[A-Za-z0-9+/=_-]+")
+PICTURE = re.compile(
+    r"(?<=[(\"'])data:image/[\w.+;=-]+,(?:<svg.*?</svg>|(?:[^\s()\"'<>]|\([^\s()\"'<>]*\))+)"
+)
 MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
 DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
 HIDDEN_LIMIT = 0xFFF0  # formulas: as many as there are private characters for
@@ -191,19 +194,18 @@ class Formulas:
     def __init__(self) -> None:
         self.sources: list[str] = []
         self.pictures: list[str] = []
+        self.above, self.sign = 0, "."  # the number of the entry above, and what follows it
 
     def hide(self, text: str) -> str:
         """The text with a character in place of each formula: no Markdown can eat into it."""
         text = PICTURE.sub(self._hide_picture, HIDDEN.sub("\ufffd", text))
-        if not any(mark in text for mark in ("$", "\\", "]:", "\ue200", "†", ":contentRef")):
+        if not any(mark in text for mark in ("$", "\\", "]:", "\n[", "\ue200", "†", ":contentRef")):
             return text  # without these the search, which takes long, finds nothing but code
         return FORMULA.sub(self._hide_one, text)
 
     def _hide_one(self, match: re.Match[str]) -> str:
         if match["source"]:
-            # An entry of a list of sources: Markdown would take it for the definition of a link,
-            # which is not printed, and "[1][2]" in the text for that link.
-            return f"\\[{match['source']}\\]:"
+            return self._number_entry(match)
         if match["citation"]:
             return ""
         if match["row"] is not None:
@@ -224,6 +226,21 @@ class Formulas:
             return match[0]
         self.sources.append(source)
         return chr(FIRST + len(self.sources) - 1)
+
+    def _number_entry(self, match: re.Match[str]) -> str:
+        """An entry of a list of sources, "[1] A book", as an item of a numbered list.
+
+        Markdown would take "[1]: " for the definition of a link, which is not printed.
+        """
+        number = int(match["source"])
+        below = ENTRY.search(match.string, match.end())
+        follows = 0 < self.above < number
+        if not (match["colon"] or follows or (below and int(below[1]) == number + 1)):
+            return match[0]
+        if follows and number > self.above + 1:  # another sign begins another list
+            self.sign = ".)"[self.sign == "."]
+        self.above = number
+        return f"\n{number}{self.sign} "
 
     def _hide_picture(self, match: re.Match[str]) -> str:
         self.pictures.append(match[0])

@@ -12,6 +12,7 @@ from markdown_it.token import Token
 
 from beyond.markdown.emoji import EMOJI, replace_emoji
 from beyond.markdown.source import DISPLAYED, HIDDEN, Formulas
+from beyond.markdown.sources import link_sources, name_entry
 
 # HTML elements. A tag of any other name is a placeholder such as <name>, or the type List<T>.
 LOOKS = {
@@ -52,6 +53,8 @@ KEY = re.compile(r"[^\W\d_][\w ./&()'-]{0,30}:(\s|$)")
 
 
 Nesting = Literal[-1, 0, 1]
+# Of the cell in a row and a column: the columns and rows that it spans, whether it is a header.
+Spans = dict[tuple[int, int], tuple[int, int, bool]]
 
 
 def make_code_token(text: str) -> Token:
@@ -106,6 +109,7 @@ def tidy(
         elif token.type in ("fence", "code_block"):
             token.content = formulas.restore(token.content)
         out.append(token)
+    link_sources(out)
     return out
 
 
@@ -123,7 +127,8 @@ def _replace_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) 
             if verbatim:
                 position = verbatim.end()
                 if verbatim[1].lower() == "table":
-                    made += parser.parse(_table_to_markdown(verbatim[2]), env)
+                    table, spans = _table_to_markdown(verbatim[2])
+                    made += _span_cells(parser.parse(table, env), spans)
                     continue
                 made.append(make_code_token(unescape(TAG.sub("", verbatim[2])).strip("\n")))
         for other in made:
@@ -150,9 +155,10 @@ def _to_markdown(html: str) -> str:
     return "\n".join(" ".join(line.split()) for line in TAG.sub(block, html).split("\n"))
 
 
-def _table_to_markdown(html: str) -> str:
-    """A table of HTML as Markdown; a cell that spans others stands in the first of them."""
+def _table_to_markdown(html: str) -> tuple[str, Spans]:
+    """A table of HTML as Markdown in which a cell that spans others stands in the first of them."""
     rows: list[list[str]] = []
+    spans: Spans = {}
     taken: Counter[int] = Counter()  # the rows below that a cell takes in a column
     for row in ROW.finditer(html):
         cells: list[str] = []
@@ -161,19 +167,40 @@ def _table_to_markdown(html: str) -> str:
                 taken[len(cells)] -= 1
                 cells.append("")
             if cell:
-                spans = {kind.lower(): int(number) for kind, number in SPAN.findall(cell[2])}
-                for column in range(len(cells), len(cells) + spans.get("col", 1)):
-                    taken[column] = spans.get("row", 1) - 1
+                found = {
+                    kind.lower(): max(1, int(number)) for kind, number in SPAN.findall(cell[2])
+                }
+                column, wide, tall = len(cells), found.get("col", 1), found.get("row", 1)
+                wide = next((n for n in range(1, wide) if taken[column + n] > 0), wide)
+                spans[len(rows), column] = wide, tall, cell[1].lower() == "h"
+                taken |= dict.fromkeys(range(column, column + wide), tall - 1)
                 text = " ".join(cell[3].split()).replace("|", "\\|")
-                cells += [text, *[""] * (spans.get("col", 1) - 1)]
+                cells += [text, *[""] * (wide - 1)]
         rows.append(cells)
     if not any(rows):
-        return _to_markdown(html)
+        return _to_markdown(html), {}
+    spans = {
+        (y, x): (wide, min(tall, len(rows) - y), h) for (y, x), (wide, tall, h) in spans.items()
+    }
     most = max(map(len, rows))
     lines = [f"| {' | '.join([*row, *[''] * (most - len(row))])} |" for row in rows]
     lines.insert(1, "|" + "-|" * most)
     outside = _to_markdown(ROW.sub("", html)).strip()
-    return "\n".join([outside, "", *lines, ""])
+    return "\n".join([outside, "", *lines, ""]), spans
+
+
+def _span_cells(tokens: list[Token], spans: Spans) -> list[Token]:
+    """The tokens of a table with the spans and the headers that HTML has in it."""
+    row = column = -1
+    for token in tokens:
+        row, column = (row + 1, -1) if token.type == "tr_open" else (row, column)
+        if token.tag in ("th", "td"):
+            column += token.nesting == 1
+            wide, tall, head = spans.get((row, column), (1, 1, False))
+            token.meta["span"] = wide, tall
+            if head:
+                token.type = token.type.replace("td", "th")
+    return tokens
 
 
 class _Notes:
@@ -190,7 +217,7 @@ class _Notes:
         number = self.numbers[token.meta["label"]]
         meta: dict[str, Any] = {"looks": ("sup",), "goto": f"note {number}"}
         if not token.meta["subId"]:
-            meta["anchor"] = f"reference {number}"
+            meta["anchor"] = f"cited note {number}"
         return Token("text", "", 0, content=f"[{number}]", meta=meta)
 
     def collect(self, tokens: list[Token]) -> Iterator[Token]:
@@ -211,31 +238,21 @@ class _Notes:
         if not notes:
             return
         if last != "heading_close":  # the draft has a heading for them
-            yield Token("heading_open", "h2", 1)
-            text = Token("text", "", 0, content="Notes")
-            yield Token("inline", "", 0, content="Notes", children=[text])
-            yield Token("heading_close", "h2", -1)
+            yield Token("hr", "hr", 0)
         for label in notes:
             self.numbers.setdefault(label, len(self.numbers) + 1)
-        yield Token("ordered_list_open", "ol", 1)
+        yield Token("ordered_list_open", "ol", 1, meta={"sources": True})
         for label in sorted(notes, key=self.numbers.__getitem__):
-            yield Token("list_item_open", "li", 1, level=1, info=str(self.numbers[label]))
-            inlines = [token for token in notes[label] if token.type == "inline"]
-            if inlines:
-                self._link(inlines, self.numbers[label])
+            number = self.numbers[label]
+            meta = {"mark": f"[{number}]"}
+            item = [Token("list_item_open", "li", 1, level=1, meta=meta), *notes[label]]
+            name_entry(item, f"note {number}", number <= self.referred)
+            yield item[0]
             for token in notes[label]:
                 token.level += 2
                 yield token
             yield Token("list_item_close", "li", -1, level=1)
         yield Token("ordered_list_close", "ol", -1)
-
-    def _link(self, inlines: list[Token], number: int) -> None:
-        anchor = Token("text", "", 0, content="", meta={"anchor": f"note {number}"})
-        inlines[0].children = [anchor, *(inlines[0].children or [])]
-        if number <= self.referred:
-            space = Token("text", "", 0, content="\xa0")
-            back = Token("text", "", 0, content="↩", meta={"goto": f"reference {number}"})
-            inlines[-1].children = [*(inlines[-1].children or []), space, back]
 
 
 def _tidy_inline(

@@ -12,6 +12,7 @@ from beyond.markdown.emoji import replace_emoji_in_line
 from beyond.pdf import words
 from beyond.pdf.bidi import is_rtl
 from beyond.pdf.document import (
+    LONG,
     PRINTED_TOPIC_LIMIT,
     TITLE,
     TITLE_LIMIT,
@@ -19,6 +20,8 @@ from beyond.pdf.document import (
     Report,
     TooMuchWorkError,
     make_front,
+    make_head,
+    measure,
 )
 from beyond.pdf.fonts import detect_language, get_loaded_faces, replace_unprintable
 from beyond.pdf.tags import Element
@@ -52,23 +55,30 @@ def render(
             words.forget()
         check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
-        out = io.BytesIO()
         structure = Element("Document")
+        language = detect_language(markdown)
+        composer = Composer(check_work, structure, language)
+        heading = composer.make_title(draft)
+        title = (draft.title if heading else topic) or draft.title or TITLE
+        front = make_front(heading, topic, approved, is_rtl(title), structure)
+        title = replace_unprintable(title)[:TITLE_LIMIT]
+        body = composer.compose(draft)
+        out = io.BytesIO()
         report = Report(
             out,
             paper,
             approved,
             structure,
-            title=replace_unprintable(draft.title or topic or TITLE)[:TITLE_LIMIT],
+            title=title,
             subject=topic,
             keywords=replace_unprintable(workflow_id),
-            lang=detect_language(markdown),
+            lang=language,
         )
         report.beforePage = check_work
-        composer = Composer(check_work, structure, report.about["lang"])
-        title = composer.make_title(draft)
-        front = make_front(title, topic, approved, is_rtl(draft.title or topic), structure)
-        report.build(front + composer.compose(draft))
+        if measure(body) > LONG:
+            report.head = make_head(title)
+            body = composer.add_contents(body)
+        report.build(front + body)
         return out.getvalue()
 
 

@@ -4,10 +4,10 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
-from itertools import pairwise, takewhile, zip_longest
+from itertools import pairwise, product, takewhile, zip_longest
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +16,7 @@ from reportlab import platypus, rl_config  # type: ignore[import-untyped]
 
 from beyond.markdown import Draft, get_words
 from beyond.markdown.source import DISPLAYED
+from beyond.markdown.sources import split_constructs
 from beyond.paper import SIZES
 from beyond.pdf.bidi import is_rtl
 from beyond.pdf.code import make_code_lines
@@ -25,7 +26,7 @@ from beyond.pdf.pictures import read_picture
 from beyond.pdf.tables import NARROW_PADDING, Table, align_numbers, fits, share_width
 from beyond.pdf.tags import Element, Tags, describe
 from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text, color
-from beyond.pdf.words import BODY, CODE_SCALE, HAN, RAISED_SCALE, Box, Look, make_words
+from beyond.pdf.words import BODY, CODE_SCALE, HAN, INK, RAISED_SCALE, Box, Look, Word, make_words
 
 TITLE = "Research Report"
 PRINTED_TOPIC_LIMIT = 300  # characters; a longer topic would push the report off its first page
@@ -35,9 +36,14 @@ EDGE = 40.0  # the least room under a rule: two lines
 TITLE_LIMIT = 120  # characters of a heading in the outline and of the document's title
 WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters a line
 WIDER = 36.0  # how much more a wide table may take
-INDENT = 22.0  # of a list item or a quote
+INDENT = 24.0  # of a list item or a quote
+LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running heads
+ENTRIES = 26  # of a table of contents: as many as stand on the first page
+LEAD = 60.0  # a higher text before the first heading stands below the table of contents
+NUMBERS = 36.0  # the room for the page numbers in it
 DEEPEST = WIDTH / 2  # the indent of no text exceeds this, however deep the list
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
+SOURCES = 9.0  # the text of sources and footnotes
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
 CODE = 8.75  # 82 characters in a line
 FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisecond to set
@@ -68,6 +74,7 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
         self, out: io.BytesIO, paper: str, approved: date | None, structure: Element, **about: Any
     ) -> None:
         self.approved, self.structure = approved, structure
+        self.head: Text | None = None  # above each page but the first
         size = SIZES[paper]
         about |= {"author": "", "creator": "durable-research-reports"}
         self.about = about
@@ -88,7 +95,10 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
                 canvas.setDateFormatter(lambda *_: f"D:{self.approved:%Y%m%d}000000Z")
 
     def finish(self, canvas: Any, _: object) -> None:
-        """Print the page number; the number of pages is known at the end."""
+        """Print the title and the page number; the number of pages is known at the end."""
+        if self.head and self.page > 1:
+            left, top = (self.pagesize[0] - WIDTH) / 2, self.pagesize[1] - self.foot / 2
+            self.head.paint(canvas, left, top + TINY / 2)
         with canvas.tags.mark(None):
             canvas.setFillColor(FAINT)
             canvas.setFont(get_face("Text").fontName, TINY)
@@ -97,10 +107,13 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
 
     def _endBuild(self) -> None:
         canvas = self.canv
-        for name in getattr(canvas, "wanted", set()) - getattr(canvas, "anchors", set()):
-            canvas.bookmarkHorizontal(
-                name, 0, 0
-            )  # to a note in a construct that is set as it stands
+        for name in sorted(canvas.tags.wanted - canvas.tags.anchors.keys()):
+            # To a note in a construct that is set as it stands.
+            canvas.bookmarkHorizontal(name, 0, 0)
+        for number, entry in enumerate(canvas.tags.entries):
+            canvas.beginForm(f"entry{number}")
+            entry.print_page(canvas)
+            canvas.endForm()
         canvas.beginForm("pages")
         canvas.setFillColor(FAINT)
         canvas.setFont(get_face("Text").fontName, TINY)
@@ -132,6 +145,21 @@ def make_front(
     return [*out, Rule(16)]
 
 
+def make_head(title: str) -> Text:
+    """The title as it stands above each page of a long report: in one line."""
+    words = make_words([(title, Look(TINY, FAINT))])
+    head = Text(words, Style(leading=TINY * 1.4, rtl=is_rtl(title)))
+    if head.natural_width > WIDTH:
+        return make_head(title.removesuffix("…")[:-4].rstrip() + "…")
+    head.wrap(WIDTH, 0)
+    return head
+
+
+def measure(flowables: Sequence[Any]) -> float:
+    """The height in points that flowables take up, about."""
+    return float(sum(f.wrap(WIDTH, HEIGHT)[1] + f.getSpaceBefore() for f in flowables))
+
+
 class Rule(platypus.Flowable):  # type: ignore[misc]
     """A line across the page, which is not seen at the edge of one."""
 
@@ -152,6 +180,44 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
                 self.canv.rect(0, 0, self.width, 0.7, stroke=0, fill=1)
 
 
+class Entry(Text):
+    """A line of the table of contents; the page is printed when it is known."""
+
+    def __init__(self, words: list[Word], style: Style, goal: str) -> None:
+        super().__init__(words, style)
+        self.goal = goal
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """The size in points beside the page number."""
+        return super().wrap(width - NUMBERS, height)
+
+    def split(self, width: float, height: float) -> list[Text]:
+        """An entry stays whole."""
+        return []
+
+    def draw(self) -> None:
+        """Paint the title and, at the other side, the page."""
+        canvas, element = self.canv, self.style.element
+        self.paint(canvas, NUMBERS if self.style.rtl else self.style.left, self.height)
+        x, y = 0 if self.style.rtl else self.width, self.height - self.lines[0].ascent
+        assert element
+        link = element.add("Link")
+        canvas.tags.add_link(link, (x, y, x + NUMBERS, self.height), f"#{self.goal}", self.source)
+        canvas.saveState()
+        canvas.translate(x, y)
+        with canvas.tags.mark(link):
+            canvas.doForm(f"entry{len(canvas.tags.entries)}")
+        canvas.restoreState()
+        canvas.tags.entries.append(self)
+
+    def print_page(self, canvas: Any) -> None:
+        """Paint the number of the page, which is known now."""
+        canvas.setFillColor(INK)
+        canvas.setFont(get_face("Text").fontName, self.style.size)
+        draw, x = (canvas.drawString, 0) if self.style.rtl else (canvas.drawRightString, NUMBERS)
+        draw(x, 0, str(canvas.tags.anchors.get(self.goal, "")))
+
+
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
@@ -165,12 +231,14 @@ class Composer:
         self.formula_length = 0
         self.headings: set[str] = set()  # the names of all
         self.places: Counter[str] = Counter()  # how many headings have each name
+        self.entries: list[tuple[int, str, str, list[Token]]] = []  # outlines and titles of all
         self.ranks: list[int] = []  # of the heading above and of those that enclose it
 
     def leave(self) -> None:
         """Leave what encloses the text."""
         self.lefts = [0.0]  # the indent of each enclosing list item and quote
         self.lists: list[int | None] = []  # the next number of each enclosing list, None: a bullet
+        self.size = BODY  # of the text
         self.inside = [self.structure]  # the element of each enclosing construct
         self.mark = ""  # a number or a bullet for the next text
         self.label: Element | None = None  # what that is in the structure
@@ -183,6 +251,10 @@ class Composer:
             if before.type == "heading_open":
                 self.headings.add(self.name_place(get_words(token)))
         self.places.clear()
+        self.above = len(self.structure.kids)
+        self.entries.clear()
+        paragraphs = (token for before, token in pairwise(draft.tokens) if before.tag == "p")
+        self.listed = sum(make_slug(get_words(token)) in self.headings for token in paragraphs)
         letters = "".join(token.content for token in draft.tokens)
         self.rtl = len(RIGHT_TO_LEFT.findall(letters)) * 2 > sum(map(str.isalpha, letters))
         out: list[Any] = []
@@ -240,7 +312,8 @@ class Composer:
                 out.append(self.make_text([("\xa0", Look())], before=3))
             match kind:
                 case "paragraph_open":
-                    close = token.hidden and out  # in a tight list, after its first text
+                    # In a tight list, after its first text.
+                    close = (token.hidden and out) or self.size < BODY
                     out += self.make_paragraph(tokens[position + 1], 3 if close else 7)
                 case "heading_open":
                     out.append(self.make_heading(token, tokens[position + 1]))
@@ -248,25 +321,28 @@ class Composer:
                     out.append(self.make_code(token.content, token.info))
                 case "hr":
                     out.append(Rule(12))
-                case "bullet_list_open":
-                    self.lists.append(None)
-                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Disc")))
-                case "ordered_list_open":
-                    self.lists.append(int(token.attrs.get("start", 1)))
-                    self.inside.append(self.inside[-1].add("L", make_attributes("List", "Decimal")))
+                case "bullet_list_open" | "ordered_list_open":
+                    ordered = kind == "ordered_list_open"
+                    self.lists.append(int(token.attrs.get("start", 1)) if ordered else None)
+                    self.size = SOURCES if token.meta.get("sources") else self.size
+                    numbering = "Decimal" if ordered else "Disc"
+                    entries = f"/A<</O/List/ListNumbering/{numbering}>>"
+                    self.inside.append(self.inside[-1].add("L", entries))
                 case "bullet_list_close" | "ordered_list_close":
                     self.lists.pop()
+                    self.size = self.size if self.lists else BODY
                     self.inside.pop()
                 case "list_item_open":
                     item = self.inside[-1].add("LI")
                     self.label = item.add("Lbl")
-                    self.inside.append(item.add("LBody"))
+                    body = item.add("LBody")
+                    note = token.meta.get("note", "")
+                    self.inside.append(body.add("Note", name=note) if note else body)
                     number = self.lists[-1]
                     bullet = BULLETS[(len(self.lists) - 1) % 2]
                     self.mark = bullet if number is None else f"{number}."
-                    self.enter(
-                        max(INDENT, 6.5 * len(self.mark) + 8)
-                    )  # 6.5 points: more than the width of a digit
+                    self.mark = token.meta.get("mark", self.mark)
+                    self.enter(max(INDENT, 6 * len(self.mark.strip("[].")) + 12))
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
                     definition = bool(token.meta.get("definition"))
@@ -306,7 +382,8 @@ class Composer:
         def flush() -> None:
             nonlocal before
             if trimmed := strip_breaks(lines):
-                out.append(self.make_text(self.make_runs(trimmed), before=before))
+                runs = self.make_runs(trimmed, Look(self.size))
+                out.append(self.make_text(runs, self.size, before))
                 out[-1].style.keeps = introduces(trimmed)
                 before = 7
             lines.clear()
@@ -353,13 +430,46 @@ class Composer:
         text.style.keeps = True
         entry = replace_unprintable(title)[:TITLE_LIMIT]
         text.style.outline = len(self.ranks) - 1, entry, self.name_place(title)
+        self.entries.append((*text.style.outline, content.children or []))
         return text
 
     def name_place(self, title: str) -> str:
         """The name of a heading, to which a table of contents may link as on GitHub."""
-        slug = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        slug = make_slug(title)
         self.places[slug] += 1
         return f"{slug}-{number}" if (number := self.places[slug] - 1) else slug
+
+    def add_contents(self, body: list[Any]) -> list[Any]:
+        """The body of a long report with a table of contents, unless the draft has one itself.
+
+        It has two levels, or one if two are too many for the first page.
+        """
+        if not self.entries or self.listed > len(self.entries) / 2:
+            return body
+        levels = [level for level, *_ in self.entries]
+        top = min(levels)
+        deepest = top + (sum(level <= top + 1 for level in levels) <= ENTRIES)
+        # A line between the title and the first heading stands above: "By an author".
+        alone = isinstance(body[1], platypus.CondPageBreak) and measure(body[:1]) < LEAD
+        lead = body[:1] if alone else []
+        toc = Element("TOC", self.structure)
+        self.structure.kids.insert(self.above + len(lead), toc)
+        entries = []
+        for level, title, goal, children in self.entries:
+            if level <= deepest:
+                look = Look(BODY if level == top else SMALL, link=f"#{goal}")
+                style = Style(
+                    leading=look.size * 1.4,
+                    before=5 if level == top else 3,
+                    left=(level - top) * INDENT,
+                    size=look.size,
+                    rtl=self.rtl,
+                    element=toc.add("TOCI").add("Reference"),
+                )
+                entries.append(Entry(make_words(self.make_runs(children, look)), style, goal))
+                if measure(entries[-1:]) > LEAD:
+                    entries[-1] = Entry(make_words([(title, look)]), style, goal)
+        return [*lead, *entries, Rule(16), *body[len(lead) :]]
 
     def make_runs(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
         """The runs of a paragraph, a heading or a table cell."""
@@ -385,8 +495,11 @@ class Composer:
                     href = href or (address if remote else "")
                 case "link_open":
                     href = str(child.attrGet("href"))
-                case "link_close":
-                    href = ""
+                    opened = len(out)
+                case "link_close" if self.size < BODY and LIVE.match(href):
+                    shown = "".join(run[0] for run in out[opened:] if isinstance(run, tuple))
+                    known = href.removesuffix("/").endswith(shown.removesuffix("/"))
+                    text = "" if known else f" ({href})"
                 case _:
                     depth[child.tag] += child.nesting
             if meta.get("formula") and (box := self.make_formula(text, look.size, False)):
@@ -417,6 +530,8 @@ class Composer:
             if text or now.anchor:
                 text = "\u00ad".join(map(replace_unprintable, text.split("\u00ad")))  # soft hyphens
                 out.append((text, now))
+            if child.type == "link_close":
+                href = ""
         return out
 
     def apply_looks(self, look: Look, names: set[str]) -> Look:
@@ -445,7 +560,9 @@ class Composer:
             runs = [("\xa0", Look(size))] if self.mark else runs
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
         style = Style(
+            size=size,
             leading=size * (1.25 if size > BODY else 1.42),
+            whole=self.size < BODY,
             before=before,
             left=self.lefts[-1],
             align=align,
@@ -479,31 +596,57 @@ class Composer:
         self.joined, self.mark = len(self.bars), ""
         return Text(make_code_lines(content.strip("\n"), CODE, info), style)
 
-    def make_cell(self, runs: list[Run], size: float, side: str, element: Element) -> Text:
-        """The text of a cell."""
+    def make_cell(
+        self, opening: Token, token: Token, size: float, row: Element, scope: str
+    ) -> Text:
+        """A cell of a table; its scope counts if it is a header."""
+        head = opening.type == "th_open"
+        runs = self.make_runs(token.children or [], Look(size, bold=head, figures=True))
         source = "".join(run[0] for run in runs if isinstance(run, tuple))
-        style = Style(size * 1.38, align=SIDES.get(side, ""), rtl=is_rtl(source), element=element)
-        style.language = self.language
+        wide, tall = opening.meta.get("span", (1, 1))
+        scope = f"/Scope/{scope}" if head else ""
+        spans = f"/ColSpan {wide}/RowSpan {tall}" if (wide, tall) != (1, 1) else ""
+        entries = f"/A<</O/Table{scope}{spans}>>" if scope or spans else ""
+        side = str(opening.attrGet("style")).removeprefix("text-align:")
+        style = Style(
+            leading=size * 1.38,
+            align=SIDES.get(side, ""),
+            rtl=is_rtl(source),
+            element=row.add("TH" if head else "TD", entries),
+            columns=wide,
+            language=self.language,
+        )
         return Text(make_words(runs), style)
 
     def make_table(self, tokens: list[Token]) -> Table:
         """A table, columns as wide as their text needs."""
         room, padding = WIDTH - self.lefts[-1], PADDING
+        body = len(tokens)  # where it begins; in HTML, a cell that spans rows leaves an empty one
+        for number, (token, content) in enumerate(pairwise(tokens)):
+            if token.type == "td_open" and (content.content or not token.meta):
+                body = min(body, number)
+        heads = max(1, sum(token.type == "tr_open" for token in tokens[:body]) - 1)
         for size in CELLS:
             cells: list[list[Text]] = []
+            spanned: dict[tuple[int, int], Text] = {}
             table_element = Element("Table", self.inside[-1])
             for before, token in pairwise(tokens):
                 if token.type == "tr_open":
                     cells.append([])
                     row = table_element.add("TR")
-                if token.type == "inline":
-                    look = Look(size, bold=before.type == "th_open", figures=True)
-                    side = str(before.attrGet("style")).removeprefix("text-align:")
-                    runs = self.make_runs(token.children or [], look)
-                    head = before.type == "th_open"
-                    kind = "TH" if head else "TD"
-                    cell = row.add(kind, make_attributes("Table", "Column") if head else "")
-                    cells[-1].append(self.make_cell(runs, size, side, cell))
+                if token.type != "inline":
+                    continue
+                at, column = len(cells) - 1, len(cells[-1])
+                if (at, column) in spanned:
+                    cells[-1].append(spanned[at, column])
+                    continue
+                scope = "Column" if at < heads else "Row"
+                cell = self.make_cell(before, token, size, row, scope)
+                cells[-1].append(cell)
+                wide, tall = before.meta.get("span", (1, 1))
+                for y, x in product(range(tall), range(wide)):
+                    style = replace(cell.style, covered="above" if y else "left")
+                    spanned[at + y, column + x] = Text(cell.words, style)
             if fits(cells, room, padding):
                 break
         else:
@@ -513,14 +656,14 @@ class Composer:
         table = Table(
             cells, share_width(cells, room, padding), self.lefts[-1], cells[0][0].style.rtl
         )
-        table.padding = padding
+        table.padding, table.heads = padding, heads
         table.bars, self.joined = self.bars, len(self.bars)
         return table
 
 
-def make_attributes(owner: str, value: str) -> str:
-    """How a list is numbered, or what a header stands above."""
-    return f"/A<</O/{owner}/{'Scope' if owner == 'Table' else 'ListNumbering'}/{value}>>"
+def make_slug(title: str) -> str:
+    """The name of a heading in an address."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def introduces(children: Sequence[Token]) -> bool:
@@ -566,13 +709,3 @@ def strip_breaks(children: Sequence[Token]) -> list[Token]:
     while out and is_blank(out[-1]):
         out.pop()
     return out
-
-
-def split_constructs(tokens: Sequence[Token]) -> Iterator[list[Token]]:
-    """The tokens of each top-level construct."""
-    construct: list[Token] = []
-    for token in tokens:
-        construct.append(token)
-        if token.level == 0 and token.nesting <= 0 and token.type != "inline":
-            yield construct
-            construct = []

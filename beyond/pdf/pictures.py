@@ -3,6 +3,7 @@
 import base64
 import io
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from PIL import Image
 from reportlab.lib.utils import ImageReader  # type: ignore[import-untyped]
@@ -32,11 +33,13 @@ class Picture:
 
 def read_picture(address: str, source: str) -> Picture | None:
     """The picture of a data URI, for which `source` says what it shows; None if there is none."""
-    kind, _, data = address.partition(";base64,")
+    kind, _, data = address.partition(",")
     if not kind.startswith("data:image/"):
         return None
     try:
-        image = Image.open(io.BytesIO(base64.b64decode(data)))
+        content = unquote_to_bytes(data)
+        content = base64.b64decode(content) if kind.endswith(";base64") else content
+        image = Image.open(io.BytesIO(content))
         if image.width * image.height > PIXELS_LIMIT:
             return None
         return Picture(image.convert("RGBA"), image.width * POINTS, image.height * POINTS, source)

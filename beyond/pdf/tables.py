@@ -17,20 +17,21 @@ NUMBER = re.compile(
 )
 NARROW = 8.0  # points: no column of text is narrower
 LONG = 120.0  # points: what is wider is an address or a name in a program, not a word
+LEAST = 40.0  # points: less is no room for them
 WEIGHT = 0.8  # the power of what a column lacks: long text wraps anyway, so it counts for less
 PAGE = 648.0  # points between the margins of letter paper
 TALL = 0.5  # of a page's height: a row that is taller may be split
 
 
 class Table(Flowable):  # type: ignore[misc]
-    """A table whose first row is its header."""
+    """A table that begins with its header. In each place that a cell spans is a covered one."""
 
     def __init__(self, rows: list[list[Text]], widths: list[float], left: float, rtl: bool) -> None:
         super().__init__()
         self.rows, self.widths, self.left, self.rtl = rows, widths, left, rtl
         self.spaceBefore = self.spaceAfter = SPACE
         self.heights: list[float] = []
-        self.padding = PADDING
+        self.padding, self.heads = PADDING, 1  # the number of rows in the header
         self.bars: list[float] = []  # of the quotes around it
         self.goes_on = False  # whether its header repeats that of the page before
 
@@ -43,16 +44,20 @@ class Table(Flowable):  # type: ignore[misc]
 
     def measure_row(self, row: Sequence[Text]) -> float:
         """The height of a row in points."""
-        return 2 * self.padding + max(
-            cell.wrap(width - 2 * self.padding, 0)[1]
-            for cell, width in zip(row, self.widths, strict=True)
-        )
+        cells = zip(row, self.find_room(row), strict=True)
+        heights = [cell.wrap(room, 0)[1] for cell, room in cells if not cell.style.covered]
+        return 2 * self.padding + max(heights, default=0.0)
+
+    def find_room(self, row: Sequence[Text]) -> list[float]:
+        """The width in points within each cell of a row."""
+        ends = (column + cell.style.columns for column, cell in enumerate(row))
+        return [sum(self.widths[n:end]) - 2 * self.padding for n, end in enumerate(ends)]
 
     @property
     def least_height(self) -> float:
         """The height in points of what of the table may stand at the foot of a page."""
         self.wrap(0, 0)
-        return self.height if self.height <= WHOLE else sum(self.heights[:2])
+        return self.height if self.height <= WHOLE else sum(self.heights[: self.heads + 1])
 
     def _make_part(
         self, rows: list[list[Text]], heights: list[float], goes_on: bool | None = None
@@ -60,6 +65,7 @@ class Table(Flowable):  # type: ignore[misc]
         """Some rows of the table, in columns as wide as its own."""
         table = Table(rows, self.widths, self.left, self.rtl)
         table.heights, table.bars, table.padding = heights, self.bars, self.padding
+        table.heads = self.heads
         table.goes_on = self.goes_on if goes_on is None else goes_on
         return table
 
@@ -72,36 +78,34 @@ class Table(Flowable):  # type: ignore[misc]
         while number < len(self.rows) and used + self.heights[number] <= height:
             used += self.heights[number]
             number += 1
-        header = self.rows[:1], self.heights[:1]
+        header = self.rows[: self.heads], self.heights[: self.heads]
+        if sum(header[1]) > TALL * PAGE:
+            header = [], []  # too tall to be repeated
         tall = number < len(self.rows) and self.heights[number] > TALL * PAGE
         if tall and (pieces := self._cut(number, height - used)):
             (top, top_height), (rest, rest_height) = pieces
             above = [*self.rows[:number], top], [*self.heights[:number], top_height]
-            repeated = header if number else ([], [])
+            repeated = header if number >= self.heads else ([], [])
             rows = [*repeated[0], rest, *self.rows[number + 1 :]]
             heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
-            return [self._make_part(*above), self._make_part(rows, heights, bool(number))]
+            return [self._make_part(*above), self._make_part(rows, heights, bool(repeated[0]))]
         if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
             number -= 1  # no row stands alone on the next page
-        if number < 2:
+        if number <= len(header[0]):
             return []
+        rows, heights = [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]]
         return [
             self._make_part(self.rows[:number], self.heights[:number]),
-            self._make_part(
-                [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]], True
-            ),
+            self._make_part(rows, heights, bool(header[0])),
         ]
 
     def _cut(self, number: int, height: float) -> tuple[Any, Any] | None:
         """A row in two at a height, each with its height; None if no line of a cell fits."""
         tops, rests = [], []
-        for cell, width in zip(self.rows[number], self.widths, strict=True):
-            room = height - 2 * self.padding
-            inner = width - 2 * self.padding
-            cell.wrap(inner, room)
-            pieces = (
-                [cell, Text([], cell.style)] if cell.height <= room else cell.split(inner, room)
-            )
+        room = height - 2 * self.padding
+        for cell, inner in zip(self.rows[number], self.find_room(self.rows[number]), strict=True):
+            fits = cell.style.covered or cell.wrap(inner, room)[1] <= room
+            pieces = [cell, Text([], cell.style)] if fits else cell.split(inner, room)
             if not pieces:
                 return None
             tops.append(pieces[0])
@@ -111,7 +115,8 @@ class Table(Flowable):  # type: ignore[misc]
     def draw(self) -> None:
         """Paint the rows."""
         canvas = self.canv
-        widths = self.widths[::-1] if self.rtl else self.widths
+        way = -1 if self.rtl else 1
+        widths = self.widths[::way]
         total = sum(widths)
         x0 = self.width - total - self.left if self.rtl else self.left
         starts = list(accumulate(widths, initial=x0))
@@ -121,16 +126,25 @@ class Table(Flowable):  # type: ignore[misc]
             for bar in self.bars:
                 canvas.rect(bar, 0, BAR, y + SPACE, stroke=0, fill=1)
             canvas.setFillColor(SHADE)
-            canvas.rect(x0, y - self.heights[0], total, self.heights[0], stroke=0, fill=1)
+            shade = sum(self.heights[: self.heads])
+            canvas.rect(x0, y - shade, total, shade, stroke=0, fill=1)
             canvas.setStrokeColor(RULE)
             canvas.setLineWidth(LINE)
-            for bottom in accumulate(self.heights):
-                canvas.line(x0, y - bottom, x0 + total, y - bottom)
+            for number, bottom in enumerate(accumulate(self.heights), 1):
+                below = self.rows[number] if self.heads != number < len(self.rows) else []
+                hidden = [cell.style.covered == "above" for cell in below][::way]
+                spans = list(zip(hidden, starts, starts[1:], strict=False))
+                spans = spans if any(hidden) else [(False, x0, x0 + total)]
+                for hide, left, right in spans:
+                    if not hide:
+                        canvas.line(left, y - bottom, right, y - bottom)
         for number, (row, height) in enumerate(zip(self.rows, self.heights, strict=True)):
-            for cell, x in zip(row[::-1] if self.rtl else row, starts, strict=False):
-                if number == 0 and self.goes_on:
+            for column, cell in enumerate(row):
+                x = starts[len(row) - column - cell.style.columns if self.rtl else column]
+                if number < self.heads and self.goes_on:
                     cell = cell.repeat()
-                cell.paint(canvas, x + self.padding, y - self.padding)
+                if not cell.style.covered:
+                    cell.paint(canvas, x + self.padding, y - self.padding)
             y -= height
 
 
@@ -158,7 +172,13 @@ def share_width(
         return wanted
     least = [max(cell.least_width for cell in column) + space for column in columns]
     if sum(least) > room:
-        # Words must break somewhere: in the widest columns, down to a width that they share.
+        # Something must break: the longest words, mostly addresses, if that is enough; else what
+        # stands in the widest columns, down to a width that they share.
+        much = 1.5 * room / len(least)
+        long = sum(width > much for width in least)
+        spare = room - sum(width for width in least if width <= much)
+        if spare > long * LEAST > 0:
+            return [spare / long if width > much else width for width in least]
         narrow = sorted(least)
         left = room
         for number, width in enumerate(narrow):
@@ -191,4 +211,4 @@ def align_numbers(rows: Sequence[Sequence[Text]]) -> None:
         numbers = any(map(str.isdecimal, "".join(sources))) and all(map(NUMBER.fullmatch, sources))
         if numbers and not header.style.align:
             for cell in (header, *cells):
-                cell.style.align = "right"
+                cell.style.align = "right" if cell.style.columns == 1 else "center"

@@ -53,14 +53,16 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 class Element(pdfdoc.PDFObject):  # type: ignore[misc]
     """A part of the structure. `kind` is a standard type of ISO 32000-1, 14.8.4."""
 
-    def __init__(self, kind: str, parent: "Element | None" = None, entries: str = "") -> None:
-        self.kind, self.parent, self.entries = kind, parent, entries
+    def __init__(
+        self, kind: str, parent: "Element | None" = None, entries: str = "", name: str = ""
+    ) -> None:
+        self.kind, self.parent, self.entries, self.name = kind, parent, entries, name
         self.kids: list[Element | str] = []
         self.alt = ""  # what is read in place of what is painted
 
-    def add(self, kind: str, entries: str = "") -> "Element":
-        """A new last child."""
-        child = Element(kind, self, entries)
+    def add(self, kind: str, entries: str = "", name: str = "") -> "Element":
+        """A new last child. No other element has its name."""
+        child = Element(kind, self, entries, name)
         self.kids.append(child)
         return child
 
@@ -71,9 +73,18 @@ class Element(pdfdoc.PDFObject):  # type: ignore[misc]
             for kid in self.kids
         ]
         parent = self.parent or document.Catalog.StructTreeRoot
-        head = f"<</Type/StructElem/S/{self.kind}/P {_refer(document, parent)}{self.entries}"
+        name = f"/ID({self.name})" if self.name else ""
+        head = f"<</Type/StructElem/S/{self.kind}/P {_refer(document, parent)}{self.entries}{name}"
         alt = b"/Alt " + pdfdoc.PDFString(self.alt).format(document) if self.alt else b""
         return head.encode() + alt + f"/K[{' '.join(kids)}]>>".encode()
+
+    def find_named(self) -> Iterator["Element"]:
+        """The elements in it that have names."""
+        for kid in self.kids:
+            if isinstance(kid, Element):
+                yield from kid.find_named()
+        if self.name:
+            yield self
 
 
 def _refer(document: Any, item: Any) -> str:
@@ -88,6 +99,18 @@ def _resolve(document: Any, kid: str) -> str:
         return f"<</Type/MCR/Pg {number}/MCID {rest}>>"
     link = pdfdoc.PDFObjectReference(rest).format(document).decode()
     return f"<</Type/OBJR/Pg {number}/Obj {link}>>"
+
+
+class _Names(pdfdoc.PDFObject):  # type: ignore[misc]
+    """The elements that have names, in the order of these."""
+
+    def __init__(self, root: Element) -> None:
+        self.root = root
+
+    def format(self, document: Any) -> bytes:
+        named = sorted(self.root.find_named(), key=lambda element: element.name)
+        entries = (f"({element.name}) {_refer(document, element)}" for element in named)
+        return f"<</Names[{' '.join(entries)}]>>".encode()
 
 
 class _ParentTree(pdfdoc.PDFObject):  # type: ignore[misc]
@@ -129,11 +152,15 @@ class Tags:
 
     def __init__(self, canvas: Any, root: Element, language: str) -> None:
         self.canvas, self.language = canvas, language.split("-")[0]
+        self.anchors: dict[str, int] = {}  # the page of each place that has a name
+        self.wanted: set[str] = set()  # the names to which links lead
+        self.entries: list[Any] = []  # of the table of contents
         self.parents: list[list[Element] | Element] = []
         self.page: list[Element] | None = None  # those on the page, by the numbers of their content
         canvas._doc.encrypt = _Plain()
         canvas.setPageCallBack(self._end_page)
         tree = {"Type": "/StructTreeRoot", "K": root, "ParentTree": _ParentTree(self.parents)}
+        tree["IDTree"] = _Names(root)
         tree = {key: canvas._doc.Reference(item) for key, item in tree.items()}
         canvas.setCatalogEntry("StructTreeRoot", tree)
         canvas.setCatalogEntry("MarkInfo", {"Marked": "true"})

@@ -51,6 +51,7 @@ class Style:
     bars: list[float] = field(default_factory=list)  # of the quotes around it, from the left
     joined: int = 0  # how many of these bars go on from the text above
     mark: str = ""  # a bullet or a number beside the first line
+    size: float = BODY  # of the mark
     outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
     shaded: bool = False  # a block of code
     rtl: bool = False
@@ -59,6 +60,9 @@ class Style:
     label: Element | None = None  # what its mark is
     flush: bool = False  # whether all lines but the last end at the right edge
     keeps: bool = False  # the text stands on the page of what follows
+    whole: bool = False  # it is not split, if that can be
+    columns: int = 1  # of the table, if it is a cell
+    covered: str = ""  # the side from which another cell covers the place, left or above
 
 
 def _join(run: list[Part]) -> Part:
@@ -117,18 +121,18 @@ class Text(Flowable):  # type: ignore[misc]
 
     @property
     def natural_width(self) -> float:
-        """The width in points at which no line would have to be broken."""
+        """The width in points, of a column, at which no line would have to be broken."""
         widest = width = 0.0
         for word in self.words:
             width += word.width
             widest = max(widest, width)
             width = 0.0 if word.newline else width + (word.gap.width if word.gap else 0)
-        return widest
+        return widest / self.style.columns
 
     @property
     def least_width(self) -> float:
-        """The width of the longest word in points."""
-        return max((word.width for word in self.words), default=0.0)
+        """The width of the longest word in points, of a column."""
+        return max((word.width for word in self.words), default=0.0) / self.style.columns
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points that the text takes up in a width."""
@@ -235,15 +239,15 @@ class Text(Flowable):  # type: ignore[misc]
         return Line(placed, width, ascent, descent)
 
     def split(self, width: float, height: float) -> list["Text"]:
-        """The text in two at a height in points: no line stands alone on either side."""
+        """The text in two at a height in points: no line, nor two of code, alone on either side."""
         self.wrap(width, height)
         style = self.style
         pad = PADDING if style.shaded and self.first else 0
         end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
-        end = min(end, self.end - 1)  # if only the padding at the end does not fit
-        if self.end - end == 1:
-            end -= 1
-        if end - self.start <= 1 or (style.shaded and self.height <= WHOLE_CODE and self.first):
+        least = 3 if style.shaded else 2
+        end = min(end, max(self.end - least, self.start))
+        whole = style.shaded or style.whole
+        if end - self.start < least or (whole and self.height <= WHOLE_CODE and self.first):
             return []
         following = end
         while style.shaded and following < self.end - 1 and not self.lines[following].width:
@@ -279,17 +283,20 @@ class Text(Flowable):  # type: ignore[misc]
                 y -= PADDING
         if self.first and style.outline:
             level, title, key = style.outline
-            canvas.anchors = {*getattr(canvas, "anchors", ()), key}
+            canvas.tags.anchors[key] = canvas.getPageNumber()
             canvas.bookmarkHorizontal(key, 0, y + BODY)
             canvas.addOutlineEntry(title, key, level)
         if self.first and style.mark and self.lines:
             canvas.setFillColor(INK)
             order = choose_families(style.mark)
-            canvas.setFont(get_face(find_family(style.mark[-1], order) or "Text").fontName, BODY)
+            canvas.setFont(
+                get_face(find_family(style.mark[-1], order) or "Text").fontName, style.size
+            )
             base = y - self.lines[0].ascent
             with canvas.tags.mark(style.label):
                 if style.rtl:
-                    canvas.drawString(self.width - style.left + 7, base, style.mark)
+                    mark = f".{style.mark[:-1]}" if style.mark[-1] == "." else style.mark
+                    canvas.drawString(self.width - style.left + 7, base, mark)
                 else:
                     canvas.drawRightString(style.left - 7, base, style.mark)
         self.paint(canvas, x, y)
@@ -337,6 +344,8 @@ class Text(Flowable):  # type: ignore[misc]
                     flush()
                     element = self.style.element
                     if look.link != kind[0]:
+                        if element and look.link.startswith("#") and element.kind != "Reference":
+                            element = element.add("Reference")
                         link = element.add("Link") if element and look.link else None
                     element = link or element
                     if element and now[1]:
@@ -406,11 +415,11 @@ class Text(Flowable):  # type: ignore[misc]
                     canvas.setLineWidth(look.size * 0.06)
                     canvas.line(x, y + look.size * height, end, y + look.size * height)
         if look.anchor:
-            canvas.anchors = {*getattr(canvas, "anchors", ()), look.anchor}
+            canvas.tags.anchors[look.anchor] = canvas.getPageNumber()
             canvas.bookmarkHorizontal(look.anchor, 0, y + look.size * 1.4)
         if look.link:
             area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
             if look.link.startswith("#"):
-                canvas.wanted = {*getattr(canvas, "wanted", ()), look.link[1:]}
+                canvas.tags.wanted.add(look.link[1:])
             if link:
                 canvas.tags.add_link(link, area, look.link, part.source)

@@ -1,0 +1,91 @@
+"""Lists of sources: entries, and the places that cite them, lead to each other."""
+
+import re
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
+
+from markdown_it.token import Token
+
+CITATION = re.compile(r"\[\d{1,3}(?:[,;\u2013-]\s?\d{1,3})*\]")
+NUMBER = re.compile(r"\[?(\d+)\]?")
+
+
+def link_sources(tokens: list[Token]) -> None:
+    """Let lists of sources be such: those that are cited, or consist of links, after all headings.
+
+    `meta` of such a list has `sources`, that of its items `mark`, the number as it is cited, and
+    `note`, a name, if it is.
+    """
+    inlines = [token for token in tokens if token.type == "inline"]
+    cited = {int(n[1]) for t in inlines for child in t.children or [] for n in _find_numbers(child)}
+    items: dict[int, list[Token]] = {}  # the tokens of the item with each number
+    tail = True  # whether no heading comes after the list
+    for opening, *inside, _ in reversed([c for c in split_constructs(tokens) if len(c) > 1]):
+        tail = tail and opening.type != "heading_open"
+        if opening.meta or not opening.type.endswith("list_open"):
+            continue
+        found = dict(enumerate(split_constructs(inside, 1), int(opening.attrs.get("start", 1))))
+        known = opening.tag == "ol" and not cited.isdisjoint(found)
+        links = sum(c.type == "link_open" for token in inside for c in token.children or [])
+        if (tail and known) or ((tail or known) and links >= len(found)):
+            opening.meta["sources"] = True
+            items = found | items if known else items
+    met: set[int] = set()
+    for token in inlines:
+        token.children = list(_link_citations(token.children or [], items, met))
+    for number, item in items.items():
+        item[0].meta["mark"] = f"[{number}]"
+        if number in met:
+            name_entry(item, f"source {number}", True)
+
+
+def name_entry(item: Sequence[Token], name: str, cited: bool) -> None:
+    """Let an item be where its citations lead, and lead back to the first of them."""
+    item[0].meta["note"] = name
+    inlines = [token for token in item if token.type == "inline"]
+    if inlines:
+        anchor = Token("text", "", 0, content="", meta={"anchor": name})
+        inlines[0].children = [anchor, *(inlines[0].children or [])]
+    if inlines and cited:
+        space = Token("text", "", 0, content="\xa0")
+        back = Token("text", "", 0, content="↩", meta={"goto": f"cited {name}"})
+        inlines[-1].children = [*(inlines[-1].children or []), space, back]
+
+
+def split_constructs(tokens: Sequence[Token], level: int = 0) -> Iterator[list[Token]]:
+    """The tokens of each construct of a level."""
+    construct: list[Token] = []
+    for token in tokens:
+        construct.append(token)
+        if token.level == level and token.nesting <= 0 and token.type != "inline":
+            yield construct
+            construct = []
+
+
+def _find_numbers(child: Token) -> Iterator[re.Match[str]]:
+    """The numbers by which a text cites sources."""
+    if child.type == "text" and "goto" not in child.meta:
+        for cited in CITATION.finditer(child.content):
+            yield from NUMBER.finditer(child.content, *cited.span())
+
+
+def _link_citations(
+    children: Sequence[Token], known: Container[int], met: set[int]
+) -> Iterator[Token]:
+    """The children with links from the numbers in brackets to the sources that have them."""
+    links = 0
+    for child in children:
+        links += child.nesting if child.type.startswith("link") else 0
+        position = 0
+        for found in _find_numbers(child):
+            number = int(found[1])
+            if number not in known or links:
+                continue
+            yield replace(child, content=child.content[position : found.start()])
+            meta = {**child.meta, "goto": f"source {number}"}
+            if number not in met:
+                meta["anchor"] = f"cited source {number}"
+            met.add(number)
+            yield replace(child, content=found[0], meta=meta)
+            position = found.end()
+        yield replace(child, content=child.content[position:]) if position else child

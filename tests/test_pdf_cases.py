@@ -1,0 +1,206 @@
+"""What went wrong on the pages of real drafts, each in a small draft of `pdf_cases`."""
+
+import io
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from PIL import Image
+from pypdf import PdfReader
+
+from beyond import markdown, pdf
+from beyond.pdf.text import Style, Text
+from beyond.pdf.words import Look, make_words
+
+CASES = Path(__file__).parent / "pdf_cases"
+
+
+def load(name: str) -> str:
+    return (CASES / f"{name}.md").read_text(encoding="utf-8")
+
+
+def read(draft: str) -> PdfReader:
+    return PdfReader(io.BytesIO(pdf.render(draft)))
+
+
+def texts(draft: str) -> list[str]:
+    """The words of each page, each after one space."""
+    return [" ".join(page.extract_text().split()) for page in read(draft).pages]
+
+
+def shifted(name: str) -> Iterator[list[str]]:
+    """The pages of a draft, with its end at each place where a page may break."""
+    head, *paragraphs = load(name).split("\n\n")
+    rest = [paragraph for paragraph in paragraphs if paragraphs.count(paragraph) == 1]
+    for lines in range(20, 50):
+        yield texts("\n\n".join([head, "x<br>" * lines, *rest]))
+
+
+def lines(draft: str) -> Iterator[str]:
+    """All lines of a draft's paragraphs, in columns of many widths."""
+    for token in markdown.read(draft).tokens:
+        if token.type == "inline":
+            text = "".join(child.content for child in token.children or [])
+            set_text = Text(make_words([(text, Look())]), Style())
+            for width in range(120, 440, 5):
+                set_text.wrap(width, 0)
+                for line in set_text.lines:
+                    yield "".join(part.source for _, part in line.parts).strip()
+
+
+def places(page: Any) -> dict[str, float]:
+    """Where each stretch of text on a page begins, from the left."""
+    found: dict[str, float] = {}
+
+    def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
+        if text.strip():
+            found[text.strip()] = cm[4] + tm[4]
+
+    page.extract_text(visitor_text=visit)
+    return found
+
+
+def test_no_line_ends_in_an_opening_quote() -> None:
+    found = list(lines(load("quote-at-line-end")))
+    assert not [line for line in found if line.endswith(("„", "«", "‘"))]  # noqa: RUF001
+    assert not [line for line in found if line.endswith("“") and "„" not in line]
+
+
+def test_no_line_begins_with_a_closing_mark_or_ends_in_an_opening_one() -> None:
+    found = read(load("kinsoku")).pages[0].extract_text().splitlines()
+    assert not [line for line in found if re.match("[、。）：]", line) or line.endswith("（")]  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("case", "above", "below"),
+    [
+        ("stranded-bold-heading", "3. What the regulator wants", "The first point"),
+        ("table-caption-stranded", "Table 1. Models by role", "model 0"),
+        ("lead-in-of-formula", "Bollinger bands", r"\text{BB}_{upper}"),
+    ],
+)
+def test_what_introduces_something_stands_on_its_page(case: str, above: str, below: str) -> None:
+    for pages in shifted(case):
+        for page in pages:
+            assert (above in page) == (below in page)
+
+
+def test_a_diagram_is_whole() -> None:
+    for pages in shifted("diagram-split"):
+        assert [page.count("┌") for page in pages if "Ingest" in page or "Done" in page] == [6]
+
+
+def test_front_matter_is_metadata() -> None:
+    reader = read(load("front-matter"))
+    [page] = texts(load("front-matter"))
+    assert reader.metadata and reader.metadata.title == "The state of batteries"
+    assert page.count("The state of batteries") == 1
+    assert "2026-11-25" in page and "title" not in page and "tags" not in page
+
+
+def test_a_rule_before_a_heading_or_at_the_end_is_dropped() -> None:
+    def count(draft: str) -> int:
+        contents = read(draft).pages[0].get_contents()
+        assert contents is not None
+        return contents.get_data().count(b" re f")
+
+    draft = load("rules-before-headings")
+    assert count(draft) == count(draft.replace("---\n", ""))
+
+
+def test_sources_are_entries_to_which_the_text_leads() -> None:
+    [page] = read(load("sources")).pages
+    notes: list[Any] = [note.get_object() for note in page["/Annots"]]  # type: ignore[attr-defined]
+    goals = {note["/Contents"]: note["/Dest"][3] for note in notes if "/Dest" in note}
+    assert list(goals) == ["[1]", "[2]", "[3]", "↩"]
+    assert goals["[1]"] > goals["[2]"] > goals["[3]"]
+    at = places(page)
+    entry = next(x for text, x in at.items() if text.startswith("Sodium-ion cells"))
+    hanging = next(x for text, x in at.items() if text.startswith("that is what titles do"))
+    assert entry == hanging > at["Sources"]
+
+
+def test_all_words_of_a_wide_table_are_whole() -> None:
+    [page] = texts(load("wide-table"))
+    words = re.findall(r"[A-Za-z]{4,}", load("wide-table"))
+    assert [word for word in words if word not in page] == []
+
+
+def test_a_draft_from_right_to_left_stands_right() -> None:
+    at = places(read(load("rtl-mixed-list")).pages[0])
+    for text in ("Israeli Innovation Authority", "Convertible Note"):
+        assert at[text] > 250
+    marks = [x for text, x in at.items() if text in (".1", ".2")]
+    assert len(marks) == 2 and min(marks) > 480
+
+
+def test_nothing_around_a_chinese_report_is_english() -> None:
+    [page] = texts(load("boilerplate-language"))
+    words = re.findall("[A-Za-z]+", page.removeprefix("Research Report"))
+    assert words == [] and page.endswith("1 / 1")
+
+
+def test_what_a_model_thinks_is_not_printed() -> None:
+    page = " ".join(texts(load("think-and-chatter")))
+    assert "I should be brief" not in page and "They are cheap." in page
+
+
+def test_definitions_are_indented_under_their_bold_term() -> None:
+    page = read(load("definition-lists")).pages[0]
+    at = places(page)
+    assert at["An element, Na."] == at["Also a company."] > at["Apple"] == at["Sodium"]
+    fonts: dict[str, str] = {}
+
+    def visit(text: str, cm: Any, tm: Any, font: Any, size: float) -> None:
+        fonts[text.strip()] = font["/BaseFont"] if font else ""
+
+    page.extract_text(visitor_text=visit)
+    assert "Bold" in fonts["Apple"] and "Bold" not in fonts["Also a company."]
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("html-table", "Region Sales North 2024 5 2025 7 A B one two - x - y More Hidden text."),
+        ("extra-cells-lost", "Region Sales North 5 up by a third South 7"),
+    ],
+)
+def test_no_cell_is_lost(case: str, words: str) -> None:
+    [page] = texts(load(case))
+    assert words in page
+
+
+def test_bold_text_beside_chinese_punctuation_is_bold() -> None:
+    bold = []
+    for token in markdown.read(load("cjk-emphasis")).tokens:
+        children = token.children or []
+        for number, child in enumerate(children):
+            if child.type == "strong_open":
+                bold.append(children[number + 1].content)
+        assert "**" not in "".join(child.content for child in children)
+    assert bold == ["重点：", "“引用”", "第一（注）", "太字。", "단어(설명)"]  # noqa: RUF001
+
+
+def test_a_long_report_begins_with_its_contents() -> None:
+    paragraph = "A paragraph of three lines, which a report commonly has, if not more. " * 4
+    chapters = [f"## Chapter {number}\n\n" + f"{paragraph}\n\n" * 6 for number in range(1, 16)]
+    first, second, *_ = pages = texts("\n\n".join(["# A long report", *chapters]))
+    for number in range(1, 16):
+        found = re.search(rf"Chapter {number} (\d)", first)
+        assert found and f"Chapter {number} " in pages[int(found[1]) - 1]
+    assert "A long report" in second
+
+
+def test_a_picture_within_the_draft_is_shown_however_it_is_written() -> None:
+    made = io.BytesIO()
+    Image.new("RGB", (9, 9), "red").save(made, "PNG")
+    for data in (f";base64,{b64encode(made.getvalue()).decode()}", f",{quote(made.getvalue())}"):
+        assert len(read(f"![A square](data:image/png{data})").pages[0].images) == 1
+    drawing = "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg'><path/></svg>"
+    assert texts(f"![A drawing]({drawing}) and so on") == [
+        "Research Report A drawing and so on 1 / 1"
+    ]
