@@ -11,16 +11,18 @@ import random
 import sys
 import time
 from collections import Counter
-from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support import eventually, start_report
+from support import ReportHandle, eventually, start_report
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 from test_report_rules import Expected
 
@@ -28,13 +30,20 @@ import beyond.report
 from beyond.process import exit_process
 from beyond.report.payloads import DATA_CONVERTER
 from beyond.server.dev_server import start_server
-from models import LLMCallInput, PDFGenerationInput, Phase, UserDecision, UserDecisionSignal
+from models import (
+    LLMCallInput,
+    PDFGenerationInput,
+    Phase,
+    UserDecision,
+    UserDecisionSignal,
+)
 from workflow import GenerateReportWorkflow
 
 CONTINUE_AFTER = 5  # Signals and Activities
 STEPS = 12  # of a script
 AT_ONCE = 20  # scripts
-WORKER_LIFE = 0.5, 2.0  # seconds
+WORKER_LIFE = 0.5, 3.0  # seconds
+QUERY_TIMEOUT = timedelta(seconds=2)
 TASK_QUEUE = "scripts"
 
 Outcome = str | Exception
@@ -76,16 +85,16 @@ class Players:
 
     async def come_and_go(self) -> None:
         """Runs two Workers that keep no Workflow; now and then, one ends and another begins."""
-        async with AsyncExitStack() as forever:
-            await forever.enter_async_context(self._worker())
+        async with await self._worker():
             while True:
-                async with self._worker():
+                async with await self._worker():
                     await asyncio.sleep(random.uniform(*WORKER_LIFE))
                 self.counts["Workers"] += 1
 
-    def _worker(self) -> Worker:
+    async def _worker(self) -> Worker:
+        address = self.client.service_client.config.target_host
         return Worker(
-            self.client,
+            await Client.connect(address, data_converter=DATA_CONVERTER),
             task_queue=TASK_QUEUE,
             workflows=[GenerateReportWorkflow],
             activities=[self.llm_call, self.create_pdf],
@@ -134,20 +143,27 @@ class Script:
                 await self._send(report, last=steps > STEPS)
             wanted = self.expected.take()
             if not wanted:
-                status = await report.query(GenerateReportWorkflow.get_report_status)
-                expected = self.expected
-                assert status.phase == Phase.WAITING
-                assert (status.draft, status.text) == (expected.number, expected.text)
-                assert (status.prompt, status.topic_refused) == (
-                    expected.prompt,
-                    expected.topic_refused,
-                )
-                assert status.earlier_drafts == len(expected.earlier)
+                await eventually(partial(self._is_as_expected, report))
         await report.result()
         assert self.players.approved(report.id) == self.expected.approved
         self.players.counts["runs"] += await self._count_runs(report.id)
 
-    async def _send(self, report: Any, *, last: bool) -> None:
+    async def _is_as_expected(self, report: ReportHandle) -> bool:
+        expected = self.expected
+        try:
+            status = await report.query(
+                GenerateReportWorkflow.get_report_status, rpc_timeout=QUERY_TIMEOUT
+            )
+        except RPCError:  # its Worker went with it
+            return False
+        return (
+            status.phase == Phase.WAITING
+            and (status.draft, status.text) == (expected.number, expected.text)
+            and (status.prompt, status.topic_refused) == (expected.prompt, expected.topic_refused)
+            and status.earlier_drafts == len(expected.earlier)
+        )
+
+    async def _send(self, report: ReportHandle, *, last: bool) -> None:
         kinds = [UserDecision.KEEP, *[UserDecision.EDIT] * 4, *[UserDecision.UNDO] * 2]
         kind = self.chance.choice(kinds)
         number = self.chance.choice([0, 0, 0, self.expected.number, self.expected.number + 7])
@@ -184,15 +200,13 @@ async def main() -> None:
     beyond.report.CONTINUE_AFTER = CONTINUE_AFTER
     began = time.monotonic()
     async with await start_server() as server:
-        config = server.client.config() | {"data_converter": DATA_CONVERTER}
-        players = Players(Client(**config))
-        coming_and_going = asyncio.create_task(players.come_and_go())
+        players = Players(server.client)
         gate = asyncio.Semaphore(AT_ONCE)
-        try:
-            await asyncio.gather(*(players.play(n, gate) for n in range(arguments.scripts)))
-        finally:
-            coming_and_going.cancel()
-            await asyncio.wait({coming_and_going})
+        async with asyncio.TaskGroup() as tasks:
+            workers = tasks.create_task(players.come_and_go())
+            scripts = [players.play(number, gate) for number in range(arguments.scripts)]
+            await asyncio.gather(*(tasks.create_task(script) for script in scripts))
+            workers.cancel()
     print(dict(players.counts), f"in {time.monotonic() - began:.0f} s", flush=True)
 
 
