@@ -127,6 +127,7 @@ class Script:
         self.players, self.chance = players, chance
         self.expected = Expected(asked="bees")
         self.drafts = self.instructions = 0
+        self.story: list[str] = []  # for whoever looks for the reason of a difference
 
     async def play(self) -> None:
         report = await start_report(self.players.client, "bees", TASK_QUEUE)
@@ -134,7 +135,7 @@ class Script:
         while wanted != "pdf":
             if wanted == "call":
                 call = await self.players.called(report.id)
-                assert call.prompt == self.expected.asked
+                assert call.prompt == self.expected.asked, self.story
                 for _ in range(self.chance.choice([0, 0, 1, 2, 4])):
                     await self._send(report, last=False)
                 self._end_call(report.id)
@@ -173,12 +174,14 @@ class Script:
         instruction = f"rule {self.instructions}" if kind == UserDecision.EDIT else ""
         decision = UserDecisionSignal(kind, instruction, number)
         await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+        self.story.append(f"{kind} {number} {instruction}")
         self.expected.waiting.append(decision)
         self.expected.spoiled.append(False)
         self.players.counts["decisions"] += 1
 
     def _end_call(self, workflow_id: str) -> None:
         kind = self.chance.choice(["", "", "", "BadRequestError", "QuotaError"])
+        self.story.append(f"the call ends: {kind}")
         if kind:
             error = ApplicationError("it said no", type=kind, non_retryable=True)
             self.players.end_call(workflow_id, error)

@@ -35,7 +35,7 @@ from support import (
 )
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowQueryFailedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from beyond.process import exit_process
@@ -134,7 +134,8 @@ class Soak:
                 break
             if status.phase == Phase.WAITING and status.draft:
                 approved = status
-                await self._try(partial(keep, report, approved.draft))
+                with contextlib.suppress(RPCError):  # the one before counted, and it has ended
+                    await self._try(partial(keep, report, approved.draft))
                 await asyncio.sleep(0.5)
             elif status.phase == Phase.WAITING:
                 await self._try(partial(edit, report))
@@ -174,7 +175,9 @@ class Soak:
         while True:
             try:
                 return await request()
-            except (RPCError, WorkflowQueryFailedError):
+            except (RPCError, WorkflowQueryFailedError) as error:
+                if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
+                    raise
                 self.counts["requests again"] += 1
                 await asyncio.sleep(1)
 
