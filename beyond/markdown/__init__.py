@@ -43,7 +43,7 @@ class Draft:
     HTML is left. What a kind cannot say is in `Token.meta`:
 
     `looks` of a text or of code: names of HTML elements, such as "sub", that it stands in
-    `color` of a text: a CSS color that carries a meaning
+    `color` of a text: a CSS colour that carries a meaning
     `formula` of a `code_inline`, whose content is LaTeX with its delimiters
     `goto` of a text, `anchor` of a text: names that link an entry and the places that cite it
     `sources` of a list: that it has such entries; `mark` and `note` of its items: their numbers as

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from markdown_it.token import Token
 
 GREEN, RED, AMBER, BLUE = "#1a7f37", "#c62828", "#b7791f", "#1f6feb"
-SIGNS = {  # the sign for an emoji, and the color that is part of its meaning
+SIGNS = {  # the sign for an emoji, and the colour that is part of its meaning
     **dict.fromkeys("✅✔☑", ("✔", GREEN)),
     **dict.fromkeys("❌❎✖✘", ("✘", RED)),
     **{"✓": ("✓", GREEN), "✗": ("✗", RED), "⚠": ("⚠", AMBER), "🚨": ("⚠", RED)},
@@ -38,7 +38,7 @@ SIGNS = {  # the sign for an emoji, and the color that is part of its meaning
     **{"➜": ("→", ""), "💲": ("$", ""), "♀": ("♀", ""), "♂": ("♂", ""), "∞": ("∞", "")},
     **{"♾": ("∞", ""), "🥇": ("1", ""), "🥈": ("2", ""), "🥉": ("3", "")},
 }
-TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, plain characters that get the color of their emoji
+TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, plain characters that get the colour of their emoji
 ALONE = {"📈": "↗", "📉": "↘"}  # signs if nothing stands beside them, else decoration
 JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
 PICTURE = (
@@ -58,7 +58,7 @@ IGNORED = re.compile(f"[{STYLE}\ufe0e{JOINER}{TONES}]")
 
 
 def find_sign(emoji: str) -> tuple[str, str]:
-    """What an emoji means and its color; ("", "") for decoration."""
+    """What an emoji means and its colour; ("", "") for decoration."""
     if emoji[-1] == "\u20e3":  # the frame of a key
         return (f"{emoji[0]}." if emoji[0].isdigit() else emoji[0]), ""
     if "\U0001f1e6" <= emoji[0] <= "\U0001f1ff":  # a flag
@@ -118,7 +118,7 @@ def replace_emoji(children: list[Token]) -> list[Token]:
 def _split(
     token: Token, named: Callable[[str], str] | None, label: int, at_end: bool
 ) -> list[Token]:
-    """A text as texts of one color each; `named` puts decoration behind the label into words."""
+    """A text as texts of one colour each; `named` puts decoration behind the label into words."""
     out: list[Token] = []
 
     def add(text: str, color: str = "") -> None:

@@ -39,7 +39,7 @@ VERBATIM = re.compile(
 )
 ROW = re.compile(r"<tr\b[^>]*>(.*?)(?=</?tr\b|\Z)", re.DOTALL | re.I)
 CELL = re.compile(r"<t([hd])\b([^>]*)>(.*?)(?=</?t[hd]\b|\Z)", re.DOTALL | re.I)
-SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?(\d{1,2})", re.I)
+SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?(\d{1,2})")
 BADGE = re.compile(r"//(img\.shields\.io|badge|badgen|[^ ]*/badge)")
 ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
@@ -160,17 +160,17 @@ def _table_to_markdown(html: str) -> tuple[str, Spans]:
     rows: list[list[str]] = []
     spans: Spans = {}
     taken: Counter[int] = Counter()  # the rows below that a cell takes in a column
-    for row in ROW.finditer(html):
+    sources = ROW.findall(html)
+    for row in sources:
         cells: list[str] = []
-        for cell in [*CELL.finditer(row[1]), None]:
+        for cell in [*CELL.finditer(row), None]:
             while taken[len(cells)] > 0:  # by a cell above
                 taken[len(cells)] -= 1
                 cells.append("")
             if cell:
-                found = {
-                    kind.lower(): max(1, int(number)) for kind, number in SPAN.findall(cell[2])
-                }
-                column, wide, tall = len(cells), found.get("col", 1), found.get("row", 1)
+                found = {kind: int(number) for kind, number in SPAN.findall(cell[2].lower())}
+                column, wide = len(cells), found.get("col") or 1
+                tall = min(found.get("row") or 1, len(sources) - len(rows))
                 wide = next((n for n in range(1, wide) if taken[column + n] > 0), wide)
                 spans[len(rows), column] = wide, tall, cell[1].lower() == "h"
                 taken |= dict.fromkeys(range(column, column + wide), tall - 1)
@@ -179,9 +179,6 @@ def _table_to_markdown(html: str) -> tuple[str, Spans]:
         rows.append(cells)
     if not any(rows):
         return _to_markdown(html), {}
-    spans = {
-        (y, x): (wide, min(tall, len(rows) - y), h) for (y, x), (wide, tall, h) in spans.items()
-    }
     most = max(map(len, rows))
     lines = [f"| {' | '.join([*row, *[''] * (most - len(row))])} |" for row in rows]
     lines.insert(1, "|" + "-|" * most)
@@ -244,14 +241,11 @@ class _Notes:
         yield Token("ordered_list_open", "ol", 1, meta={"sources": True})
         for label in sorted(notes, key=self.numbers.__getitem__):
             number = self.numbers[label]
-            meta = {"mark": f"[{number}]"}
-            item = [Token("list_item_open", "li", 1, level=1, meta=meta), *notes[label]]
-            name_entry(item, f"note {number}", number <= self.referred)
-            yield item[0]
+            opening = Token("list_item_open", "li", 1, level=1, meta={"mark": f"[{number}]"})
             for token in notes[label]:
                 token.level += 2
-                yield token
-            yield Token("list_item_close", "li", -1, level=1)
+            name_entry([opening, *notes[label]], f"note {number}", number <= self.referred)
+            yield from [opening, *notes[label], Token("list_item_close", "li", -1, level=1)]
         yield Token("ordered_list_close", "ol", -1)
 
 

@@ -1,10 +1,10 @@
-"""Blocks of code: their colors, by pygments, and their columns."""
+"""Blocks of code: their colours, by pygments, and their columns."""
 
 import math
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
+from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +18,7 @@ from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, get_face, replace_u
 from beyond.pdf.words import INK, PORTION, Look, Part, Word, make_parts
 
 COLORED = 10_000  # characters: some lexers take a time that grows with the square of the length
-# All colors of this style stand out from the shade of code by 4.5 to 1, as WCAG 2 asks for.
+# All colours of this style stand out from the shade of code by 4.5 to 1, as WCAG 2 asks for.
 COLORS = {
     kind: HexColor(f"#{look['color']}") if look["color"] not in (None, "000000") else INK
     for kind, look in get_style_by_name("xcode")
@@ -54,10 +54,12 @@ def make_code_lines(text: str, size: float, info: str = "") -> list[Word]:
 
 
 def _color(text: str, info: str) -> Iterator[tuple[tuple[Any, bool], str]]:
-    """The stretches of code, each with its color and whether it is prose."""
-    name = re.match(r"[\w+#.-]*", info.lower().lstrip("{. "))
-    lexer = _find_lexer(name[0]) if name and len(text) <= COLORED else None
-    tokens = list(lexer().get_tokens_unprocessed(text)) if lexer else []
+    """The stretches of code, each with its colour and whether it is prose."""
+    tokens: list[tuple[int, Any, str]] = []
+    if len(text) <= COLORED:
+        name = re.split(r"[^\w+#.-]", info.lstrip("{. "), maxsplit=1)[0]
+        with suppress(ClassNotFound):
+            tokens = [*find_lexer_class_by_name(name)().get_tokens_unprocessed(text)]
     if "".join(value for _, _, value in tokens) != text:
         yield (INK, True), text
         return
@@ -70,14 +72,6 @@ def _color(text: str, info: str) -> Iterator[tuple[tuple[Any, bool], str]]:
 
     for key, group in groupby(tokens, look):
         yield key, "".join(value for _, _, value in group)
-
-
-@lru_cache(100)
-def _find_lexer(name: str) -> Any:
-    try:
-        return find_lexer_class_by_name(name)
-    except ClassNotFound:
-        return None
 
 
 def _fit_columns(part: Part, cell: float) -> Iterator[Part]:

@@ -51,7 +51,6 @@ FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 BULLETS = "•\u2013"
 UNMARKED = {"hr", "table_open", "blockquote_open", "bullet_list_open", "ordered_list_open"}
-SIDES = {"left": "left", "center": "center", "right": "right"}
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
 Run = tuple[str, Look] | Box
 
@@ -79,8 +78,8 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
         about |= {"author": "", "creator": "durable-research-reports"}
         self.about = about
         super().__init__(out, pagesize=size, displayDocTitle=True, invariant=1, **about)
-        left, self.foot = (size[0] - WIDTH) / 2, (size[1] - HEIGHT) / 2
-        frame = platypus.Frame(left, self.foot, WIDTH, HEIGHT, 0, 0, 0, 0)
+        self.left, self.foot = (size[0] - WIDTH) / 2, (size[1] - HEIGHT) / 2
+        frame = platypus.Frame(self.left, self.foot, WIDTH, HEIGHT, 0, 0, 0, 0)
         template = platypus.PageTemplate(frames=[frame], onPage=self.begin, onPageEnd=self.finish)
         self.addPageTemplates(template)
 
@@ -97,8 +96,7 @@ class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
     def finish(self, canvas: Any, _: object) -> None:
         """Print the title and the page number; the number of pages is known at the end."""
         if self.head and self.page > 1:
-            left, top = (self.pagesize[0] - WIDTH) / 2, self.pagesize[1] - self.foot / 2
-            self.head.paint(canvas, left, top + TINY / 2)
+            self.head.paint(canvas, self.left, self.pagesize[1] - self.foot / 2 + TINY / 2)
         with canvas.tags.mark(None):
             canvas.setFillColor(FAINT)
             canvas.setFont(get_face("Text").fontName, TINY)
@@ -191,17 +189,13 @@ class Entry(Text):
         """The size in points beside the page number."""
         return super().wrap(width - NUMBERS, height)
 
-    def split(self, width: float, height: float) -> list[Text]:
-        """An entry stays whole."""
-        return []
-
     def draw(self) -> None:
         """Paint the title and, at the other side, the page."""
-        canvas, element = self.canv, self.style.element
-        self.paint(canvas, NUMBERS if self.style.rtl else self.style.left, self.height)
-        x, y = 0 if self.style.rtl else self.width, self.height - self.lines[0].ascent
-        assert element
-        link = element.add("Link")
+        canvas, style = self.canv, self.style
+        self.paint(canvas, NUMBERS if style.rtl else style.left, self.height)
+        x, y = 0 if style.rtl else self.width, self.height - self.lines[0].ascent
+        assert style.element
+        link = style.element.add("Link")
         canvas.tags.add_link(link, (x, y, x + NUMBERS, self.height), f"#{self.goal}", self.source)
         canvas.saveState()
         canvas.translate(x, y)
@@ -247,10 +241,6 @@ class Composer:
 
     def compose(self, draft: Draft) -> list[Any]:
         """The flowables of a draft; a construct that cannot be set is set as it stands."""
-        for before, token in pairwise(draft.tokens):
-            if before.type == "heading_open":
-                self.headings.add(self.name_place(get_words(token)))
-        self.places.clear()
         self.above = len(self.structure.kids)
         self.entries.clear()
         paragraphs = (token for before, token in pairwise(draft.tokens) if before.tag == "p")
@@ -291,6 +281,8 @@ class Composer:
         A title stands first, or after a few words of the model as the only heading of level 1.
         """
         places = [n for n, token in enumerate(draft.tokens) if token.type == "heading_open"]
+        self.headings = {self.name_place(get_words(draft.tokens[n + 1])) for n in places}
+        self.places.clear()
         if not places:
             return None
         first, *others = (draft.tokens[place].tag for place in places)
@@ -298,7 +290,6 @@ class Composer:
             return None
         opening, content = draft.tokens[places[0] : places[0] + 2]
         text = self.make_heading(opening, content, TITLE_SIZE)
-        self.headings.add(self.name_place(get_words(content)))
         del draft.tokens[places[0] : places[0] + 3]
         return text
 
@@ -340,8 +331,8 @@ class Composer:
                     self.inside.append(body.add("Note", name=note) if note else body)
                     number = self.lists[-1]
                     bullet = BULLETS[(len(self.lists) - 1) % 2]
-                    self.mark = bullet if number is None else f"{number}."
-                    self.mark = token.meta.get("mark", self.mark)
+                    mark = bullet if number is None else f"{number}."
+                    self.mark = token.meta.get("mark", mark)
                     self.enter(max(INDENT, 6 * len(self.mark.strip("[].")) + 12))
                     self.lists[-1] = None if number is None else number + 1
                 case "blockquote_open":
@@ -421,8 +412,6 @@ class Composer:
         """A heading and its entry in the outline, under the nearest one of a higher rank."""
         size, rank = size or HEADINGS[token.tag], int(token.tag[1])
         runs = self.make_runs(content.children or [], Look(size, bold=True))
-        text = self.make_text(runs, size=size, before=size * 1.1)
-        text.style.keeps = True
         title = get_words(content)
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
         kind = f"H{len(self.ranks)}"  # no level is left out
@@ -464,6 +453,7 @@ class Composer:
                     left=(level - top) * INDENT,
                     size=look.size,
                     rtl=self.rtl,
+                    whole=True,
                     element=toc.add("TOCI").add("Reference"),
                 )
                 entries.append(Entry(make_words(self.make_runs(children, look)), style, goal))
@@ -590,6 +580,7 @@ class Composer:
             joined=self.joined,
             mark=self.mark,
             shaded=True,
+            whole=True,
             element=self.inside[-1].add("P").add("Code"),
             label=self.label,
         )
@@ -607,10 +598,9 @@ class Composer:
         scope = f"/Scope/{scope}" if head else ""
         spans = f"/ColSpan {wide}/RowSpan {tall}" if (wide, tall) != (1, 1) else ""
         entries = f"/A<</O/Table{scope}{spans}>>" if scope or spans else ""
-        side = str(opening.attrGet("style")).removeprefix("text-align:")
         style = Style(
             leading=size * 1.38,
-            align=SIDES.get(side, ""),
+            align=str(opening.attrGet("style") or "").removeprefix("text-align:"),
             rtl=is_rtl(source),
             element=row.add("TH" if head else "TD", entries),
             columns=wide,
@@ -621,11 +611,11 @@ class Composer:
     def make_table(self, tokens: list[Token]) -> Table:
         """A table, columns as wide as their text needs."""
         room, padding = WIDTH - self.lefts[-1], PADDING
-        body = len(tokens)  # where it begins; in HTML, a cell that spans rows leaves an empty one
-        for number, (token, content) in enumerate(pairwise(tokens)):
-            if token.type == "td_open" and (content.content or not token.meta):
-                body = min(body, number)
-        heads = max(1, sum(token.type == "tr_open" for token in tokens[:body]) - 1)
+        head = takewhile(  # in HTML, a header that spans rows leaves empty cells below it
+            lambda pair: pair[0].type != "td_open" or (pair[0].meta and not pair[1].content),
+            pairwise(tokens),
+        )
+        heads = max(1, sum(token.type == "tr_open" for token, _ in head) - 1)
         for size in CELLS:
             cells: list[list[Text]] = []
             spanned: dict[tuple[int, int], Text] = {}
@@ -687,7 +677,7 @@ def keep_together(flowables: Sequence[Any]) -> list[Any]:
             if isinstance(flowable, Table):
                 needed += flowable.least_height
             elif isinstance(flowable, Text):
-                whole = flowable.style.shaded and flowable.height <= WHOLE_CODE
+                whole = flowable.style.whole and flowable.height <= WHOLE_CODE
                 needed += flowable.measure_to(len(flowable.lines) if whole else 3)
             out += [platypus.CondPageBreak(min(needed, HEIGHT * 0.75)), *held]
             held = []

@@ -59,14 +59,12 @@ class Table(Flowable):  # type: ignore[misc]
         self.wrap(0, 0)
         return self.height if self.height <= WHOLE else sum(self.heights[: self.heads + 1])
 
-    def _make_part(
-        self, rows: list[list[Text]], heights: list[float], goes_on: bool | None = None
-    ) -> "Table":
-        """Some rows of the table, in columns as wide as its own."""
-        table = Table(rows, self.widths, self.left, self.rtl)
-        table.heights, table.bars, table.padding = heights, self.bars, self.padding
-        table.heads = self.heads
-        table.goes_on = self.goes_on if goes_on is None else goes_on
+    def _make_part(self, rows: list[tuple[list[Text], float]], goes_on: bool) -> "Table":
+        """Some rows of the table with their heights, in columns as wide as its own."""
+        table = Table([row for row, _ in rows], self.widths, self.left, self.rtl)
+        table.heights = [height for _, height in rows]
+        table.bars, table.padding, table.heads = self.bars, self.padding, self.heads
+        table.goes_on = goes_on
         return table
 
     def split(self, width: float, height: float) -> list["Table"]:
@@ -78,26 +76,22 @@ class Table(Flowable):  # type: ignore[misc]
         while number < len(self.rows) and used + self.heights[number] <= height:
             used += self.heights[number]
             number += 1
-        header = self.rows[: self.heads], self.heights[: self.heads]
-        if sum(header[1]) > TALL * PAGE:
-            header = [], []  # too tall to be repeated
-        tall = number < len(self.rows) and self.heights[number] > TALL * PAGE
+        rows = list(zip(self.rows, self.heights, strict=True))
+        header = rows[: self.heads]
+        if sum(self.heights[: self.heads]) > TALL * PAGE:
+            header = []  # too tall to be repeated
+        tall = number < len(rows) and self.heights[number] > TALL * PAGE
         if tall and (pieces := self._cut(number, height - used)):
-            (top, top_height), (rest, rest_height) = pieces
-            above = [*self.rows[:number], top], [*self.heights[:number], top_height]
-            repeated = header if number >= self.heads else ([], [])
-            rows = [*repeated[0], rest, *self.rows[number + 1 :]]
-            heights = [*repeated[1], rest_height, *self.heights[number + 1 :]]
-            return [self._make_part(*above), self._make_part(rows, heights, bool(repeated[0]))]
-        if number == len(self.rows) - 1 > 2 and self.heights[number] < WHOLE:
-            number -= 1  # no row stands alone on the next page
-        if number <= len(header[0]):
-            return []
-        rows, heights = [*header[0], *self.rows[number:]], [*header[1], *self.heights[number:]]
-        return [
-            self._make_part(self.rows[:number], self.heights[:number]),
-            self._make_part(rows, heights, bool(header[0])),
-        ]
+            above, below = [*rows[:number], pieces[0]], [pieces[1], *rows[number + 1 :]]
+            header = header if number >= self.heads else []
+        else:
+            if number == len(rows) - 1 > 2 and self.heights[number] < WHOLE:
+                number -= 1  # no row stands alone on the next page
+            if number <= len(header):
+                return []
+            above, below = rows[:number], rows[number:]
+        rest = self._make_part([*header, *below], bool(header))
+        return [self._make_part(above, self.goes_on), rest]
 
     def _cut(self, number: int, height: float) -> tuple[Any, Any] | None:
         """A row in two at a height, each with its height; None if no line of a cell fits."""

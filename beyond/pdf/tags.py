@@ -7,10 +7,11 @@ its streams end as its `encrypt` writes them; a text object has its operators in
 tests/test_pdf_tags.py holds these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from functools import cache
+from operator import itemgetter
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -19,9 +20,8 @@ from reportlab.pdfbase import pdfdoc  # type: ignore[import-untyped]
 
 from beyond.pdf.fonts import EAST_ASIAN
 
-SHARED = {  # of languages whose script another one has most of
-    **{"uk": "ru", "fa": "ar", "ur": "ar", "mr": "hi"},
-}
+# Of languages that share their script, the one that most people write in it.
+SHARED = {"uk": "ru", "fa": "ar", "ur": "ar", "mr": "hi"}
 ICC_DATE = slice(24, 36)  # where a profile says when it was made, ICC.1:2022, 7.2
 XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -78,13 +78,13 @@ class Element(pdfdoc.PDFObject):  # type: ignore[misc]
         alt = b"/Alt " + pdfdoc.PDFString(self.alt).format(document) if self.alt else b""
         return head.encode() + alt + f"/K[{' '.join(kids)}]>>".encode()
 
-    def find_named(self) -> Iterator["Element"]:
-        """The elements in it that have names."""
+    def find_named(self) -> Iterator[tuple[str, "Element"]]:
+        """The elements in it that have names, with these."""
         for kid in self.kids:
             if isinstance(kid, Element):
                 yield from kid.find_named()
         if self.name:
-            yield self
+            yield f"({self.name})", self
 
 
 def _refer(document: Any, item: Any) -> str:
@@ -101,32 +101,20 @@ def _resolve(document: Any, kid: str) -> str:
     return f"<</Type/OBJR/Pg {number}/Obj {link}>>"
 
 
-class _Names(pdfdoc.PDFObject):  # type: ignore[misc]
-    """The elements that have names, in the order of these."""
+class _Tree(pdfdoc.PDFObject):  # type: ignore[misc]
+    """Elements by the numbers of the pages and links that they belong to, or by their names."""
 
-    def __init__(self, root: Element) -> None:
-        self.root = root
-
-    def format(self, document: Any) -> bytes:
-        named = sorted(self.root.find_named(), key=lambda element: element.name)
-        entries = (f"({element.name}) {_refer(document, element)}" for element in named)
-        return f"<</Names[{' '.join(entries)}]>>".encode()
-
-
-class _ParentTree(pdfdoc.PDFObject):  # type: ignore[misc]
-    """For each page and each link, the elements that it belongs to."""
-
-    def __init__(self, parents: list[list[Element] | Element]) -> None:
-        self.parents = parents
+    def __init__(self, kind: str, find: Callable[[], Iterable[tuple[Any, Any]]]) -> None:
+        self.kind, self.find = kind, find
 
     def format(self, document: Any) -> bytes:
         entries = []
-        for key, found in enumerate(self.parents):
+        for key, found in self.find():
             if isinstance(found, Element):
                 entries.append(f"{key} {_refer(document, found)}")
             else:
                 entries.append(f"{key} [{' '.join(_refer(document, one) for one in found)}]")
-        return f"<</Nums[{' '.join(entries)}]>>".encode()
+        return f"<</{self.kind}[{' '.join(entries)}]>>".encode()
 
 
 class _Stream(pdfdoc.PDFObject):  # type: ignore[misc]
@@ -159,8 +147,11 @@ class Tags:
         self.page: list[Element] | None = None  # those on the page, by the numbers of their content
         canvas._doc.encrypt = _Plain()
         canvas.setPageCallBack(self._end_page)
-        tree = {"Type": "/StructTreeRoot", "K": root, "ParentTree": _ParentTree(self.parents)}
-        tree["IDTree"] = _Names(root)
+        tree = {
+            **{"Type": "/StructTreeRoot", "K": root},
+            "ParentTree": _Tree("Nums", lambda: enumerate(self.parents)),
+            "IDTree": _Tree("Names", lambda: sorted(root.find_named(), key=itemgetter(0))),
+        }
         tree = {key: canvas._doc.Reference(item) for key, item in tree.items()}
         canvas.setCatalogEntry("StructTreeRoot", tree)
         canvas.setCatalogEntry("MarkInfo", {"Marked": "true"})
@@ -222,7 +213,7 @@ def paint_as(text: Any, shown: str, actual: str) -> None:
 
 
 def describe(canvas: Any, approved: date | None, about: dict[str, Any]) -> None:
-    """Add the metadata and the color space that archives ask for."""
+    """Add the metadata and the colour space that archives ask for."""
     day = f"<xmp:CreateDate>{approved}T00:00:00Z</xmp:CreateDate>" if approved else ""
     names = {key: escape(str(about[key])) for key in ("title", "subject", "keywords", "creator")}
     content = XMP.format(**names, day=day).encode()
@@ -240,7 +231,7 @@ def describe(canvas: Any, approved: date | None, about: dict[str, Any]) -> None:
 
 @cache
 def make_profile() -> bytes:
-    """The color space of screens as an ICC profile, without the day on which it was made."""
+    """The colour space of screens as an ICC profile, without the day on which it was made."""
     made = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     made[ICC_DATE] = bytes(12)
     return bytes(made)

@@ -76,17 +76,16 @@ def _join(run: list[Part]) -> Part:
 
 
 def _spread(placed: list[tuple[float, Part]], slack: float) -> list[tuple[float, Part]]:
-    """The parts of a line with that much space among the letters of Han and kana."""
+    """The parts of a line, with the space that it lacks among its letters of Han and kana."""
     loose = [len(part.shown) - 1 if part.font and part.font.is_han else 0 for _, part in placed]
     space = slack / max(1, sum(loose))
     if space > LOOSEST:
         return placed
     out, moved = [], 0.0
-    for (at, part), number in zip(placed, loose, strict=True):
-        more = space * number
-        spacing = space if number else 0.0
-        out.append((at + moved, part._replace(spacing=spacing, width=part.width + more)))
-        moved += more
+    for (at, part), gaps in zip(placed, loose, strict=True):
+        width = part.width + space * gaps
+        out.append((at + moved, part._replace(spacing=space if gaps else 0.0, width=width)))
+        moved += space * gaps
     return out
 
 
@@ -107,11 +106,6 @@ class Text(Flowable):  # type: ignore[misc]
     def first(self) -> bool:
         """Whether the piece has the beginning of the text."""
         return self.start == 0
-
-    @property
-    def last(self) -> bool:
-        """Whether the piece has the end of the text."""
-        return self.end == len(self.lines)
 
     @property
     def source(self) -> str:
@@ -245,9 +239,8 @@ class Text(Flowable):  # type: ignore[misc]
         pad = PADDING if style.shaded and self.first else 0
         end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
         least = 3 if style.shaded else 2
-        end = min(end, max(self.end - least, self.start))
-        whole = style.shaded or style.whole
-        if end - self.start < least or (whole and self.height <= WHOLE_CODE and self.first):
+        end = min(end, self.end - least)
+        if end - self.start < least or (style.whole and self.height <= WHOLE_CODE and self.first):
             return []
         following = end
         while style.shaded and following < self.end - 1 and not self.lines[following].width:
@@ -258,7 +251,7 @@ class Text(Flowable):  # type: ignore[misc]
             piece.lines, piece.tops, piece.wrapped = self.lines, self.tops, self.wrapped
             piece.start, piece.end = start, stop
             piece.spaceBefore = self.spaceBefore if piece.first else 0
-            piece.spaceAfter = self.spaceAfter if piece.last else 0
+            piece.spaceAfter = self.spaceAfter if stop == len(self.lines) else 0
             pieces.append(piece)
         return pieces
 

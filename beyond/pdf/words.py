@@ -7,9 +7,10 @@ paragraph again on each page, which takes time that grows with the square of the
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import pyphen  # type: ignore[import-untyped]
@@ -62,9 +63,8 @@ LATIN = "A-Za-z0-9\u00c0-\u04ff"
 HAN, MEETING = re.compile(f"[{WIDE}]"), re.compile(f"[{WIDE}][{LATIN}]|[{LATIN}][{WIDE}]")
 BOX = "\ufffc"  # stands for a box in a text
 SOFT_HYPHEN = "\u00ad"
-SOFT_HYPHENS = re.compile(SOFT_HYPHEN)
 HYPHENATED = "en_US"  # the language of words that that of the draft has no patterns for
-# Words that may get a hyphen.
+# What may get a hyphen.
 LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
 WORD = re.compile(r"\n|[^ \n]+| +")
 HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)
@@ -251,8 +251,9 @@ def _make_gap(word: Word, look: Look) -> Part:
 
 def _split_pieces(token: str) -> list[str]:
     """The parts of what stands between two spaces, between which a line may break."""
-    if len(token) > PORTION:
-        return [piece for portion in _split_portions(token) for piece in _split_pieces(portion)]
+    if len(token) > PORTION:  # as each break in a word measures the rest of it again
+        portions = (token[start : start + PORTION] for start in range(0, len(token), PORTION))
+        return [piece for portion in portions for piece in _split_pieces(portion)]
     if token.isascii():
         return HYPHENS.findall(token) if "-" in token[1:-1] else [token]
     if UNSPACED.search(token):
@@ -301,9 +302,9 @@ def split_word(
 
     Of a word that stands `alone` something always fits. Some words break at `soft` hyphens only.
     """
-    if soft and not any(SOFT_HYPHEN in part.source for part in word.parts):
-        return None
     text = "".join(part.source if part.font else BOX for part in word.parts)
+    if soft and SOFT_HYPHEN not in text:
+        return None
     left, most = room, 0
     for part in word.parts:
         if part.width > left:
@@ -344,16 +345,17 @@ def split_word(
 
 def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, str]:
     """Where a word of which so many characters fit breaks best, and the hyphen that it gets."""
-    if ends := _find_ends(SOFT_HYPHENS, text, most - 1, 0):
-        return ends[-1], SOFT_HYPHEN
-    ends = _find_ends(SPACES, text, most, most / 2) if code else []
-    if ends := ends or _find_ends(JOINTS, text, most, most / 3):
-        return ends[-1], ""
+    if at := text.rfind(SOFT_HYPHEN, 0, max(0, most - 1)) + 1:
+        return at, SOFT_HYPHEN
+    if code and (at := _find_end(SPACES, text, most, most / 2)):
+        return at, ""
+    if at := _find_end(JOINTS, text, most, most / 3):
+        return at, ""
     around = (found for found in LETTERS.finditer(text) if found.start() < most < found.end())
     if not code and (found := next(around, None)):
-        for tag in (language, HYPHENATED):
-            ends = [found.start() + at for at in _load_hyphenator(tag)(found[0])]
-            if ends := [at for at in ends if at < most]:
+        for tag in (pyphen.language_fallback(language) or HYPHENATED, HYPHENATED):
+            places = pyphen.Pyphen(lang=tag).positions(found[0])
+            if ends := [at for place in places if (at := found.start() + place) < most]:
                 return ends[-1], "-"
         if (at := min(most - 1, found.end() - 2)) > found.start() + 1:
             return at, "-"
@@ -365,51 +367,22 @@ def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, s
     return most, ""
 
 
-@cache
-def _load_hyphenator(language: str) -> Callable[[str], list[int]]:
-    """What finds the places at which a word of a language may break."""
-    known = pyphen.language_fallback(language.replace("-", "_"))
-    return pyphen.Pyphen(lang=known).positions if known else lambda _: []
-
-
 def _remake(part: Part, source: str) -> list[Part]:
     """A part with another text."""
     order = choose_families(part.source, code=part.look.code)
     return make_parts(source, part.look, order, part.direction != "L")
 
 
-def _find_ends(pattern: re.Pattern[str], text: str, end: int, least: float) -> list[int]:
-    """Where a pattern's matches in the beginning of a text end, if that is far enough on."""
-    return [at for match in pattern.finditer(text) if least < (at := match.end()) <= end]
+def _find_end(pattern: re.Pattern[str], text: str, most: int, least: float) -> int:
+    """Where a pattern's last match in the beginning of a text ends; 0 if that is not far enough."""
+    ends = [match.end() for match in pattern.finditer(text) if least < match.end() <= most]
+    return ends[-1] if ends else 0
 
 
 def _count_fitting(part: Part, room: float) -> int:
     """How many characters of a part fit into a width."""
 
-    def fits(number: int) -> bool:
-        if not number:
-            return True
-        return sum(made.width for made in _remake(part, part.source[:number])) <= room
+    def measure(number: int) -> float:
+        return sum(made.width for made in _remake(part, part.source[:number]))
 
-    if room <= 0:
-        return 0
-    most = len(part.source) - 1
-    low = min(most, int(room / part.width * len(part.source)))  # a first guess
-    step = 1
-    if fits(low):
-        while low < most and fits(min(most, low + step)):
-            low, step = min(most, low + step), step * 2
-        high = min(most, low + step)
-    else:
-        high = low
-        while low > 0 and not fits(low):
-            high, low, step = low, max(0, low - step), step * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
-
-
-def _split_portions(text: str) -> list[str]:
-    """A text in portions, as each break in a word measures the rest of it again."""
-    return [text[start : start + PORTION] for start in range(0, len(text), PORTION)]
+    return bisect_right(range(1, len(part.source)), room, key=measure)
