@@ -4,27 +4,16 @@ import io
 import re
 from base64 import b64encode
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from pages import load, pieces, read
 from PIL import Image
-from pypdf import PdfReader
 
-from beyond import markdown, pdf
+from beyond import markdown
 from beyond.pdf.text import Style, Text
 from beyond.pdf.words import Look, make_words
-
-CASES = Path(__file__).parent / "pdf_cases"
-
-
-def load(name: str) -> str:
-    return (CASES / f"{name}.md").read_text(encoding="utf-8")
-
-
-def read(draft: str) -> PdfReader:
-    return PdfReader(io.BytesIO(pdf.render(draft)))
 
 
 def texts(draft: str) -> list[str]:
@@ -54,14 +43,7 @@ def lines(draft: str) -> Iterator[str]:
 
 def places(page: Any) -> dict[str, float]:
     """Where each stretch of text on a page begins, from the left."""
-    found: dict[str, float] = {}
-
-    def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
-        if text.strip():
-            found[text.strip()] = cm[4] + tm[4]
-
-    page.extract_text(visitor_text=visit)
-    return found
+    return {text: x for text, x, _, _ in pieces(page)}
 
 
 def test_no_line_ends_in_an_opening_quote() -> None:
@@ -104,17 +86,16 @@ def test_front_matter_is_metadata() -> None:
 
 def test_a_rule_before_a_heading_or_at_the_end_is_dropped() -> None:
     def count(draft: str) -> int:
-        contents = read(draft).pages[0].get_contents()
-        assert contents is not None
-        return contents.get_data().count(b" re f")
+        page: Any = read(draft).pages[0]
+        return int(page.get_contents().get_data().count(b" re f"))
 
     draft = load("rules-before-headings")
     assert count(draft) == count(draft.replace("---\n", ""))
 
 
 def test_sources_are_entries_to_which_the_text_leads() -> None:
-    [page] = read(load("sources")).pages
-    notes: list[Any] = [note.get_object() for note in page["/Annots"]]  # type: ignore[attr-defined]
+    page: Any = read(load("sources")).pages[0]
+    notes = [note.get_object() for note in page["/Annots"]]
     goals = {note["/Contents"]: note["/Dest"][3] for note in notes if "/Dest" in note}
     assert list(goals) == ["[1]", "[2]", "[3]", "↩"]
     assert goals["[1]"] > goals["[2]"] > goals["[3]"]
@@ -183,16 +164,6 @@ def test_bold_text_beside_chinese_punctuation_is_bold() -> None:
                 bold.append(children[number + 1].content)
         assert "**" not in "".join(child.content for child in children)
     assert bold == ["重点：", "“引用”", "第一（注）", "太字。", "단어(설명)"]  # noqa: RUF001
-
-
-def test_a_long_report_begins_with_its_contents() -> None:
-    paragraph = "A paragraph of three lines, which a report commonly has, if not more. " * 4
-    chapters = [f"## Chapter {number}\n\n" + f"{paragraph}\n\n" * 6 for number in range(1, 16)]
-    first, second, *_ = pages = texts("\n\n".join(["# A long report", *chapters]))
-    for number in range(1, 16):
-        found = re.search(rf"Chapter {number} (\d)", first)
-        assert found and f"Chapter {number} " in pages[int(found[1]) - 1]
-    assert "A long report" in second
 
 
 def test_a_picture_within_the_draft_is_shown_however_it_is_written() -> None:

@@ -1,21 +1,17 @@
 # ruff: noqa: RUF001
-"""Blocks of code: colors, columns and scripts."""
+"""Blocks of code: colours, columns and scripts."""
 
-import io
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from pypdf import PdfReader
+from pages import load, read
 
-from beyond import pdf
 from beyond.pdf.code import COLORED, COLORS, make_code_lines
 from beyond.pdf.fonts import get_face
 from beyond.pdf.text import SHADE, Style, Text
 from beyond.pdf.words import INK, Part
 
-CASES = Path(__file__).parent / "pdf_cases"
 CELL = get_face("Code").measure("0", 10)
 LANGUAGES = {
     "python": "def f(x):\n    return f'{x}'  # note",
@@ -33,14 +29,9 @@ LANGUAGES = {
 }  # fmt: skip
 
 
-def case(name: str) -> str:
-    [path] = CASES.glob(f"{name}-*.md")
-    return path.read_text(encoding="utf-8")
-
-
-def block(draft: str) -> tuple[str, str]:
+def block(case: str) -> tuple[str, str]:
     """The first block of code of a draft, and what stands beside its fence."""
-    info, code = draft.split("```")[1].split("\n", 1)
+    info, code = load(case).split("```")[1].split("\n", 1)
     return code.rstrip("\n"), info
 
 
@@ -52,7 +43,7 @@ def lines(code: str, info: str = "", room: float = 1000) -> list[list[tuple[floa
 
 
 def contrast(color: Any) -> Any:
-    """The contrast of a color with the shade of code, as WCAG 2 has it."""
+    """The contrast of a colour with the shade of code, as WCAG 2 has it."""
     light, dark = (
         sum(
             weight * (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4)
@@ -63,27 +54,24 @@ def contrast(color: Any) -> Any:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_every_color_of_code_can_be_read() -> None:
+def test_every_colour_of_code_can_be_read() -> None:
     assert len(set(COLORS.values())) > 4
     assert min(map(contrast, COLORS.values())) > 4.5
 
 
-def test_keywords_strings_and_comments_have_colors() -> None:
-    code, info = block(case("26"))
+def test_keywords_strings_and_comments_have_colours() -> None:
     made = {
-        part.shown: part.look.color for line in lines(code, info) for _, part in line if part.shown
+        part.shown: part.look.color for line in lines(*block("code-colours")) for _, part in line
     }
     found = [next(color for text, color in made.items() if word in text)
              for word in ("def", '"""Sum', "# only", "total")]  # fmt: skip
     assert len(set(found)) == 4
     assert found[-1] is INK
-    assert (
-        PdfReader(io.BytesIO(pdf.render(case("26")))).pages[0].extract_text().count("sodium") == 1
-    )
+    assert read(load("code-colours")).pages[0].extract_text().count("sodium") == 1
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_language_has_colors_and_loses_nothing(language: str) -> None:
+def test_a_language_has_colours_and_loses_nothing(language: str) -> None:
     code = LANGUAGES[language]
     made = lines(code, f"{language} title=x")
     assert "\n".join("".join(part.source for _, part in line) for line in made) == code
@@ -91,12 +79,12 @@ def test_a_language_has_colors_and_loses_nothing(language: str) -> None:
 
 
 @pytest.mark.parametrize("info", ["", "nosuch", "text", "{", "🎉"])
-def test_code_of_no_known_language_has_no_colors(info: str) -> None:
+def test_code_of_no_known_language_has_no_colours(info: str) -> None:
     made = lines("def f(): return 'x'", info)
     assert {part.look.color for line in made for _, part in line} == {INK}
 
 
-def test_very_long_code_has_no_colors_and_takes_no_time() -> None:
+def test_very_long_code_has_no_colours_and_takes_no_time() -> None:
     start = time.process_time()
     made = make_code_lines("/" * (COLORED + 1), 10, "c")
     assert {part.look.color for word in made for part in word.parts} == {INK}
@@ -105,7 +93,7 @@ def test_very_long_code_has_no_colors_and_takes_no_time() -> None:
 
 
 def test_han_takes_two_columns_and_the_bars_stand_in_one() -> None:
-    made = lines(*block(case("04")))
+    made = lines(*block("cjk-in-code"))
     assert [line[-1][1].source for line in made[2:]] == ["一", "二", "三"]
     # The draft itself has one blank more in the first of these lines.
     assert [round(line[-1][0] / CELL, 3) for line in made[2:]] == [62, 61, 61]
@@ -118,7 +106,7 @@ def test_han_takes_two_columns_and_the_bars_stand_in_one() -> None:
 
 
 def test_signs_stay_on_their_letters_and_words_run_from_right_to_left() -> None:
-    thai, hindi, arabic, name, hebrew = lines(*block(case("05")))
+    thai, hindi, arabic, name, hebrew = lines(*block("scripts-in-code"))
     assert [part.source for _, part in thai if part.source.strip(" #4")] == [
         "ตอนที่", "เราจะเชื่อมโยงจาก",
     ]  # fmt: skip
@@ -135,7 +123,7 @@ def test_signs_stay_on_their_letters_and_words_run_from_right_to_left() -> None:
     assert text.startswith("שם =") and text.endswith('"')  # what is not prose runs as code does
 
 
-def test_a_colored_line_breaks_where_a_plain_one_does() -> None:
+def test_a_coloured_line_breaks_where_a_plain_one_does() -> None:
     call = "result = client.execute_activity(charge, order_id, timeout=timedelta(seconds=5))"
 
     def starts(info: str) -> list[str]:

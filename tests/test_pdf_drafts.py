@@ -1,12 +1,12 @@
 # ruff: noqa: RUF001
 """How the page looks that a draft becomes: tables, code, formulas, directions, page breaks."""
 
-import io
 import re
 from datetime import date
 from typing import Any
 
 import pytest
+from pages import pieces, read
 from pypdf import PdfReader
 
 from beyond import pdf
@@ -21,26 +21,10 @@ from beyond.pdf.words import BODY, Look, make_words
 TOP = 792 - 72 - BODY * 1.5  # points: where the first line of a page stands, about
 
 
-def read(markdown: str, **names: Any) -> PdfReader:
-    return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
-
-
 def texts(markdown: str) -> list[str]:
     """The text of each page without its footer."""
     pages = (page.extract_text() for page in read(markdown).pages)
     return [re.sub(r"\d+ /\s*\d+$", "", page).strip() for page in pages]
-
-
-def pieces(page: Any) -> list[tuple[str, float, float, float]]:
-    """The stretches of text on a page: text, x, y, and size in points."""
-    found: list[tuple[str, float, float, float]] = []
-
-    def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
-        if text.strip():
-            found.append((text.strip(), cm[4] + tm[4], cm[5] + tm[5], size))
-
-    page.extract_text(visitor_text=visit)
-    return found
 
 
 def place(markdown: str, text: str) -> tuple[float, float, float]:
@@ -315,6 +299,11 @@ def test_a_table_of_contents_leads_to_headings() -> None:
     lines = [y for text, _, y, _ in pieces(reader.pages[0]) if text == "The Sea"]
     assert len(goals(reader)) == 1
     assert lines[1] < goals(reader)[0] < lines[1] + 60
+    assert len(goals(read("# The Sea\n\nUp to [the title](#the-sea)."))) == 1
+
+
+def test_a_heading_in_a_list_has_its_bullet() -> None:
+    assert "•" in texts("# One\n\n- ## Two")[0]
 
 
 def test_the_document_has_a_title_and_the_day_of_approval() -> None:
@@ -348,13 +337,13 @@ def test_a_long_line_of_code_breaks_where_it_reads_best() -> None:
 
 
 def test_a_topic_has_signs_for_emoji_too() -> None:
-    document = PdfReader(io.BytesIO(pdf.render("text", topic="Bees 🚀 and ✅ honey")))
+    document = read("text", topic="Bees 🚀 and ✅ honey")
     assert document.metadata
     assert document.metadata.subject == "Bees and ✔ honey"
 
 
 def test_a_report_has_one_title_and_paper_as_asked() -> None:
-    reader = PdfReader(io.BytesIO(pdf.render("# The Sea\n\nDeep.", topic="sea?", paper="a4")))
+    reader = read("# The Sea\n\nDeep.", topic="sea?", paper="a4")
     assert reader.pages[0].extract_text().count("The Sea") == 1
     assert [round(float(side)) for side in reader.pages[0].mediabox[2:]] == [595, 842]
 
@@ -370,9 +359,8 @@ def test_the_setting_names_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_rule_at_an_edge_is_dropped() -> None:
     def rules(markdown: str) -> int:
-        contents = read(markdown).pages[0].get_contents()
-        assert contents is not None
-        return contents.get_data().count(b" re f")
+        page: Any = read(markdown).pages[0]
+        return int(page.get_contents().get_data().count(b" re f"))
 
     plain = "# A\n\nx\n\n## B\n\ny"
     assert rules("---\n\n# A\n\nx\n\n---\n\n## B\n\ny\n\n---") == rules(plain)
@@ -437,16 +425,16 @@ def test_the_contents_of_a_draft_from_right_to_left_are_mirrored() -> None:
 
 
 def test_a_source_hangs_is_whole_and_prints_its_address() -> None:
-    source = "[1] [A book](https://example.org/book)" + ", and so on" * 20
+    source = "[1] [A book](https://example.org/book)" + ", and so on" * 40
     draft = f"Cited [1].\n\n## Sources\n\n{source}\n\n[2] Another"
     found = pieces(read(draft).pages[0])
     mark = next(piece for piece in found if piece[0] == "[1]" and piece[3] < BODY)
     lines = [piece for piece in found if piece[2] <= mark[2] and piece[0] not in ("[1]", "[2]")]
     assert "(https://example.org/book)" in "".join(texts(draft))
     assert min(x for _, x, _, _ in lines[:-2]) > mark[1] + 10
-    for number in range(40, 50):
+    for number in range(30, 50):
         ends = [page for page in texts("x<br>" * number + draft) if "so on" in page]
-        assert len(ends) == 1
+        assert len(ends) == 1 and "Sources" in ends[0]
 
 
 def test_the_items_of_a_list_stand_in_one_line() -> None:

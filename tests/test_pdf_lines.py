@@ -1,7 +1,6 @@
 # ruff: noqa: RUF001
 """Where lines break, and what stands between letters of different scripts."""
 
-import io
 import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pypdf import PdfReader
+from pages import find, load, read
 
 from beyond import pdf
 from beyond.pdf.text import Line, Style, Text
 from beyond.pdf.words import BODY, Look, make_words
 
-CASES = Path(__file__).parent / "pdf_cases"
 SOFT = "\u00ad"
 
 
@@ -27,11 +25,6 @@ def wrap(text: str, width: float, **style: Any) -> list[Line]:
 
 def shown(line: Line) -> str:
     return "".join(part.source for _, part in line.parts)
-
-
-def texts(markdown: str) -> str:
-    reader = PdfReader(io.BytesIO(pdf.render(markdown)))
-    return "\n".join(page.extract_text() for page in reader.pages)
 
 
 def many(text: str) -> Iterator[list[str]]:
@@ -90,7 +83,7 @@ def test_a_soft_hyphen_is_seen_only_where_a_line_ends() -> None:
     assert "".join(part.shown for _, part in first.parts) == "Die Donaudampf-"
     assert "".join(part.shown for _, part in second.parts) == "schiff"
     assert first.width <= 90
-    reader = PdfReader(io.BytesIO(pdf.render(f"# A {word}\n\nDie {word}")))
+    reader = read(f"# A {word}\n\nDie {word}")
     assert "Die Donaudampfschiff" in reader.pages[0].extract_text()
     assert reader.metadata and reader.metadata.title == "A Donaudampfschiff"
 
@@ -132,7 +125,7 @@ def test_a_quarter_of_an_em_stands_between_han_and_latin_letters() -> None:
         gaps = sum(a.isascii() != b.isascii() for a, b in pairwise(text))
         [line] = wrap(text, 400)
         assert line.width - letters == pytest.approx(gaps * BODY / 4)
-        assert text in texts(text)
+        assert text in read(text).pages[0].extract_text()
     for text in ("使用，Python（x）", "用 Python 和", "한글Python과"):
         assert len(make_words([(text, Look())])[0].parts) > 0
         assert all(word.gap is None or word.gap.source for word in make_words([(text, Look())]))
@@ -161,11 +154,9 @@ def test_chinese_and_japanese_lines_are_flush_on_both_sides() -> None:
 
 def test_only_paragraphs_of_chinese_and_japanese_are_flush() -> None:
     def spaced(markdown: str) -> bool:
-        content = PdfReader(io.BytesIO(pdf.render(markdown))).pages[0].get_contents()
-        assert content is not None
-        return any(
-            operator == b"Tc" and operands != [0] for operands, operator in content.operations
-        )
+        page: Any = read(markdown).pages[0]
+        operations = page.get_contents().operations
+        return any(operator == b"Tc" and operands != [0] for operands, operator in operations)
 
     assert spaced("公司公布的数据显示本年度获得了，" * 9)
     assert not spaced("한국어 문장은 양쪽 정렬을 하지 않습니다. " * 9)
@@ -179,12 +170,5 @@ def test_marks_stay_on_letters_beside_text_from_right_to_left() -> None:
 
 
 def test_formulas_after_han_kana_and_hangul_are_set() -> None:
-    draft = (CASES / "03-math-after-cjk.md").read_text(encoding="utf-8")
-    root: Any = PdfReader(io.BytesIO(pdf.render(draft))).trailer["/Root"]
-
-    def find(element: Any) -> list[str]:
-        alt = [element["/Alt"]] if element.get("/S") == "/Formula" else []
-        kids = [kid.get_object() for kid in element.get("/K", ())]
-        return [*alt, *(one for kid in kids if "/S" in kid for one in find(kid))]
-
-    assert len(find(root["/StructTreeRoot"]["/K"])) == 7
+    root: Any = read(load("math-after-cjk")).trailer["/Root"]
+    assert len(find(root["/StructTreeRoot"]["/K"], "Formula")) == 7

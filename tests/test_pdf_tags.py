@@ -1,6 +1,5 @@
 """What a screen reader is told about a report, and what archives ask for."""
 
-import io
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pypdf import PdfReader
+from pages import find, read
 from pypdf.generic import ArrayObject
 
 from beyond import pdf
@@ -38,8 +37,8 @@ code
 """
 
 
-def read(markdown: str, **names: Any) -> Any:
-    return PdfReader(io.BytesIO(pdf.render(markdown, **names))).trailer["/Root"]
+def read_root(markdown: str, **names: Any) -> Any:
+    return read(markdown, **names).trailer["/Root"]
 
 
 def outline(element: Any) -> list[Any]:
@@ -49,15 +48,8 @@ def outline(element: Any) -> list[Any]:
     return [element["/S"][1:], *[outline(kid) for kid in inside if "/S" in kid]]
 
 
-def find(element: Any, kind: str) -> list[Any]:
-    """The elements of a kind."""
-    inside = [kid.get_object() for kid in element.get("/K", ())]
-    found = [one for kid in inside if "/S" in kid for one in find(kid, kind)]
-    return [element, *found] if element.get("/S") == f"/{kind}" else found
-
-
 def test_the_structure_is_that_of_the_draft() -> None:
-    document = read(DRAFT)["/StructTreeRoot"]["/K"]
+    document = read_root(DRAFT)["/StructTreeRoot"]["/K"]
     kinds = outline(document)
     assert kinds[0] == "Document"
     assert [
@@ -70,12 +62,13 @@ def test_the_structure_is_that_of_the_draft() -> None:
     assert ["P", ["Code"], ["Link", ["Code"]], ["Formula"], ["Reference", ["Link"]]] in kinds
     levels = [kind[0] for kind in kinds[1:] if kind[0][0] == "H"]
     assert "H3" not in levels  # no level is left out
+    assert all(one["/K"] for one in find(document, "P"))
     assert [one["/Alt"] for one in find(document, "Formula")] == ["$x^2$"]
     assert {one["/A"]["/Scope"] for one in find(document, "TH")} == {"/Column"}
 
 
 def test_a_note_has_a_name_and_a_table_of_contents_its_entries() -> None:
-    root = read("Cited [1], noted[^1].\n\n# End\n\n[1] One\n\n[2] Two\n\n[^1]: A note")
+    root = read_root("Cited [1], noted[^1].\n\n# End\n\n[1] One\n\n[2] Two\n\n[^1]: A note")
     notes = find(root["/StructTreeRoot"]["/K"], "Note")
     names = root["/StructTreeRoot"]["/IDTree"]["/Names"]
     assert names[::2] == ["note 1", "source 1"]
@@ -83,7 +76,7 @@ def test_a_note_has_a_name_and_a_table_of_contents_its_entries() -> None:
     assert all(
         name == note.get_object()["/ID"] for name, note in zip(names[::2], names[1::2], strict=True)
     )
-    long = read("# A\n\n" + ("## B $x$\n\n" + "word " * 600 + "\n\n") * 12)
+    long = read_root("# A\n\n" + ("## B $x$\n\n" + "word " * 600 + "\n\n") * 12)
     document = long["/StructTreeRoot"]["/K"]
     entry = outline(find(document, "TOC")[0])[1]
     assert entry[:2] == ["TOCI", ["Reference", ["Link"], ["Formula"], ["Link"]]]
@@ -91,7 +84,7 @@ def test_a_note_has_a_name_and_a_table_of_contents_its_entries() -> None:
 
 
 def test_each_link_is_tied_to_its_annotation() -> None:
-    root = read(DRAFT)
+    root = read_root(DRAFT)
     tree = root["/StructTreeRoot"]["/ParentTree"]["/Nums"]
     owners = dict(zip(tree[::2], tree[1::2], strict=True))
     notes = [note.get_object() for page in root["/Pages"]["/Kids"] for note in page["/Annots"]]
@@ -103,25 +96,24 @@ def test_each_link_is_tied_to_its_annotation() -> None:
 
 def test_a_header_is_read_once_however_many_pages_repeat_it() -> None:
     draft = "| n |\n|---|\n" + "| row |\n" * 150
-    reader = PdfReader(io.BytesIO(pdf.render(draft)))
+    reader = read(draft)
     root: Any = reader.trailer["/Root"]
     assert len(reader.pages) > 2
     assert len(find(root["/StructTreeRoot"]["/K"], "TH")[0]["/K"]) == 1
 
 
 def test_all_that_is_painted_is_content_or_decoration() -> None:
-    for page in PdfReader(io.BytesIO(pdf.render(DRAFT * 20))).pages:
-        content = page.get_contents()
-        assert content is not None
+    page: Any
+    for page in read(DRAFT * 20).pages:
         depth = 0
-        for _, operator in content.operations:
+        for _, operator in page.get_contents().operations:
             depth += (operator in (b"BDC", b"BMC")) - (operator == b"EMC")
             assert depth in (0, 1)
             assert depth or operator not in (b"Tj", b"TJ", b"S", b"f", b"f*", b"Do")
 
 
-def test_archives_find_the_metadata_and_the_color_space() -> None:
-    root = read("Text & <more>", topic="A & <b>")
+def test_archives_find_the_metadata_and_the_colour_space() -> None:
+    root = read_root("Text & <more>", topic="A & <b>")
     metadata = root["/Metadata"].get_data().decode()
     assert "<pdfuaid:part>1<" in metadata and "<pdfaid:conformance>A<" in metadata
     assert "A &amp; &lt;b&gt;" in metadata
@@ -131,22 +123,17 @@ def test_archives_find_the_metadata_and_the_color_space() -> None:
 
 
 def test_a_text_is_found_in_place_of_what_glyphs_stand_for() -> None:
-    page = PdfReader(io.BytesIO(pdf.render("我们使用Python编写程序"))).pages[0]
-    content = page.get_contents()
-    assert content is not None
-    spans = [about["/ActualText"] for (kind, about), operator in
-             (operation for operation in content.operations if operation[1] == b"BDC")
-             if kind == "/Span"]  # fmt: skip
+    page: Any = read("我们使用Python编写程序").pages[0]
+    begun = (operands for operands, sign in page.get_contents().operations if sign == b"BDC")
+    spans = [about["/ActualText"] for kind, about in begun if kind == "/Span"]
     assert spans == ["我们使用", "编写程序"]
 
 
 def test_a_stretch_in_another_script_has_its_language() -> None:
-    page = PdfReader(io.BytesIO(pdf.render("The word of the day is Ελληνικά."))).pages[0]
-    content = page.get_contents()
-    assert content is not None and b"/Lang(el)" in content.get_data()
-    page = PdfReader(io.BytesIO(pdf.render("Ελληνικά και ελληνικά"))).pages[0]
-    content = page.get_contents()
-    assert content is not None and b"/Lang" not in content.get_data()
+    page: Any = read("The word of the day is Ελληνικά.").pages[0]
+    assert b"/Lang(el)" in page.get_contents().get_data()
+    page = read("Ελληνικά και ελληνικά").pages[0]
+    assert b"/Lang" not in page.get_contents().get_data()
     assert name_language("«слово") == "ru"
 
 

@@ -1,0 +1,39 @@
+"""What the tests of the PDF read from its pages."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from pypdf import PdfReader
+
+from beyond import pdf
+
+
+def load(case: str) -> str:
+    """A draft of `pdf_cases`."""
+    path = Path(__file__).parent / "pdf_cases" / f"{case}.md"
+    return path.read_text(encoding="utf-8")
+
+
+def read(markdown: str, **names: Any) -> PdfReader:
+    """A draft as a report."""
+    return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
+
+
+def pieces(page: Any) -> list[tuple[str, float, float, float]]:
+    """The stretches of text on a page: text, x, y, and size in points."""
+    found: list[tuple[str, float, float, float]] = []
+
+    def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
+        if text.strip():
+            found.append((text.strip(), cm[4] + tm[4], cm[5] + tm[5], size))
+
+    page.extract_text(visitor_text=visit)
+    return found
+
+
+def find(element: Any, kind: str) -> list[Any]:
+    """The elements of a kind in the structure of a report, from one of them on."""
+    inside = [kid.get_object() for kid in element.get("/K", ())]
+    found = [one for kid in inside if "/S" in kid for one in find(kid, kind)]
+    return [element, *found] if element.get("/S") == f"/{kind}" else found
