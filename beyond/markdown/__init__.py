@@ -72,11 +72,11 @@ def read(markdown: str) -> Draft:
     except Exception:  # of any kind: no word of a draft is lost to a fault in its reading
         log.warning("The draft is shown as it stands", exc_info=True)
         return read_as_source(source)
-    title = ""
-    for before, token in pairwise(tokens):
-        if before.type == "heading_open" and not title:
-            title = get_words(token)
-    return Draft(tokens, [formulas.restore(line) for line in text.split("\n")], title)
+    titles = (
+        get_words(token) for before, token in pairwise(tokens) if before.type == "heading_open"
+    )
+    lines = [formulas.restore(line) for line in text.split("\n")]
+    return Draft(tokens, lines, next(filter(None, titles), ""))
 
 
 def get_words(token: Token) -> str:

@@ -9,7 +9,7 @@ OUTSIDE = 4  # lines before and after a fence around a draft: "Here is your repo
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
 
 WORD = r"A-Za-z0-9\u00c0-\u1fff"  # letters after which a dollar begins no formula: not Han or kana
-EAST_ASIAN = r"\u1100-\u11ff\u3040-\uffdc"  # after a number, the unit of a price
+UNIT = r"\u1100-\u11ff\u3040-\uffdc"  # Chinese, Japanese or Korean after the number of a price
 ENVIRONMENTS = "equation|align|gather|multline|eqnarray|flalign|alignat|cases|[pbvBV]?matrix|split"
 # The first branch is code, in which a dollar is a dollar. A formula has no blank line, and a
 # closing dollar has no space before it and no digit after it, or "$5 and $10" would be one.
@@ -28,7 +28,7 @@ FORMULA_SOURCE = rf"""
     | ROW
     | [ ]?(?P<citation>\ue200[^\ue201\n]*\ue201|【\d+(?::\d+)?†[^】\n]*】
         |:contentReference\[[^\]\n]*\](?:\{{[^}}\n]*\}})?)
-    | (?<![{WORD}])(?<!\$)(?!\$[\d.,]+[{EAST_ASIAN}])
+    | (?<![{WORD}])(?<!\$)(?!\$[\d.,]+[{UNIT}])
         \$(?P<single>(?![\s$])(?:INNER|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
     """
 FORMULA = re.compile(

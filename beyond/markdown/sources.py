@@ -11,15 +11,16 @@ NUMBER = re.compile(r"\[?(\d+)\]?")
 
 
 def link_sources(tokens: list[Token]) -> None:
-    """Let lists of sources be such: those that are cited, or consist of links, after all headings.
+    """Find the lists of sources, and link their entries with the places that cite them.
 
-    `meta` of such a list has `sources`, that of its items `mark`, the number as it is cited, and
-    `note`, a name, if it is.
+    Such a list has two of three signs: it is cited, it consists of links, no heading comes after
+    it. Its `meta` has `sources`, that of its items `mark`, the number as it is cited, and `note`, a
+    name, if it is.
     """
     inlines = [token for token in tokens if token.type == "inline"]
     cited = {int(n[1]) for t in inlines for child in t.children or [] for n in _find_numbers(child)}
     items: dict[int, list[Token]] = {}  # the tokens of the item with each number
-    tail = True  # whether no heading comes after the list
+    tail = True
     for opening, *inside, _ in reversed([c for c in split_constructs(tokens) if len(c) > 1]):
         tail = tail and opening.type != "heading_open"
         if opening.meta or not opening.type.endswith("list_open"):
@@ -27,7 +28,7 @@ def link_sources(tokens: list[Token]) -> None:
         found = dict(enumerate(split_constructs(inside, 1), int(opening.attrs.get("start", 1))))
         known = opening.tag == "ol" and not cited.isdisjoint(found)
         links = sum(c.type == "link_open" for token in inside for c in token.children or [])
-        if (tail and known) or ((tail or known) and links >= len(found)):
+        if sum((known, links >= len(found), tail)) > 1:
             opening.meta["sources"] = True
             items = found | items if known else items
     met: set[int] = set()
@@ -40,7 +41,7 @@ def link_sources(tokens: list[Token]) -> None:
 
 
 def name_entry(item: Sequence[Token], name: str, cited: bool) -> None:
-    """Let an item be where its citations lead, and lead back to the first of them."""
+    """Make an item the goal of its citations, with a link back to the first of them."""
     item[0].meta["note"] = name
     inlines = [token for token in item if token.type == "inline"]
     if inlines:

@@ -154,7 +154,7 @@ def make_head(title: str) -> Text:
 
 
 def measure(flowables: Sequence[Any]) -> float:
-    """The height in points that flowables take up, about."""
+    """About how many points of a page's height flowables take up."""
     return float(sum(f.wrap(WIDTH, HEIGHT)[1] + f.getSpaceBefore() for f in flowables))
 
 
@@ -179,7 +179,7 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
 
 
 class Entry(Text):
-    """A line of the table of contents; the page is printed when it is known."""
+    """A line of the table of contents, whose page number is painted when it is known."""
 
     def __init__(self, words: list[Word], style: Style, goal: str) -> None:
         super().__init__(words, style)
@@ -205,7 +205,7 @@ class Entry(Text):
         canvas.tags.entries.append(self)
 
     def print_page(self, canvas: Any) -> None:
-        """Paint the number of the page, which is known now."""
+        """Paint the number of the page."""
         canvas.setFillColor(INK)
         canvas.setFont(get_face("Text").fontName, self.style.size)
         draw, x = (canvas.drawString, 0) if self.style.rtl else (canvas.drawRightString, NUMBERS)
@@ -693,9 +693,5 @@ def strip_breaks(children: Sequence[Token]) -> list[Token]:
             child.type == "text" and not child.content.strip() and "anchor" not in child.meta
         )
 
-    out = list(children)
-    while out and is_blank(out[0]):
-        out.pop(0)
-    while out and is_blank(out[-1]):
-        out.pop()
-    return out
+    seen = [place for place, child in enumerate(children) if not is_blank(child)]
+    return list(children[seen[0] : seen[-1] + 1]) if seen else []

@@ -131,7 +131,7 @@ class Face(TTFont):  # type: ignore[misc]
         return float(self.stringWidth(text, size))
 
     def draw(self, char: str, x: float, y: float, size: float) -> str:
-        """The outline of a character on a base line, as an SVG path, which runs down the page."""
+        """The outline of a character on a base line, as an SVG path: y grows down the page."""
         scale, path = size / self.face.unitsPerEm, []
 
         def add(operator: str, *numbers: float) -> None:

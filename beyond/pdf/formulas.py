@@ -30,8 +30,8 @@ REWRITTEN = (
         "",
     ),
 )
-# Stands for a sign that the font of formulas lacks: the operators of its outline, which no other
-# sign has, its width, and how far its outline goes to the left, right and down, in an em.
+# This sign stands in for those that the font of formulas lacks. No other has an outline of these
+# operators. Its width, and where its outline ends at the left, right and bottom, are in ems.
 STAND_IN, STAND_IN_SHAPE = "\u232d", "MLLLLQQQQLLLLLQQQQQLZMLQQQQQQQQQQQQZ"
 STAND_IN_WIDTH, STAND_IN_LEFT, STAND_IN_RIGHT, STAND_IN_DEPTH = 1.009, 0.056, 0.953, 0.09
 DELIMITERS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
@@ -122,15 +122,14 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
             if signs and re.sub("[^A-Z]", "", path) == STAND_IN_SHAPE:
                 path = _draw_sign(signs.pop(0), path)
             shapes.append(_read_path(path))
-        elif element.tag == "rect" and element.get("fill") != "none":
-            shapes.append(
-                _draw_rectangle(*(float(element.attrib[k]) for k in ("x", "y", "width", "height")))
-            )
         elif element.tag == "rect":
-            width = float(element.get("stroke-width", "0.5"))
             x, y, w, h = (float(element.attrib[k]) for k in ("x", "y", "width", "height"))
-            shapes += [_draw_rectangle(x, y, w, width), _draw_rectangle(x, y + h - width, w, width)]
-            shapes += [_draw_rectangle(x, y, width, h), _draw_rectangle(x + w - width, y, width, h)]
+            areas = [(x, y, w, h)]
+            if element.get("fill") == "none":
+                line = float(element.get("stroke-width", "0.5"))
+                areas = [(x, y, w, line), (x, y + h - line, w, line)]
+                areas += [(x, y, line, h), (x + w - line, y, line, h)]
+            shapes += [_draw_rectangle(*area) for area in areas]
         elif element.tag not in ("svg", "g"):
             return None
     return None if signs else Formula(shapes, (box.xmax - box.xmin, box.ymax, -box.ymin), source)

@@ -24,7 +24,7 @@ TALL = 0.5  # of a page's height: a row that is taller may be split
 
 
 class Table(Flowable):  # type: ignore[misc]
-    """A table that begins with its header. In each place that a cell spans is a covered one."""
+    """A table that begins with its header. A cell that spans others has a covered copy in each."""
 
     def __init__(self, rows: list[list[Text]], widths: list[float], left: float, rtl: bool) -> None:
         super().__init__()

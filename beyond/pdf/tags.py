@@ -189,6 +189,7 @@ class Tags:
             "Contents": pdfdoc.PDFString(text.strip() or target),
         }
         if target.startswith("#"):
+            self.wanted.add(target[1:])
             about["Dest"] = self.canvas._bookmarkReference(target[1:])
         else:
             about["A"] = pdfdoc.PDFDictionary({"S": "/URI", "URI": pdfdoc.PDFString(target)})
@@ -206,7 +207,7 @@ class Tags:
 
 
 def paint_as(text: Any, shown: str, actual: str) -> None:
-    """Paint glyphs in a text object, in which readers find another text than they stand for."""
+    """Paint glyphs in a text object, and say which text is found and copied in their place."""
     text._code.append(f"/Span<</ActualText<feff{actual.encode('utf-16-be').hex()}>>>BDC")
     text.textOut(shown)
     text._code.append("EMC")

@@ -60,7 +60,7 @@ class Style:
     label: Element | None = None  # what its mark is
     flush: bool = False  # whether all lines but the last end at the right edge
     keeps: bool = False  # the text stands on the page of what follows
-    whole: bool = False  # it is not split, if that can be
+    whole: bool = False  # it is not split, unless it is higher than `WHOLE_CODE`
     columns: int = 1  # of the table, if it is a cell
     covered: str = ""  # the side from which another cell covers the place, left or above
 
@@ -281,10 +281,8 @@ class Text(Flowable):  # type: ignore[misc]
             canvas.addOutlineEntry(title, key, level)
         if self.first and style.mark and self.lines:
             canvas.setFillColor(INK)
-            order = choose_families(style.mark)
-            canvas.setFont(
-                get_face(find_family(style.mark[-1], order) or "Text").fontName, style.size
-            )
+            face = get_face(find_family(style.mark[-1], choose_families(style.mark)) or "Text")
+            canvas.setFont(face.fontName, style.size)
             base = y - self.lines[0].ascent
             with canvas.tags.mark(style.label):
                 if style.rtl:
@@ -412,7 +410,5 @@ class Text(Flowable):  # type: ignore[misc]
             canvas.bookmarkHorizontal(look.anchor, 0, y + look.size * 1.4)
         if look.link:
             area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
-            if look.link.startswith("#"):
-                canvas.tags.wanted.add(look.link[1:])
             if link:
                 canvas.tags.add_link(link, area, look.link, part.source)

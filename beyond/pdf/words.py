@@ -300,7 +300,8 @@ def split_word(
 ) -> tuple[Word, Word] | None:
     """A word in two, of which the first fits into a width; None if nothing of it fits.
 
-    Of a word that stands `alone` something always fits. Some words break at `soft` hyphens only.
+    Of a word that stands `alone`, one character is taken at least; `soft` allows no break but at a
+    soft hyphen.
     """
     text = "".join(part.source if part.font else BOX for part in word.parts)
     if soft and SOFT_HYPHEN not in text:
@@ -344,7 +345,7 @@ def split_word(
 
 
 def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, str]:
-    """Where a word of which so many characters fit breaks best, and the hyphen that it gets."""
+    """Where a word breaks best of which `most` characters fit, and the hyphen that it gets."""
     if at := text.rfind(SOFT_HYPHEN, 0, max(0, most - 1)) + 1:
         return at, SOFT_HYPHEN
     if code and (at := _find_end(SPACES, text, most, most / 2)):
