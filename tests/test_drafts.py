@@ -47,6 +47,10 @@ def children(markdown: str) -> list[Token]:
     ]
 
 
+def marks(markdown: str) -> list[str]:
+    return [token.meta["mark"] for token in drafts.read(markdown).tokens if "mark" in token.meta]
+
+
 def formulas(markdown: str) -> list[str]:
     return [child.content for child in children(markdown) if child.meta.get("formula")]
 
@@ -167,9 +171,12 @@ def test_a_source_and_what_cites_it_lead_to_each_other(sources: str) -> None:
     assert goals == [*("source 1", "source 1", "source 2"), "cited source 1", "cited source 2"]
     anchors = {child.meta["anchor"] for child in children(draft) if "anchor" in child.meta}
     assert set(goals) == anchors
-    for cited in (draft, f"[2]\n\n{sources}"):
-        tokens = drafts.read(cited).tokens
-        assert [t.meta["mark"] for t in tokens if "mark" in t.meta] == ["[1]", "[2]"]
+    assert marks(draft) == marks(f"[2]\n\n{sources}") == ["[1]", "[2]"]
+
+
+def test_a_source_keeps_its_number_if_one_before_it_is_missing() -> None:
+    draft = "As in [1] and [5].\n\n## Sources\n\n[1] One\n[2] Two\n[5] Five"
+    assert marks(draft) == ["[1]", "[2]", "[5]"]
 
 
 @pytest.mark.parametrize(

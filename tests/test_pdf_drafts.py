@@ -401,6 +401,8 @@ def test_a_long_report_has_a_table_of_contents_and_running_heads() -> None:
         assert re.search(rf"{title}\b", reader.pages[page - 1].extract_text())
     assert [title for title, _ in contents(reader)[1::2]] == chapters
     assert all("The Sea" in page.extract_text() for page in reader.pages[1:])
+    tall = read("# " + "The Sea " * 20 + "\n\n" + make_long(chapters))
+    assert re.search(r"The Sea…$", tall.pages[1].extract_text(), re.MULTILINE)
     short = read("# The Sea\n\n" + make_long(chapters[:8]))
     assert not contents(short)
     assert "The Sea" not in short.pages[1].extract_text()

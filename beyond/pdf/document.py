@@ -25,7 +25,7 @@ from beyond.pdf.formulas import Formula, find_tag, set_formula
 from beyond.pdf.pictures import read_picture
 from beyond.pdf.tables import NARROW_PADDING, Table, align_numbers, fits, share_width
 from beyond.pdf.tags import Element, Tags, describe
-from beyond.pdf.text import FAINT, LINK, PADDING, RULE, WHOLE_CODE, Style, Text, color
+from beyond.pdf.text import FAINT, HALF_PAGE, LINK, PADDING, RULE, Style, Text, color
 from beyond.pdf.words import BODY, CODE_SCALE, HAN, INK, RAISED_SCALE, Box, Look, Word, make_words
 
 TITLE = "Research Report"
@@ -47,7 +47,6 @@ SOURCES = 9.0  # the text of sources and footnotes
 CELLS = (9.5, 8.5, 7.5)  # sizes of the text in tables: the largest in which no word breaks
 CODE = 8.75  # 82 characters in a line
 FORMULAS = 10_000  # characters of LaTeX in a draft: each takes up to a millisecond to set
-FORMULA_HEIGHT = HEIGHT / 2  # a higher one is made smaller
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 BULLETS = "•\u2013"
 UNMARKED = {"hr", "table_open", "blockquote_open", "bullet_list_open", "ordered_list_open"}
@@ -390,7 +389,7 @@ class Composer:
             if not made:
                 out.append(self.make_code(child.content))
                 continue
-            runs: list[Run] = [made.shrink_to(WIDTH - self.lefts[-1], FORMULA_HEIGHT)]
+            runs: list[Run] = [made.shrink_to(WIDTH - self.lefts[-1], HALF_PAGE)]
             if following and (end := re.match(r"[.,;:]\s*", following.content)):
                 runs.append((end[0].strip(), Look()))  # the sentence ends in the formula
                 following.content = following.content[end.end() :]
@@ -478,7 +477,7 @@ class Composer:
                 case "image":
                     address = str(child.attrGet("src") or "")
                     if picture := read_picture(address, text):
-                        out.append(picture.shrink_to(WIDTH - self.lefts[-1] - INDENT, HEIGHT / 2))
+                        out.append(picture.shrink_to(WIDTH - self.lefts[-1] - INDENT, HALF_PAGE))
                         continue
                     remote = LIVE.match(address)
                     text = text or (address.rpartition("/")[2] if remote else "")
@@ -493,7 +492,7 @@ class Composer:
                 case _:
                     depth[child.tag] += child.nesting
             if meta.get("formula") and (box := self.make_formula(text, look.size, False)):
-                out.append(box.shrink_to(WIDTH - self.lefts[-1] - INDENT, FORMULA_HEIGHT))
+                out.append(box.shrink_to(WIDTH - self.lefts[-1] - INDENT, HALF_PAGE))
                 continue
             looks = {tag for tag in depth if depth[tag] > 0} | set(meta.get("looks", ()))
             now = look
@@ -677,7 +676,7 @@ def keep_together(flowables: Sequence[Any]) -> list[Any]:
             if isinstance(flowable, Table):
                 needed += flowable.least_height
             elif isinstance(flowable, Text):
-                whole = flowable.style.whole and flowable.height <= WHOLE_CODE
+                whole = flowable.style.whole and flowable.height <= HALF_PAGE
                 needed += flowable.measure_to(len(flowable.lines) if whole else 3)
             out += [platypus.CondPageBreak(min(needed, HEIGHT * 0.75)), *held]
             held = []

@@ -27,7 +27,7 @@ from reportlab.pdfbase.ttfonts import ShapeData, ShapedStr, TTFont  # type: igno
 RTL = "\u0590-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufeff"  # without the digits
 RIGHT_TO_LEFT = re.compile(f"[{RTL}]")
 INDIC = "\u0900-\u0dff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u200c\u200d"
-KANA, HANGUL, HAN = re.compile("[\u3041-\u30ff]"), re.compile("[\uac00-\ud7a3]"), "\u3400-\u9fff"
+KANA, HANGUL = re.compile("[\u3041-\u30ff]"), re.compile("[\uac00-\ud7a3]")
 TRADITIONAL = re.compile(
     "[這們個時來對說為會後過還沒國與開關動長問間學實發經現書點樣種無電話訊際灣]"
 )
@@ -42,11 +42,9 @@ INVISIBLE = re.compile(  # joiners outside of the scripts that need them, and va
 JOINER = "\u2060"  # the text of a glyph that stands for none: nothing to see or to break at
 GLYPHS = 0xF0000  # the first character that stands for a glyph
 GLYPH_LIMIT = 60_000  # such characters in a private plane, before their numbering starts again
-FIRA = ("figo", "figbo", "figit", "figbi")
-CASCADIA = ("cascadia", "cascadiab", "cascadiai", "cascadiabi")
 FILES = {  # of each family: regular, bold, italic, bold italic, as far as the package has them
-    "Text": FIRA,
-    "Code": CASCADIA,
+    "Text": ("figo", "figbo", "figit", "figbi"),
+    "Code": ("cascadia", "cascadiab", "cascadiai", "cascadiabi"),
     "Signs": ("DejaVuSans",),
     "World": ("KurintoSans-Rg", "KurintoSans-Bd"),
     **{

@@ -7,7 +7,7 @@ from typing import Any
 
 from reportlab.platypus import Flowable  # type: ignore[import-untyped]
 
-from beyond.pdf.text import BAR, PADDING, RULE, SHADE, WHOLE, Text
+from beyond.pdf.text import BAR, HALF_PAGE, PADDING, RULE, SHADE, WHOLE, Text
 
 SPACE = 10.0  # points above and below a table
 LINE = 0.6  # points
@@ -19,8 +19,6 @@ NARROW = 8.0  # points: no column of text is narrower
 LONG = 120.0  # points: what is wider is an address or a name in a program, not a word
 LEAST = 40.0  # points: less is no room for them
 WEIGHT = 0.8  # the power of what a column lacks: long text wraps anyway, so it counts for less
-PAGE = 648.0  # points between the margins of letter paper
-TALL = 0.5  # of a page's height: a row that is taller may be split
 
 
 class Table(Flowable):  # type: ignore[misc]
@@ -78,9 +76,9 @@ class Table(Flowable):  # type: ignore[misc]
             number += 1
         rows = list(zip(self.rows, self.heights, strict=True))
         header = rows[: self.heads]
-        if sum(self.heights[: self.heads]) > TALL * PAGE:
+        if sum(self.heights[: self.heads]) > HALF_PAGE:
             header = []  # too tall to be repeated
-        tall = number < len(rows) and self.heights[number] > TALL * PAGE
+        tall = number < len(rows) and self.heights[number] > HALF_PAGE
         if tall and (pieces := self._cut(number, height - used)):
             above, below = [*rows[:number], pieces[0]], [pieces[1], *rows[number + 1 :]]
             header = header if number >= self.heads else []

@@ -23,7 +23,7 @@ from beyond.pdf.words import BODY, INK, Box, Look, Part, Word, split_word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
 WHOLE = 165.0  # a table that is no higher is never split
-WHOLE_CODE = 324.0  # half a page: a block of code that is no higher is never split
+HALF_PAGE = 324.0  # code and sources that are no higher are never split, nor are rows of tables
 LOOSEST = BODY / 4  # between letters, to make a line flush; one that needs more is not
 TIGHT = 0.08  # of an em: more space between letters is taken for a space
 BAR, JOINT = 2.5, 10.0  # the width of a quote's bar; how far it goes on between two texts
@@ -60,7 +60,7 @@ class Style:
     label: Element | None = None  # what its mark is
     flush: bool = False  # whether all lines but the last end at the right edge
     keeps: bool = False  # the text stands on the page of what follows
-    whole: bool = False  # it is not split, unless it is higher than `WHOLE_CODE`
+    whole: bool = False  # it is not split, unless it is higher than `HALF_PAGE`
     columns: int = 1  # of the table, if it is a cell
     covered: str = ""  # the side from which another cell covers the place, left or above
 
@@ -240,7 +240,7 @@ class Text(Flowable):  # type: ignore[misc]
         end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
         least = 3 if style.shaded else 2
         end = min(end, self.end - least)
-        if end - self.start < least or (style.whole and self.height <= WHOLE_CODE and self.first):
+        if end - self.start < least or (style.whole and self.height <= HALF_PAGE and self.first):
             return []
         following = end
         while style.shaded and following < self.end - 1 and not self.lines[following].width:
