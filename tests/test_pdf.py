@@ -1,6 +1,5 @@
 """What a person sees, finds and clicks in a report, whatever the draft."""
 
-import io
 import os
 import re
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pages import pieces, read
 from pypdf import PdfReader
 from support import PROJECT
 
@@ -22,10 +22,6 @@ from beyond.pdf.document import TooMuchWorkError
 
 MEGABYTE = 1_000_000
 BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are shared
-
-
-def read(markdown: str, **names: Any) -> PdfReader:
-    return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
 
 
 def text_of(markdown: str) -> str:
@@ -213,14 +209,7 @@ def test_text_stays_within_the_margins() -> None:
 
 def positions(page: Any) -> list[float]:
     """Where the stretches of text on a page start, in points from its left edge."""
-    found: list[float] = []
-
-    def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
-        if text.strip() and not re.match(r"\s*\d+ /|\s*\d+$", text):
-            found.append(cm[4] + tm[4])
-
-    page.extract_text(visitor_text=visit)
-    return found
+    return [x for text, x, _, _ in pieces(page) if not re.match(r"\d+ /|\d+$", text)]
 
 
 def test_right_to_left_text_is_set_from_the_right() -> None:

@@ -20,15 +20,15 @@ def link_sources(tokens: list[Token]) -> None:
     inlines = [token for token in tokens if token.type == "inline"]
     cited = {int(n[1]) for t in inlines for child in t.children or [] for n in _find_numbers(child)}
     items: dict[int, list[Token]] = {}  # the tokens of the item with each number
-    tail = True
+    at_end = True
     for opening, *inside, _ in reversed([c for c in split_constructs(tokens) if len(c) > 1]):
-        tail = tail and opening.type != "heading_open"
+        at_end = at_end and opening.type != "heading_open"
         if opening.meta or not opening.type.endswith("list_open"):
             continue
         found = dict(enumerate(split_constructs(inside, 1), int(opening.attrs.get("start", 1))))
         known = opening.tag == "ol" and not cited.isdisjoint(found)
         links = sum(c.type == "link_open" for token in inside for c in token.children or [])
-        if sum((known, links >= len(found), tail)) > 1:
+        if sum((known, links >= len(found), at_end)) > 1:
             opening.meta["sources"] = True
             items = found | items if known else items
     met: set[int] = set()
