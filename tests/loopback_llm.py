@@ -28,7 +28,8 @@ class Reply:
     body: str | None = None  # instead of JSON in the OpenAI shape; never streamed
     content_type: str = "text/html"  # of such a body
     cut: bool = False  # closes the connection without an answer
-    events: list[Any] | None = None  # a stream's own, instead of the text's
+    # A stream's own, instead of the text's. At None, it waits until the test sets `go_on`.
+    events: list[Any] | None = None
     pace: float = 0  # seconds between the events of a stream
     broken: bool = False  # closes the connection in the middle of a stream
 
@@ -123,7 +124,10 @@ class LoopbackLLM:
     def _stream(self, reply: Reply, call: Call, request: Request) -> Iterator[str]:
         call.answered = False
         for event in _events(reply, call) if reply.events is None else reply.events:
-            yield f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n"
+            if event is None:
+                self.go_on.clear()
+            else:
+                yield f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n"
             if self._caller_leaves(request, time.monotonic() + reply.pace):
                 call.abandoned = True
                 return

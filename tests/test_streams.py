@@ -261,55 +261,71 @@ def test_a_chinese_or_japanese_character_is_a_word() -> None:
 async def test_the_server_knows_what_is_written_and_the_history_grows_by_nothing(
     client: Client, llm: LoopbackLLM
 ) -> None:
-    llm.replies.append(stream_of("Bees dance. ", *WORDS[:400], pace=0.02))
+    some, more = (list(map(piece, WORDS[start : start + 50])) for start in (0, 50))
+    end = piece(finish_reason="stop")
+    llm.replies.append(Reply(events=[*some, None, *more, None, end]))
     report = await start_report(client, "bees")
-    lengths = []
 
-    async def is_seen() -> bool:
-        description = await describe(client, report.id)
-        live = await find_live_draft(client, description)
-        lengths.append(live.words if live else 0)
-        return lengths[-1] > 100 and len(set(lengths)) > 3
+    async def count_words() -> int:
+        live = await find_live_draft(client, await describe(client, report.id))
+        return live.words if live else 0
 
-    await eventually(is_seen)
-    assert lengths == sorted(lengths)
+    for words in (50, 100):
+
+        async def are_written(words: int = words) -> bool:
+            return await count_words() == words
+
+        await eventually(are_written)
+        llm.go_on.set()
     await waiting(report, 1)
+    assert await count_words() == 0
     description = await describe(client, report.id)
-    assert await find_live_draft(client, description) is None
     assert description.workflow_execution_info.history_length == 10
-    assert (await draft_of(report)).startswith("Bees dance. word0")
+    assert await draft_of(report) == "".join(WORDS[:100])
 
 
 @pytest.mark.usefixtures("worker")
 async def test_a_retry_begins_anew_and_says_why(client: Client, llm: LoopbackLLM) -> None:
     half = [piece(word) for word in WORDS[:60]]
-    llm.replies += [Reply(events=half, pace=0.05, broken=True), stream_of("Done. ", "It is.")]
+    again = [piece("Done."), None, piece(" It is."), piece(finish_reason="stop")]
+    llm.replies += [Reply(events=[*half, None], broken=True), Reply(events=again)]
     report = await start_report(client, "bees")
-    seen: list[LiveDraft | None] = []
 
-    async def has_failed() -> bool:
+    async def told() -> tuple[str, str]:
+        """What is written, and why there is another attempt."""
         description = await describe(client, report.id)
-        seen.append(await find_live_draft(client, description))
-        pending = description.pending_activities
-        return bool(pending) and pending[0].attempt == 2
+        live = await find_live_draft(client, description)
+        activities = description.pending_activities
+        return live.text if live else "", activities[0].last_failure.message if activities else ""
 
-    await eventually(has_failed)
-    assert any(seen)
-    assert seen[-1] is None
+    async def first_half() -> bool:
+        return await told() == ("".join(WORDS[:60]), "")
+
+    async def second_attempt() -> bool:
+        text, why = await told()
+        assert text in ("", "".join(WORDS[:60]), "Done.")
+        return (text, why) == ("Done.", BROKEN)
+
+    await eventually(first_half)
+    llm.go_on.set()
+    await eventually(second_attempt)
+    llm.go_on.set()
     status = await waiting(report, 1)
     assert (status.text, status.error) == ("Done. It is.", "")
 
 
 @pytest.mark.usefixtures("worker")
 async def test_a_person_sees_the_draft_grow(llm: LoopbackLLM, open_starter: OpenStarter) -> None:
-    thoughts = [piece(reasoning_content="hm ")] * 30
     words = [piece(word) for word in ["# Bees\n\n", "蜜蜂 **dance**. ", *WORDS[:40]]]
-    llm.replies.append(Reply(events=[*thoughts, *words, piece(finish_reason="stop")], pace=0.05))
+    thought, end = piece(reasoning_content="hm "), piece(finish_reason="stop")
+    llm.replies.append(Reply(events=[thought, None, *words, None, end]))
     starter = open_starter("bees")
     starter.sees("Thinking…")
+    llm.go_on.set()
     starter.sees("Draft 1")
     starter.sees("蜜蜂 **dance**.")
-    starter.sees(re.compile(r"Researching… \d+ s, \d+ words"))
+    starter.sees(re.compile(r"Researching… \d+ s, 45 words"))
+    llm.go_on.set()
     starter.sees("Research is complete!")
     assert "蜜蜂 dance." in starter.text
     assert "**dance**" not in starter.text
