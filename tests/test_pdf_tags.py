@@ -139,7 +139,8 @@ def test_a_stretch_in_another_script_has_its_language() -> None:
 
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_another_process_makes_the_same_bytes(seed: str) -> None:
-    script = f"import sys; from beyond import pdf; sys.stdout.buffer.write(pdf.render({DRAFT!r}))"
+    draft = f"{DRAFT}\n\n\U0001d53c"
+    script = f"import sys; from beyond import pdf; sys.stdout.buffer.write(pdf.render({draft!r}))"
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -147,4 +148,5 @@ def test_another_process_makes_the_same_bytes(seed: str) -> None:
         cwd=Path(pdf.__file__).parents[2],
         env={**os.environ, "PYTHONHASHSEED": seed},
     )
-    assert done.stdout == pdf.render(DRAFT)
+    pdf.render("\U0001d53c\u0301")  # a shaped glyph in the same font
+    assert done.stdout == pdf.render(draft)

@@ -218,7 +218,7 @@ class Face(TTFont):  # type: ignore[misc]
         for name, item in doc.idToObject.items():
             if not name.endswith((self.face.name.decode(), self.face.name.decode() + ")")):
                 continue
-            if name.startswith("toUnicodeCMap:") and self.labels:
+            if name.startswith("toUnicodeCMap:"):
                 item.content = re.sub("(?<=> <)[0-9A-F]{5,6}", text, item.content)
             if name.startswith(("toUnicodeCMap:", "fontFile:")):
                 item.filters = [_Compressed()]
