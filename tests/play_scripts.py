@@ -152,18 +152,18 @@ class Script:
 
     async def _is_as_expected(self, report: ReportHandle) -> bool:
         expected = self.expected
-        # A Query may be answered from what the next Workflow Task is still to be told of. Signals
-        # that come before that Task come before the rest of it.
-        if (await describe(self.players.client, report.id)).HasField("pending_workflow_task"):
-            return False
         try:
             status = await report.query(
                 GenerateReportWorkflow.get_report_status, rpc_timeout=QUERY_TIMEOUT
             )
         except RPCError:  # its Worker went with it
             return False
+        # A Query may be answered from what the next Workflow Task is still to be told of. Signals
+        # that come before that Task come before the rest of it.
+        description = await describe(self.players.client, report.id)
         return (
-            status.phase == Phase.WAITING
+            not description.HasField("pending_workflow_task")
+            and status.phase == Phase.WAITING
             and (status.draft, status.text) == (expected.number, expected.text)
             and (status.prompt, status.topic_refused) == (expected.prompt, expected.topic_refused)
             and status.earlier_drafts == len(expected.earlier)

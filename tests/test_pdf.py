@@ -172,6 +172,11 @@ def test_title_topic_and_page_numbers_are_printed_and_described() -> None:
     assert re.search(rf"{len(reader.pages)} /\s*{len(reader.pages)}$", last.strip())
 
 
+def test_a_topic_that_is_the_title_is_printed_once() -> None:
+    reader = read("# Why do cats purr?\n\nThey do.", topic="Why do cats purr? 🐱")
+    assert reader.pages[0].extract_text().count("cats") == 1
+
+
 def test_an_absurd_topic_leaves_room_for_the_report() -> None:
     text = read("The report", topic="why " * 10_000).pages[0].extract_text()
     assert "…" in text and "The report" in text

@@ -60,7 +60,8 @@ def render(
         composer = Composer(check_work, structure, language)
         heading = composer.make_title(draft)
         title = (draft.title if heading else topic) or draft.title or TITLE
-        front = make_front(heading, topic, approved, is_rtl(title), structure)
+        asked = "" if heading and topic == draft.title else topic
+        front = make_front(heading, asked, approved, is_rtl(title), structure)
         title = replace_unprintable(title)[:TITLE_LIMIT]
         body = composer.compose(draft)
         out = io.BytesIO()
