@@ -85,7 +85,7 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
 
 def _count_tokens(answer: dict[str, Any]) -> str:
     match answer:
-        case {"usage": {"prompt_tokens": asked, "completion_tokens": answered}}:
+        case {"usage": {"prompt_tokens": asked, "completion_tokens": answered}} if answered:
             return f", {asked} tokens in, {answered} out"
     return ""  # as of a demo model
 

@@ -98,6 +98,8 @@ def load_litellm() -> ModuleType | None:
     import litellm
 
     litellm.suppress_debug_info = True  # its errors print advertisements otherwise
+    # It would count a stream's tokens itself, before and after, though providers report them.
+    litellm.disable_token_counter = True
     if problem := find_problem(litellm):
         raise ApplicationError(problem, type="SettingsError")
     return litellm
