@@ -40,11 +40,10 @@ async def answer_as_demo(model: str, prompt: str, writing: Writing) -> dict[str,
     """Returns a draft in the OpenAI shape, and writes it word by word before."""
     draft = _write_draft(prompt)
     words = re.findall(r"\S+\s*", draft)
+    delay = SLOW_DEMO_DELAY if model == SLOW_DEMO_MODEL else DEMO_DELAY
     for word in words:
         writing.add(word)
-        await asyncio.sleep(
-            (SLOW_DEMO_DELAY if model == SLOW_DEMO_MODEL else DEMO_DELAY) / len(words)
-        )
+        await asyncio.sleep(delay / len(words))
     message = {"role": "assistant", "content": draft}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return {"object": "chat.completion", "model": model, "choices": [choice]}

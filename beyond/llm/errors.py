@@ -112,9 +112,9 @@ def refuses_to_stream(error: Exception) -> bool:
     return (400 <= status < 500 or status == 501) and bool(STREAM_WORDS.search(told))
 
 
-def make_broken_error(error: Exception | None = None) -> ApplicationError:
+def make_broken_error(error: Exception) -> ApplicationError:
     """What ended a stream in the middle, which asking again can mend."""
-    cause = list(walk_causes(error))[-1] if error else None
+    cause = list(walk_causes(error))[-1]
     is_of_provider = type(cause).__module__.startswith(("openai", "litellm.llms"))
     return make_upstream_error(str(cause) if is_of_provider else "")
 

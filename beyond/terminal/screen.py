@@ -243,10 +243,7 @@ class Screen:
             always_hide_cursor=True,
         )
         app: Application[int | None] = Application(
-            Layout(live_text),
-            key_bindings=keys,
-            refresh_interval=0.5,
-            erase_when_done=True,
+            Layout(live_text), key_bindings=keys, refresh_interval=0.5, erase_when_done=True
         )
 
         async def end() -> None:
