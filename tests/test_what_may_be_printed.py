@@ -55,6 +55,22 @@ async def test_the_address_of_a_link_is_seen(llm: LoopbackLLM, open_starter: Ope
     assert not starter.links
 
 
+async def test_a_draft_with_a_bold_link_is_shown_and_kept(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.default = Reply(
+        text="- [**The honey bee**](https://bees.example/) and [](http://x.org)so on"
+    )
+    starter = open_starter("bees", columns=80)
+    starter.asked_to_decide()
+    assert "The honey bee (https://bees.example/) and (http://x.org)so on" in starter.text
+    starter.types("query")
+    starter.sees("The honey bee (https://bees.example/)")
+    starter.keep()
+    starter.sees_result()
+    assert starter.ends() == 0
+
+
 async def test_no_escape_of_the_models_reaches_a_pipe(llm: LoopbackLLM) -> None:
     llm.default = Reply(text=f"# Safe\n\n{ESCAPES}\n\nend")
     done = piped("bees\nquery\nkeep\n")

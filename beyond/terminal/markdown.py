@@ -1,5 +1,7 @@
 """A draft's Markdown on a terminal, with all of its text: nobody approves what was not shown."""
 
+from collections.abc import Iterator
+
 from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Markdown, TableElement
@@ -13,12 +15,12 @@ SMALL_DIGITS = {
     "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
+SCHEMES = ("", "http://", "https://", "mailto:")  # of an address that is known from its text
 
 
 def set_markdown(markdown: str) -> Markdown:
     """Returns the draft for a console of rich's."""
-    # Without hyperlinks, an address is seen before it is followed.
-    draft = _WholeMarkdown("", hyperlinks=False)
+    draft = _WholeMarkdown("")
     # Not rich's own reading, which leaves HTML out.
     draft.parsed = [_flatten(token) for token in read(printable(markdown)).tokens]
     return draft
@@ -50,10 +52,11 @@ class _WholeTable(TableElement):
 
 class _WholeMarkdown(Markdown):
     elements = {**Markdown.elements, "table_open": _WholeTable}  # noqa: RUF012
+    inlines = Markdown.inlines | {"link", "link_url"}  # which have looks in rich's theme
 
 
 def _flatten(token: Token) -> Token:
-    """Makes raised, lowered and deleted text plain, and lets each address stand once."""
+    """Makes pictures and raised, lowered and deleted text plain, and spells out the links."""
     children = token.children or []
     for part in (token, *children):  # entities such as &#x202e; are characters only now
         part.content = printable(part.content)
@@ -62,11 +65,43 @@ def _flatten(token: Token) -> Token:
     for child in children:
         if child.type in ("s_open", "s_close"):  # not every terminal strikes out
             child.type, child.tag, child.content = "text", "", "~~"
+        elif child.type == "image":  # rich would show it above its paragraph or table
+            child.type, child.tag, child.content = "text", "", f"🌆 {_name_picture(child)}"
         for look, digits in SMALL_DIGITS.items():
             if look in child.meta.get("looks", ()) and "goto" not in child.meta:
                 child.content = child.content.translate(digits)
-    for number, child in enumerate(children[:-2]):
-        text = children[number + 1].content
-        if child.type == "link_open" and str(child.attrs["href"]).endswith(text):
-            child.type = child.tag = children[number + 2].type = children[number + 2].tag = "text"
+    if children:
+        token.children = list(_spell_links(children))
     return token
+
+
+def _name_picture(image: Token) -> str:
+    """What a picture shows, or the name of its file. One within the draft has none."""
+    address = str(image.attrs.get("src", ""))
+    file = "" if address.startswith("data:") else printable(address.rpartition("/")[2])
+    return image.content or file
+
+
+def _spell_links(children: list[Token]) -> Iterator[Token]:
+    """Has the address of each link follow its text, so that it is seen before it is followed.
+
+    An address that is the text already stands once.
+    """
+    links: list[tuple[str, list[str]]] = []  # addresses and texts of those that are open
+    for child in children:
+        if child.type == "link_open":
+            links.append((str(child.attrs["href"]), []))
+            yield Token("text_of_link", "link", 1)
+        elif child.type == "link_close":
+            yield Token("text_of_link", "link", -1)
+            address, texts = links.pop()
+            text = "".join(texts).strip()
+            known = [f"{scheme}{text}".removesuffix("/") for scheme in SCHEMES]
+            if address and address.removesuffix("/") not in known:
+                yield Token("text", "", 0, content=" (" if text else "(")
+                yield Token("address", "link_url", 0, content=address)
+                yield Token("text", "", 0, content=")")
+        else:
+            if links:
+                links[-1][1].append(child.content)
+            yield child

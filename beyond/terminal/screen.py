@@ -124,8 +124,11 @@ class Screen:
 
         console = Console()
         console.width = min(console.width, WIDEST_TEXT)
-        with console.capture() as capture:
-            console.print(set_markdown(markdown))
+        try:
+            with console.capture() as capture:
+                console.print(set_markdown(markdown))
+        except Exception:  # of any kind: a draft that is not shown can never be decided on
+            return f"{heading}\n{printable(markdown)}\n"
         return f"{heading}\n{capture.get()}"
 
     def show_file(self, path: Path, open_it: bool) -> None:
