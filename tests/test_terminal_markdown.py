@@ -86,6 +86,7 @@ def test_a_link_is_its_text_and_once_its_address(link: str, place: str) -> None:
         ("<http://x.org> http://y.org www.z.org", "http://x.org http://y.org www.z.org"),
         ("[**http://x.org**](http://x.org)", "http://x.org"),
         ("[x.org](https://x.org/)", "x.org"),
+        ("https://de.x.org/wiki/Öl", "https://de.x.org/wiki/Öl"),
         ("a@b.org and [**a@b.org**](mailto:a@b.org)", "a@b.org and a@b.org"),
         ("[text]()", "text"),
     ],

@@ -1,6 +1,7 @@
 """A draft's Markdown on a terminal, with all of its text: nobody approves what was not shown."""
 
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -85,7 +86,7 @@ def _name_picture(image: Token) -> str:
 def _spell_links(children: list[Token]) -> Iterator[Token]:
     """Has the address of each link follow its text, so that it is seen before it is followed.
 
-    An address that is the text already stands once.
+    An address that is the text already stands once. rich's own links lose the looks of their text.
     """
     links: list[tuple[str, list[str]]] = []  # addresses and texts of those that are open
     for child in children:
@@ -96,8 +97,8 @@ def _spell_links(children: list[Token]) -> Iterator[Token]:
             yield Token("text_of_link", "link", -1)
             address, texts = links.pop()
             text = "".join(texts).strip()
-            known = [f"{scheme}{text}".removesuffix("/") for scheme in SCHEMES]
-            if address and address.removesuffix("/") not in known:
+            known = [unquote(f"{scheme}{text}").removesuffix("/") for scheme in SCHEMES]
+            if address and unquote(address).removesuffix("/") not in known:
                 yield Token("text", "", 0, content=" (" if text else "(")
                 yield Token("address", "link_url", 0, content=address)
                 yield Token("text", "", 0, content=")")
