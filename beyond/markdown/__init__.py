@@ -8,10 +8,11 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline, emphasis, strikethrough
 from markdown_it.token import Token
 from mdit_py_plugins.deflist import deflist_plugin
@@ -104,6 +105,7 @@ def _make_parser() -> MarkdownIt:
     parser.use(gfm_autolink_plugin).use(footnote_plugin, inline=False, move_to_end=False)
     parser.use(deflist_plugin)
     parser.block.ruler.before("table", "too_deep", _take_too_deep)
+    parser.core.ruler.at("inline", _read_inlines)
     parser.inline.ruler.at("emphasis", _judge_marks(emphasis.tokenize))
     parser.inline.ruler.at("strikethrough", _judge_marks(strikethrough.tokenize))
     return parser
@@ -119,6 +121,16 @@ def _take_too_deep(state: StateBlock, start: int, end: int, silent: bool) -> boo
     return True
 
 
+def _read_inlines(state: StateCore) -> None:
+    """The core rule that reads the words of blocks; those of a block that is too long are text."""
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) > PARAGRAPH_LIMIT:
+            token.children = [Token("text", "", 0, content=token.content)]
+        elif token.type == "inline":
+            token.children = []
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
 def _judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., bool]:
     """A rule of emphasis that knows which of two marks, such as **, opens and which closes.
 
@@ -131,17 +143,19 @@ def _judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[...,
         if not tokenize(state, silent):
             return False
         made = state.delimiters[known:]
-        if state.pos - start != 2 or not made or state.src[start] == "_":
-            return True
-        used = (d for d in reversed(state.delimiters[:known]) if d.open or d.close)
-        before = next((d for d in used if d.marker == made[0].marker), None)
-        pending = before is not None and before.open
-        spaces = [not part.strip() for part in (state.src[:start][-1:], state.src[state.pos :][:1])]
-        for delimiter in made:
-            if spaces == [True, True]:
-                delimiter.open, delimiter.close = False, pending
-            elif spaces == [False, False]:
-                delimiter.open, delimiter.close = not pending, pending
+        if state.pos - start == 2 and made and state.src[start] != "_":
+            above = islice(reversed(state.delimiters), len(made), None)
+            before = next((d for d in above if d.marker == made[0].marker), None)
+            pending = before is not None and before.open
+            sides = state.src[max(0, start - 1) : start], state.src[state.pos : state.pos + 1]
+            spaces = [not part.strip() for part in sides]
+            for delimiter in made:
+                if spaces == [True, True]:
+                    delimiter.open, delimiter.close = False, pending
+                elif spaces == [False, False]:
+                    delimiter.open, delimiter.close = not pending, pending
+        if not any(delimiter.open or delimiter.close for delimiter in made):
+            del state.delimiters[known:]  # so that no mark looks at them again
         return True
 
     return judge

@@ -53,7 +53,9 @@ PART = f"(?:{PICTURE}){STYLE}?[{TONES}]?{STYLE}?[\U000e0020-\U000e007f]*"
 EMOJI = re.compile(
     f"[0-9#*]{STYLE}?\u20e3|[\U0001f1e6-\U0001f1ff]{{2}}|{PART}(?:{JOINER}(?:{PART}|[♀♂]{STYLE}?))*"
 )
-DECORATION = re.compile(rf"(?P<before>[ \xa0]*)(?P<emoji>{EMOJI.pattern})(?P<after>[ \xa0]*)")
+DECORATION = re.compile(
+    rf"(?P<before>(?:(?<![ \xa0])[ \xa0]++)?)(?P<emoji>{EMOJI.pattern})(?P<after>[ \xa0]*)"
+)
 IGNORED = re.compile(f"[{STYLE}\ufe0e{JOINER}{TONES}]")
 
 
@@ -99,12 +101,13 @@ def replace_emoji(children: list[Token]) -> list[Token]:
         alone = not re.sub(r"[\W_]", "", pictures)
         behind_label = pictures.rstrip().endswith(":") and not seen.rstrip().endswith(":")
         linked = False
+        end = max((number for number, token in enumerate(line) if token.content), default=0)
         for position, token in enumerate(line):
             linked = token.type == "link_open" or (linked and token.type != "link_close")
             if token.type != "text":
                 out.append(token)
                 continue
-            last = not any(other.content for other in line[position + 1 :])
+            last = position >= end
             only_link = linked and not EMOJI.sub("", token.content).strip()
             named = alone or only_link or (last and behind_label)
             label = token.content.rfind(":") if behind_label else 0
@@ -127,6 +130,7 @@ def _split(
             out.append(Token("text", "", 0, content=text, level=token.level, meta=meta))
 
     text, position = token.content, 0
+    end = len(text.rstrip())
     for match in DECORATION.finditer(text):
         add(text[position : match.start()])
         position = match.end()
@@ -139,9 +143,9 @@ def _split(
             add(match["before"])
             add(means, color)
             add(match["after"])
-        elif text[position:].strip() == "" and at_end:
+        elif position >= end and at_end:
             pass  # the space before it goes, too
-        elif re.match(r"[.,;:!?)\]]", text[position:]):
+        elif text.startswith(tuple(".,;:!?)]"), position):
             add(match["after"])
         else:
             add(match["before"])

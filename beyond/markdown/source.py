@@ -3,7 +3,8 @@
 import re
 import textwrap
 
-FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^`\n]*?)[ \t]*$")
+# No pattern may take longer than its text is long, so each part of one has a single way to match.
+FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+((?:[^`\n]*[^`\n \t])?)[ \t]*$")
 MARKDOWN = ("markdown", "md", "mdx")  # as a fence names it
 OUTSIDE = 4  # lines before and after a fence around a draft: "Here is your report:"
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
@@ -17,17 +18,17 @@ FORMULA_SOURCE = rf"""
     ^[ \t>*+-]*(?P<fence>`{{3,}}|~{{3,}})[^`\n]*\n
         (?:.*\n)*?(?:[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)
     | (?<!`)(?P<ticks>`+)(?!`)(?:[^\n]|\n(?![ \t]*\n)){{1,2000}}?(?<!`)(?P=ticks)(?!`)
-    | ^[ ]{{0,3}}\[(?P<source>\d+)\](?P<colon>:?)[ \t]+(?=\S)
+    | ^[ ]{{0,3}}\[(?P<source>\d{{1,9}})\](?P<colon>:?)[ \t]+(?=\S)
     | \\\\
     | \\\((?P<round>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![()]))+?)\\\)
     | \\\[(?P<square>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![\[\]]))+?)\\\]
     | \\begin\{{(?P<name>(?:{ENVIRONMENTS})\*?)\}}
-        (?:[^\n]|\n(?![ \t>]*\n)){{1,8000}}?\\end\{{(?P=name)\}}
+        (?:[^\n\\]|\n(?![ \t>]*\n)|\\(?!(?:begin|end)\{{(?P=name)\}}))+?\\end\{{(?P=name)\}}
     | \\.
     | \$\$(?P<double>(?:[^\n$]|\n(?![ \t>]*\n))+?)\$\$
     | ROW
-    | [ ]?(?P<citation>\ue200[^\ue201\n]*\ue201|【\d+(?::\d+)?†[^】\n]*】
-        |:contentReference\[[^\]\n]*\](?:\{{[^}}\n]*\}})?)
+    | [ ]?(?P<citation>\ue200[^\ue200\ue201\n]*\ue201|【\d+(?::\d+)?†[^【】\n]*】
+        |:contentReference\[[^\[\]\n]*\](?:\{{[^{{}}\n]*\}})?)
     | (?<![{WORD}])(?<!\$)(?!\$[\d.,]+[{UNIT}])
         \$(?P<single>(?![\s$])(?:INNER|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
     """
@@ -37,23 +38,22 @@ FORMULA = re.compile(
 )
 # In the row of a table, a stroke outside of brackets ends the cell.
 FORMULA_IN_ROW = re.compile(
-    FORMULA_SOURCE.replace("INNER", r"[^\n$\\|({]|\([^()\n$]*\)|\{[^{}\n$]*\}|[({]").replace(
+    FORMULA_SOURCE.replace("INNER", r"[^\n$\\|({]|(?>\([^()\n$]*\)|\{[^{}\n$]*\}|[({])").replace(
         "ROW", "(?P<row>(?!))"
     ),
     re.MULTILINE | re.VERBOSE,
 )
-ENTRY = re.compile(r"^ {0,3}\[(\d+)\]:?[ \t]+\S", re.MULTILINE)
-PRICE = re.compile(r"\d[\d.,]*[^\\^_={}<>+]*(?:\s|[A-Za-z]{2})[^\\^_={}<>+]*|[A-Z_]{2,}\W?")
+ENTRY = re.compile(r"^ {0,3}\[(\d{1,9})\]:?[ \t]+\S", re.MULTILINE)
+PRICE = re.compile(r"\d(?=.*?(?:\s|[A-Za-z]{2}))[^\\^_={}<>+]*|[A-Z_]{2,}\W?", re.DOTALL)
 CURRENCY = re.compile(r"\d.*(?<![A-Za-z])[A-Z][A-Za-z]{0,2}", re.DOTALL)  # "30 or R", of "R$ 150"
 THOUGHTS = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
-FRONT_MATTER = re.compile(
-    r"\A---[ \t]*\n((?:[\w-]+:.*\n|[ \t]*-[ ].*\n|[ \t]+.*\n|[ \t]*\n)+)---[ \t]*\n"
-)
-DELIMITERS = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:(?:[\w-]+:|- |[ \t]).*\n|\n)++)---[ \t]*\n")
+DELIMITERS = re.compile(r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
 PICTURE = re.compile(
-    r"(?<=[(\"'])data:image/[\w.+;=-]+,(?:<svg.*?</svg>|(?:[^\s()\"'<>]|\([^\s()\"'<>]*\))+)"
+    r"(?<=[(\"'])data:image/[\w.+;=-]+,(?:<svg(?:(?!<svg).)*?</svg>|(?:[^\s()\"'<>]|\([^\s()\"'<>]*\))+)"
 )
 MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
+SPARSE = 10  # places for each cell: a table that has more of them would be nearly empty
 DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
 HIDDEN_LIMIT = 0xFFF0  # formulas: as many as there are private characters for
 FIRST = 0xF0000  # the private character that stands for the first formula
@@ -102,20 +102,19 @@ def _unindent(text: str) -> str:
 def _lengthen_fences(text: str) -> str:
     """The text with longer fences around Markdown that has fences in it: models nest equal ones."""
     lines = text.split("\n")
-    for number, line in enumerate(lines):
-        fence = FENCE.match(line)
-        if not fence or fence[2].lower() not in MARKDOWN:
+    opened: dict[str, list[tuple[int, str]]] = {}  # by each mark: the lines, and what is beside
+    for end, line in enumerate(lines):
+        if not (fence := FENCE.match(line)):
             continue
-        depth = 1
-        for end in range(number + 1, len(lines)):
-            inner = FENCE.match(lines[end])
-            if inner and inner[1] == fence[1]:
-                depth += 1 if inner[2] else -1
-            if depth == 0:
-                if any(fence[1] in inside for inside in lines[number + 1 : end]):
-                    lines[number] = fence[1][0] * 8 + fence[2]
-                    lines[end] = fence[1][0] * 8
-                break
+        above = opened.setdefault(fence[1], [])
+        if fence[2]:
+            above.append((end, fence[2]))
+        elif above:
+            number, info = above.pop()
+            inside = (fence[1] in line for line in lines[number + 1 : end])
+            if info.lower() in MARKDOWN and any(inside):
+                lines[number] = fence[1][0] * 8 + info
+                lines[end] = fence[1][0] * 8
     return "\n".join(lines)
 
 
@@ -124,14 +123,14 @@ def replace_front_matter(text: str) -> str:
     text = THOUGHTS.sub("", text)
     if not (found := FRONT_MATTER.match(text)):
         return text
-    values = dict(
-        re.findall(r"^(title|author|date):[ \t]*(.+?)[ \t]*$", found[1], re.MULTILINE | re.I)
+    values = dict(re.findall(r"^(title|author|date):(.*)", found[1], re.MULTILINE | re.I))
+    title, author, day = (
+        values.get(key, "").strip().strip("\"'") for key in ("title", "author", "date")
     )
-    title, author, day = (values.get(key, "").strip("\"'") for key in ("title", "author", "date"))
     rest = text[found.end() :].lstrip("\n")
-    own = re.match(r"# +(.*?)[ #]*(?:\n|\Z)", rest)
-    if own and own[1] == title:
-        rest = rest[own.end() :]
+    heading, _, below = rest.partition("\n")
+    if heading.startswith("# ") and heading[1:].lstrip(" ").rstrip(" #") == title:
+        rest = below
     about = " · ".join(filter(None, [author, day]))
     return "\n\n".join(filter(None, [title and f"# {title}", about, rest]))
 
@@ -170,14 +169,24 @@ def mend_lines(text: str) -> str:
                 break
             rows.append(row)
             number = skipped + 1
-        most = max(count_cells(row) for row in (header, line, *rows))
-        out[-2:] = [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
+        table = [header, line, *rows]
+        cells = [count_cells(row) for row in table]
+        most = max(cells)
+        if is_sparse(rows=len(table), columns=most, cells=sum(cells)):
+            out[-2:] = ["```", *table, "```"]
+        else:
+            out[-2:] = [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
     return "\n".join(out)
 
 
 def count_cells(row: str) -> int:
     """The number of cells in a row of a table."""
     return len(re.split(r"(?<!\\)\|", row.strip("> \t").removeprefix("|").removesuffix("|")))
+
+
+def is_sparse(*, rows: int, columns: int, cells: int) -> bool:
+    """Whether a table has so few cells that most of its places would be empty."""
+    return rows * columns > SPARSE * cells
 
 
 def _widen(row: str, cells: int, cell: str) -> str:
@@ -217,7 +226,7 @@ class Formulas:
             return match[0]
         if match["single"] and PRICE.fullmatch(match["single"]):
             return match[0]
-        amount = re.match(r"\s?\d", match.string[match.end() :])
+        amount = re.match(r"\s?\d", match.string[match.end() : match.end() + 2])
         if match["single"] and amount and CURRENCY.fullmatch(match["single"]):
             return match[0]
         # In a quote, a formula's lines begin with its marks.

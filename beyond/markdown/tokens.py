@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from beyond.markdown.emoji import EMOJI, replace_emoji
-from beyond.markdown.source import DISPLAYED, HIDDEN, Formulas
+from beyond.markdown.source import DISPLAYED, HIDDEN, Formulas, is_sparse
 from beyond.markdown.sources import link_sources, name_entry
 
 # HTML elements. A tag of any other name is a placeholder such as <name>, or the type List<T>.
@@ -31,16 +31,16 @@ wbr
 """
 ELEMENTS = {*LOOKS, *LINES, *OTHERS.split()}
 TAG = re.compile(
-    r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s[^<>]*|/)?)>|<!--.*?-->|<[!?][^>]*>", re.DOTALL
+    r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s[^<>]*|/)?)>|<!--(?:(?!<!--).)*?-->|<[!?][^<>]*>", re.DOTALL
 )
 ATTRIBUTE = re.compile(r"""\b(href|src|alt)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 VERBATIM = re.compile(
-    r"<(pre|script|style|textarea|table)\b[^>]*>(.*?)(?:</\1\s*>|\Z)", re.DOTALL | re.I
+    r"<(pre|script|style|textarea|table)\b[^<>]*>(.*?)(?:</\1\s*>|\Z)", re.DOTALL | re.I
 )
-ROW = re.compile(r"<tr\b[^>]*>(.*?)(?=</?tr\b|\Z)", re.DOTALL | re.I)
-CELL = re.compile(r"<t([hd])\b([^>]*)>(.*?)(?=</?t[hd]\b|\Z)", re.DOTALL | re.I)
+ROW = re.compile(r"<tr\b[^<>]*>(.*?)(?=</?tr\b|\Z)", re.DOTALL | re.I)
+CELL = re.compile(r"<t([hd])\b([^<>]*)>(.*?)(?=</?t[hd]\b|\Z)", re.DOTALL | re.I)
 SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?(\d{1,2})")
-BADGE = re.compile(r"//(img\.shields\.io|badge|badgen|[^ ]*/badge)")
+BADGE = re.compile(r"//img\.shields\.io|/badge")
 ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
 # A line that begins like this is a line of its own: an entry, an item, an equation, "Author: …".
@@ -173,13 +173,14 @@ def _table_to_markdown(html: str) -> tuple[str, Spans]:
                 tall = min(found.get("row") or 1, len(sources) - len(rows))
                 wide = next((n for n in range(1, wide) if taken[column + n] > 0), wide)
                 spans[len(rows), column] = wide, tall, cell[1].lower() == "h"
-                taken |= dict.fromkeys(range(column, column + wide), tall - 1)
+                for taken_column in range(column, column + wide):
+                    taken[taken_column] = max(taken[taken_column], tall - 1)
                 text = " ".join(cell[3].split()).replace("|", "\\|")
                 cells += [text, *[""] * (wide - 1)]
         rows.append(cells)
-    if not any(rows):
+    most = max(map(len, rows), default=0)
+    if not any(rows) or is_sparse(rows=len(rows), columns=most, cells=len(spans)):
         return _to_markdown(html), {}
-    most = max(map(len, rows))
     lines = [f"| {' | '.join([*row, *[''] * (most - len(row))])} |" for row in rows]
     lines.insert(1, "|" + "-|" * most)
     outside = _to_markdown(ROW.sub("", html)).strip()
@@ -357,7 +358,7 @@ def _keep_lines(children: list[Token]) -> list[Token]:
     out = lines[0]
     for found, (before, after) in zip(breaks, pairwise(lines), strict=True):
         own = found.type == "softbreak" and (_ends(before) or _begins(after, before))
-        out = [*out, Token("hardbreak", "br", 0) if own else found, *after]
+        out += [Token("hardbreak", "br", 0) if own else found, *after]
     return out
 
 
