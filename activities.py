@@ -16,6 +16,7 @@ from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
 from beyond.llm.settings import get_model
 from beyond.llm.writing import Writing
 from beyond.paper import find_paper
+from beyond.pdf_process import PDFProcess
 from beyond.reports_dir import place_report
 from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
 
@@ -26,8 +27,8 @@ LLM_HTTP_TIMEOUT = timedelta(minutes=9, seconds=30)
 LLM_START_TO_CLOSE_TIMEOUT = timedelta(minutes=10)
 # A PDF waits for its turn in the Worker, behind any number of others.
 PDF_START_TO_CLOSE_TIMEOUT = timedelta(days=1)
-# CPU seconds for a draft: ten times what the worst draft of 1 MB takes, as slower machines exist.
-PDF_WORK_LIMIT = 120
+# By the clock: ten times what the slowest draft of 1 MB takes, as slow and busy machines exist.
+PDF_RENDER_LIMIT = timedelta(minutes=3)
 # An answer that is no completion is asked for again until this attempt; then the person decides.
 UNUSABLE_ANSWER_ATTEMPTS = 3
 
@@ -53,6 +54,7 @@ PDF_OPTIONS_AT_FIRST = PDF_OPTIONS_UNTIL_DONE | ActivityConfig(retry_policy=RETR
 
 # One PDF keeps a core busy.
 _pdf_turn = asyncio.Semaphore(1)
+_pdf_process = PDFProcess()
 
 
 @activity.defn
@@ -95,40 +97,58 @@ def create_pdf(input: PDFGenerationInput) -> str:
     """Writes the approved text as a PDF into `REPORTS_DIR` and returns the file's name.
 
     The name is `input.filename`, or has the report's ID behind it if another file has that name.
-    Raises ApplicationError: non-retryable for a name that cannot be a file and for a text that
-    takes too long, retryable (with the reason) if the disk refuses.
+    Raises ApplicationError: non-retryable for a name that cannot be a file, retryable (with the
+    reason) if the disk refuses.
     """
-    # Here, because ReportLab takes long to import, and the starter needs none.
+    # Here, because ReportLab takes long to import, and neither the starter nor a Worker needs it.
     from beyond import pdf
-    from beyond.pdf.document import TooMuchWorkError
 
-    workflow_id = (activity.info().workflow_id if activity.in_activity() else None) or ""
+    arguments = _describe_pdf(input)
+    return place_report(pdf.render(**arguments), input.filename, arguments["workflow_id"])
+
+
+@activity.defn(name="create_pdf")
+async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
+    """What the Worker runs as `create_pdf`: it renders in another process, one PDF at a time.
+
+    Its heartbeats go on meanwhile. Raises ApplicationError as `create_pdf` does, non-retryable for
+    a text that takes too long, and retryable if the other process ends.
+    """
+    arguments = _describe_pdf(input)
+    async with send_heartbeats(), _pdf_turn:
+        try:
+            content = await _pdf_process.render(PDF_RENDER_LIMIT, **arguments)
+        except TimeoutError:
+            raise ApplicationError(
+                "this draft takes too long to set as pages; ask for another one",
+                type="Unprintable",
+                non_retryable=True,
+            ) from None
+        except OSError as error:
+            raise ApplicationError(str(error), type=type(error).__name__) from None
+        return await asyncio.to_thread(
+            place_report, content, input.filename, arguments["workflow_id"]
+        )
+
+
+async def start_pdf_process() -> None:
+    """Starts the process that renders PDFs, so that the first one need not wait for its fonts."""
+    async with _pdf_turn:
+        await _pdf_process.start()
+
+
+def _describe_pdf(input: PDFGenerationInput) -> dict[str, Any]:
+    """The arguments of `beyond.pdf.render`. Raises ApplicationError for a day that is no date."""
     try:
         approved = date.fromisoformat(input.approved) if input.approved else None
     except ValueError:
         raise ApplicationError(
             f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
         ) from None
-    try:
-        content = pdf.render(
-            input.content,
-            topic=input.topic,
-            workflow_id=workflow_id,
-            approved=approved,
-            paper=find_paper(),
-            work_limit=PDF_WORK_LIMIT,
-        )
-    except TooMuchWorkError:
-        raise ApplicationError(
-            "this draft takes too long to set as pages; ask for another one",
-            type="Unprintable",
-            non_retryable=True,
-        ) from None
-    return place_report(content, input.filename, workflow_id)
-
-
-@activity.defn(name="create_pdf")
-async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
-    """What the Worker runs as `create_pdf`: its heartbeats go on while it waits for its turn."""
-    async with send_heartbeats(), _pdf_turn:
-        return await asyncio.to_thread(create_pdf, input)
+    return {
+        "markdown": input.content,
+        "topic": input.topic,
+        "workflow_id": (activity.info().workflow_id if activity.in_activity() else None) or "",
+        "approved": approved,
+        "paper": find_paper(),
+    }

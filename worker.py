@@ -28,7 +28,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
-from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
+from activities import (
+    LLM_START_TO_CLOSE_TIMEOUT,
+    create_pdf_in_turn,
+    llm_call,
+    start_pdf_process,
+)
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
@@ -116,14 +121,19 @@ async def _serve(client: Client, stop: asyncio.Event) -> None:
         f"(namespace {client.namespace}). Press Ctrl-C to stop.",
         flush=True,
     )
-    # LiteLLM takes seconds to import: the Worker polls meanwhile, and an llm_call waits.
-    warm_up = asyncio.create_task(asyncio.to_thread(load_litellm))
+    warm_up = asyncio.create_task(_warm_up())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({warm_up, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if warm_up.done():
         warm_up.result()
     await stopping
     print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.", flush=True)
+
+
+async def _warm_up() -> None:
+    """LiteLLM and the fonts take seconds to load: the Worker polls meanwhile, and a call waits."""
+    await asyncio.to_thread(load_litellm)
+    await start_pdf_process()
 
 
 if __name__ == "__main__":

@@ -183,6 +183,12 @@ async def events_of(report: ReportHandle, kind: "EventType.ValueType") -> list[H
     return [event for event in (await report.fetch_history()).events if event.event_type == kind]
 
 
+async def attempts_of(report: ReportHandle) -> list[int]:
+    """How often each of its Activities was tried, in their order."""
+    started = await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)
+    return [event.activity_task_started_event_attributes.attempt for event in started]
+
+
 async def reset(report: ReportHandle, task: int = 0) -> None:
     """Starts the report again from one of its Workflow Tasks, counted from 0; -1 is the last."""
     tasks = await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)

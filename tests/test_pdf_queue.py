@@ -3,14 +3,14 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
 
+import psutil
 import pytest
 from loopback_llm import LoopbackLLM
 from stand_ins import StandIns
 from support import (
     RESULT,
-    ReportHandle,
+    attempts_of,
     draft_of,
     eventually,
     keep,
@@ -20,7 +20,6 @@ from support import (
     worker_here,
 )
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 import activities
@@ -35,25 +34,22 @@ async def test_a_pdf_heartbeats_while_it_waits_and_while_it_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(heartbeats, "HEARTBEAT_INTERVAL", timedelta(seconds=0.02))
-    at_work, finish = Event(), Event()
-
-    def create_slowly(report: PDFGenerationInput) -> str:
-        at_work.set()
-        finish.wait()
-        return report.filename
-
-    monkeypatch.setattr(activities, "create_pdf", create_slowly)
     environment = ActivityEnvironment()
     beats: list[object] = []
     environment.on_heartbeat = lambda *details: beats.append(details)
     async with activities._pdf_turn:
+        await activities._pdf_process.start()
+        assert activities._pdf_process._process
+        process = psutil.Process(activities._pdf_process._process.pid)
         making = asyncio.create_task(environment.run(create_pdf_in_turn, REPORT))
         await eventually(lambda: len(beats) > 3)
-        assert not at_work.is_set()
-    await eventually(at_work.is_set)
-    so_far = len(beats)
-    await eventually(lambda: len(beats) > so_far + 3)
-    finish.set()
+        process.suspend()
+    try:
+        await eventually(activities._pdf_turn.locked)
+        so_far = len(beats)
+        await eventually(lambda: len(beats) > so_far + 3)
+    finally:
+        process.resume()
     assert await making == "research_pdf.pdf"
 
 
@@ -95,14 +91,6 @@ async def test_drafts_do_not_wait_for_pdfs_and_no_pdf_is_made_twice(
         assert max(await attempts_of(report)) == 1
 
 
-async def attempts_of(report: ReportHandle) -> list[int]:
-    return [
-        event.activity_task_started_event_attributes.attempt
-        async for event in report.fetch_history_events()
-        if event.HasField("activity_task_started_event_attributes")
-    ]
-
-
 async def test_the_workflow_asks_for_heartbeats_of_a_pdf_and_does_not_count_its_waiting(
     client: Client, stand_ins: StandIns
 ) -> None:
@@ -118,17 +106,6 @@ async def test_the_workflow_asks_for_heartbeats_of_a_pdf_and_does_not_count_its_
     assert scheduled.priority.priority_key > 3  # that of a draft, which a server hands out before
     assert scheduled.heartbeat_timeout.ToTimedelta() == heartbeats.HEARTBEAT_TIMEOUT
     assert scheduled.start_to_close_timeout.ToTimedelta() >= timedelta(hours=12)
-
-
-async def test_a_draft_that_takes_too_long_goes_back_to_the_person(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(activities, "PDF_WORK_LIMIT", 0)
-    with pytest.raises(ApplicationError) as error:
-        await ActivityEnvironment().run(create_pdf_in_turn, REPORT)
-    assert (error.value.type, error.value.non_retryable) == ("Unprintable", True)
-    assert error.value.message == "this draft takes too long to set as pages; ask for another one"
-    assert not pdfs_in(tmp_path)
 
 
 async def test_the_plain_functions_serve_another_worker_as_they_are(

@@ -1,9 +1,6 @@
 """Markdown in, PDF bytes out."""
 
 import io
-import math
-import time
-from collections.abc import Callable
 from datetime import date
 from threading import Lock
 
@@ -18,7 +15,6 @@ from beyond.pdf.document import (
     TITLE_LIMIT,
     Composer,
     Report,
-    TooMuchWorkError,
     make_front,
     make_head,
     measure,
@@ -36,15 +32,13 @@ def render(
     workflow_id: str = "",
     approved: date | None = None,
     paper: str = "letter",
-    work_limit: float = math.inf,
 ) -> bytes:
     """Set a Markdown draft as a PDF report on a paper of `beyond.paper.SIZES`.
 
     Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
     bytes. Nothing is fetched, and nothing is read but the fonts. `topic` is printed under the title
     and is the document's subject; `workflow_id` is its only keyword; `approved`, the day of the
-    person's decision, is printed under the topic and is the document's date. Raises
-    TooMuchWorkError if the draft takes more than `work_limit` seconds of CPU.
+    person's decision, is printed under the topic and is the document's date.
     """
     topic = replace_emoji_in_line(" ".join(topic.split()))
     if len(topic) > PRINTED_TOPIC_LIMIT:
@@ -53,11 +47,10 @@ def render(
     with one_at_a_time:
         if any([font.forget() for font in get_loaded_faces()]):
             words.forget()
-        check_work = _limit_work(work_limit)
         draft = drafts.read(markdown)
         structure = Element("Document")
         language = detect_language(markdown)
-        composer = Composer(check_work, structure, language)
+        composer = Composer(structure, language)
         heading = composer.make_title(draft)
         title = (draft.title if heading else topic) or draft.title or TITLE
         asked = "" if heading and topic == draft.title else topic
@@ -75,23 +68,8 @@ def render(
             keywords=replace_unprintable(workflow_id),
             lang=language,
         )
-        report.beforePage = check_work
         if measure(body) > LONG:
             report.head = make_head(title)
             body = composer.add_contents(body)
         report.build(front + body)
         return out.getvalue()
-
-
-def _limit_work(limit: float) -> Callable[[], None]:
-    """What raises TooMuchWorkError when this thread has worked that many seconds from now on.
-
-    CPU time, because neither a busy machine nor a slow disk is the draft's fault.
-    """
-    end = time.thread_time() + limit
-
-    def check() -> None:
-        if time.thread_time() > end:
-            raise TooMuchWorkError
-
-    return check

@@ -4,7 +4,7 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise, product, takewhile, zip_longest
@@ -55,10 +55,6 @@ Run = tuple[str, Look] | Box
 
 rl_config.useA85 = 0  # ASCII85 makes pages larger and takes time
 log = logging.getLogger(__name__)
-
-
-class TooMuchWorkError(Exception):
-    """A draft takes more CPU time than it may."""
 
 
 class Report(platypus.BaseDocTemplate):  # type: ignore[misc]
@@ -214,8 +210,7 @@ class Entry(Text):
 class Composer:
     """Turns tokens into flowables; its state is what encloses the token at hand."""
 
-    def __init__(self, check_work: Callable[[], None], structure: Element, language: str) -> None:
-        self.check_work = check_work  # raises TooMuchWorkError
+    def __init__(self, structure: Element, language: str) -> None:
         self.language = language
         self.structure = structure
         self.leave()
@@ -256,8 +251,6 @@ class Composer:
                 flowables = self.compose_construct(construct)
                 for flowable in flowables:
                     flowable.wrap(WIDTH, HEIGHT)
-            except TooMuchWorkError:
-                raise
             except Exception:  # of any kind: no word of a draft is lost to a fault in its layout
                 # Footnotes come from all over the draft, so each token tells its own lines.
                 lines = sorted({n for token in construct for n in range(*(token.map or (0, 0)))})
@@ -462,7 +455,6 @@ class Composer:
 
     def make_runs(self, children: Sequence[Token], look: Look | None = None) -> list[Run]:
         """The runs of a paragraph, a heading or a table cell."""
-        self.check_work()
         look = look or Look()
         depth: Counter[str] = Counter()
         out: list[Run] = []
@@ -569,7 +561,6 @@ class Composer:
 
     def make_code(self, content: str, info: str = "") -> Text:
         """Code or source, with its own line breaks. `info` begins with its language."""
-        self.check_work()
         style = Style(
             leading=CODE * 1.5,
             before=9,

@@ -1,0 +1,101 @@
+"""The process that renders PDFs: no draft, however it is made, can stop the Worker.
+
+It is started with `python -m beyond.pdf_process`, and kept from one PDF to the next. A request is
+a pickle, an answer a PDF, and the length of either stands before it.
+"""
+
+import asyncio
+import faulthandler
+import logging
+import pickle
+import signal
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from beyond.process import exit_process
+
+PROJECT = Path(__file__).parents[1]
+LENGTH = 8  # bytes of a length
+SAMPLE = "# Bees\n\n**They** *hum* `at` $440$ Hz."  # takes a formula and each face of the text
+
+
+class PDFProcess:
+    """The process as the Worker sees it. It ends with the Worker, even with one that is killed."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Starts the process unless it runs, and does not wait until it has loaded the fonts.
+
+        Raises OSError if the system refuses another process.
+        """
+        if self._process and self._process.returncode is None:
+            return
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "beyond.pdf_process",
+            cwd=PROJECT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+
+    async def render(self, limit: timedelta, **arguments: Any) -> bytes:
+        """Returns what `beyond.pdf.render` makes of these arguments. One call at a time.
+
+        Raises TimeoutError if it takes longer than `limit`, ChildProcessError if the process ends,
+        and OSError if it cannot be started. It is killed if the call times out or is cancelled.
+        """
+        await self.start()
+        process, self._process = self._process, None
+        assert process and process.stdin and process.stdout
+        request = pickle.dumps((limit.total_seconds(), arguments))
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                process.stdin.write(len(request).to_bytes(LENGTH) + request)
+                await process.stdin.drain()
+                length = int.from_bytes(await process.stdout.readexactly(LENGTH))
+                content = await process.stdout.readexactly(length)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            code = await process.wait()
+            raise ChildProcessError(
+                f"the process that renders it ended with exit code {code}; the Worker's log may "
+                "say why"
+            ) from None
+        except BaseException:  # CancelledError, too
+            with suppress(ProcessLookupError):
+                process.kill()
+            raise
+        self._process = process
+        return content
+
+
+def main() -> None:
+    """Renders what standard input asks for until it ends."""
+    # A terminal sends Ctrl-C, and systemd SIGTERM, to each process of a Worker, which itself stops
+    # when its PDF is done.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+
+    from beyond import pdf
+
+    pdf.render(SAMPLE)
+    with suppress(BrokenPipeError):  # the Worker was killed
+        while length := sys.stdin.buffer.read(LENGTH):
+            limit, arguments = pickle.loads(sys.stdin.buffer.read(int.from_bytes(length)))
+            # The Worker kills this process at the limit. This is for when the Worker was killed.
+            faulthandler.dump_traceback_later(2 * limit, exit=True)
+            content = pdf.render(**arguments)
+            faulthandler.cancel_dump_traceback_later()
+            sys.stdout.buffer.write(len(content).to_bytes(LENGTH) + content)
+            sys.stdout.flush()
+    exit_process(0)
+
+
+if __name__ == "__main__":
+    main()
