@@ -43,6 +43,7 @@ PROJECT = Path(__file__).parent.parent
 KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
 PATIENCE = 120  # seconds that anything may take on a slow machine before the test fails
+RECORDED_LIMIT = 5  # Signals and Activities, so that the history of a long report is short
 
 
 def forget_own_settings() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from loopback_llm import LoopbackLLM, Reply, piece
 from pytest_httpserver import HTTPServer
+from starters import OpenStarter, piped
 from support import KEY, draft_of, eventually, start_report, waiting
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
-from terminal import OpenStarter, piped
 
 from beyond.llm import complete
 from beyond.llm.streams import STREAMS_AT_ONCE

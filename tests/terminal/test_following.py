@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from starters import OpenStarter, piped
 from support import RESULT, ReportHandle, report_of, reset, start_report, worker_here
 from temporalio import workflow
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
@@ -21,7 +22,6 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
-from terminal import OpenStarter, piped
 
 from activities import create_pdf, llm_call
 from beyond.terminal.progress import NO_WORKER, Progress, is_open

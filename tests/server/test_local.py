@@ -15,10 +15,10 @@ import pytest
 from loopback_llm import LoopbackLLM
 from platformdirs import user_cache_path
 from pypdf import PdfReader
+from starters import OpenStarter, Starter
 from support import PATIENCE, free_port, start_report
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
-from terminal import OpenStarter, Starter
 
 from beyond.data_dir import APP
 from beyond.server import dev_server, local

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from record_histories import RECORDED_LIMIT
+from support import RECORDED_LIMIT
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
