@@ -11,6 +11,7 @@ TASK_QUEUE = "research"
 WORKFLOW_TYPE = "GenerateReportWorkflow"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
 PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the step that carries them
+DRAFT_LIMIT = 1_000_000  # bytes of an answer; a revision carries one beside the prompt
 PROMPT_LIMIT = 100_000  # characters; each step carries the prompt
 LIVE_DRAFT_LENGTH = 4_000  # characters of a draft's end; more than a window shows
 INSTRUCTIONS_MARK = "\n\nAdditional instructions: "  # before each one in the prompt
