@@ -26,7 +26,7 @@ from beyond.server.connection import (
     TemporalUnreachableError,
     connect,
     require_namespace,
-    until_answered,
+    retry_until_answered,
 )
 from beyond.server.local import mention_local_reports, run_local
 from beyond.terminal import reports
@@ -122,7 +122,7 @@ async def start_report(client: Client, screen: Screen, topic: str) -> str:
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
     try:
-        handle = await until_answered(client, start, screen.say)
+        handle = await retry_until_answered(client, start, screen.say)
     except (RPCError, asyncio.CancelledError):
         if not topic:  # on the command line, it is in the shell's history
             screen.say(f"The report was not started. Your topic was: {prompt}")

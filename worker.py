@@ -10,7 +10,7 @@ from beyond.process import (
     exit_process,
     make_event_loop,
     run_process,
-    stop_event,
+    make_stop_event,
 )
 
 if __name__ == "__main__":
@@ -32,7 +32,7 @@ from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
-from beyond.report.payloads import DATA_CONVERTER
+from beyond.payloads import DATA_CONVERTER
 from beyond.server.connection import connect, require_namespace, watch_server
 from beyond.worker_log import SDK_LOG, set_up_logging
 from models import TASK_QUEUE
@@ -71,7 +71,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     Raises RefusedError if there is no server, no namespace, or no model that can be called, or if
     a setting is wrong.
     """
-    stop = stop_event(with_stdin=stop_with_stdin)
+    stop = make_stop_event(with_stdin=stop_with_stdin)
     try:
         find_paper()
     except ValueError as error:

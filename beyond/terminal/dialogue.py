@@ -18,8 +18,8 @@ from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
-from beyond.report.decisions import NO_DRAFT, NO_EARLIER_DRAFT
-from beyond.server.connection import NO_SERVER, until_answered
+from beyond.report import NO_DRAFT, NO_EARLIER_DRAFT
+from beyond.server.connection import NO_SERVER, retry_until_answered
 from beyond.terminal.progress import NO_WORKER, Progress, find_live_draft, is_open
 from beyond.terminal.reports import confirm_discard, find_pdf
 from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
@@ -216,7 +216,7 @@ class Dialogue:
         signal = UserDecisionSignal(decision, instruction, number)
         async with self._one_request:
             try:
-                await until_answered(
+                await retry_until_answered(
                     self._client, lambda: self._report.decide(signal), self._screen.say
                 )
             except RPCError as error:
@@ -228,7 +228,7 @@ class Dialogue:
 
     async def _discard(self) -> None:
         async with self._one_request:
-            await until_answered(self._client, self._report.discard, self._screen.say)
+            await retry_until_answered(self._client, self._report.discard, self._screen.say)
             self._discarded = True
             self._note_decision()
 
@@ -245,7 +245,7 @@ class Dialogue:
         seen: object = None
         while True:
             async with self._one_request:
-                description = await until_answered(
+                description = await retry_until_answered(
                     self._client, self._report.describe, self._screen.say
                 )
                 if not is_open(description):
@@ -318,7 +318,7 @@ class Dialogue:
         """Returns what a Worker answers to the Query, or None if none does."""
         try:
             # A deadline that passes means that no Worker answers, so only the server is waited for.
-            return await until_answered(self._client, query, self._screen.say, NO_SERVER)
+            return await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
         except (RPCError, WorkflowQueryFailedError, ValueError):  # the last, if it is paused
             return None
 
@@ -330,7 +330,7 @@ class Dialogue:
         if self._shown == (0, ""):  # the report had ended before this starter came
             await self._show_research(in_pager=False)
         try:
-            result = await until_answered(self._client, self._report.result, self._screen.say)
+            result = await retry_until_answered(self._client, self._report.result, self._screen.say)
         except WorkflowFailureError as failure:
             cause = failure.cause
             reason = cause.message if isinstance(cause, FailureError) else cause
