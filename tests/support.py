@@ -67,7 +67,7 @@ class WorkerProcess(subprocess.Popen[bytes]):
         self.log_file = folder / f"worker-{uuid4()}.log"
         command = [sys.executable, str(project / "worker.py")]
         if continue_after:
-            limit = f"import beyond.event_history; beyond.event_history.CONTINUE_AFTER = {continue_after}"
+            limit = f"from beyond import event_history as h; h.CONTINUE_AFTER = {continue_after}"
             start = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {limit}; import worker"
             command = [sys.executable, "-c", f"{start}; worker.main()"]
         with self.log_file.open("wb") as output:

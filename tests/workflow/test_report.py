@@ -16,9 +16,9 @@ from beyond.report import (
     Report,
 )
 from beyond.report.state import json_size
-from models import DRAFT_LIMIT, PAYLOAD_LIMIT
-from models import INSTRUCTIONS_MARK as MORE
 from models import (
+    DRAFT_LIMIT,
+    PAYLOAD_LIMIT,
     GenerateReportInput,
     LLMCallInput,
     PDFGenerationInput,
@@ -26,6 +26,7 @@ from models import (
     UserDecision,
     UserDecisionSignal,
 )
+from models import INSTRUCTIONS_MARK as MORE
 
 TOO_LATE = "The {} did not count: draft {} was already approved."
 
