@@ -108,7 +108,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
 
 async def _serve(client: Client, stop: asyncio.Event) -> None:
     address = client.service_client.config.target_host
-    print(
+    print(  # the first line on standard output, for which starter.py --local waits
         f'Worker is polling Task Queue "{TASK_QUEUE}" at {address} '
         f"(namespace {client.namespace}). Press Ctrl-C to stop.",
         flush=True,

@@ -25,7 +25,6 @@ from beyond.terminal.screen import Screen
 from models import INSTRUCTIONS_MARK, WORKFLOW_ID_PREFIX, WORKFLOW_TYPE, ReportStatus
 
 DESCRIBE_TIMEOUT = timedelta(seconds=3)
-QUERY_TIMEOUT = 1.5  # seconds, of a row; a Worker answers in milliseconds
 CANCEL_TIMEOUT = 10  # seconds; a Worker cancels at once
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 PAGE = 20  # rows; they are queried together, and if no Worker answers the first page, no more are
@@ -255,10 +254,7 @@ async def _read_open(
         phase = "PAUSED"
     elif query_status:
         try:
-            async with asyncio.timeout(QUERY_TIMEOUT):
-                status = await query_status(workflow_id)
-        except TimeoutError:
-            pass
+            status = await query_status(workflow_id)
         except WorkflowQueryFailedError:
             phase = FAILING
         except RPCError as error:
