@@ -74,7 +74,7 @@ async def run(arguments: argparse.Namespace) -> int:
                 await reports.list_reports(
                     client,
                     screen,
-                    partial(query_report_status, client, timeout=timeout),
+                    partial(query_report_status, client, rpc_timeout=timeout),
                     ended=arguments.ended,
                     every=arguments.all,
                 )
@@ -163,10 +163,10 @@ async def query_research_result(client: Client, workflow_id: str) -> str:
 
 
 async def query_report_status(
-    client: Client, workflow_id: str, timeout: timedelta = STATUS_TIMEOUT
+    client: Client, workflow_id: str, rpc_timeout: timedelta = STATUS_TIMEOUT
 ) -> ReportStatus:
     handle = client.get_workflow_handle(workflow_id)
-    return await handle.query(GenerateReportWorkflow.get_report_status, rpc_timeout=timeout)
+    return await handle.query(GenerateReportWorkflow.get_report_status, rpc_timeout=rpc_timeout)
 
 
 async def send_user_decision_signal(
