@@ -94,7 +94,7 @@ def find_pdf(workflow_id: str, result: str) -> Path | None:
     """The report's PDF, if its Worker wrote it into the folder that REPORTS_DIR names here."""
     try:
         path = (find_reports_dir() / _name_pdf(result)).resolve()
-        # A file of that name may be another report's; only its own names this one.
+        # Another report's file may have this name; ours contains the Workflow ID.
         return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
     except OSError:  # the report has its PDF, wherever it is
         return None
