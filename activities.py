@@ -7,7 +7,6 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.common import Priority, RetryPolicy
-from temporalio.converter import default
 from temporalio.exceptions import ApplicationError
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
@@ -17,8 +16,8 @@ from beyond.llm.settings import get_model
 from beyond.llm.writing import Writing
 from beyond.paper import find_paper
 from beyond.pdf_process import PDFProcess
-from beyond.reports_dir import place_report
-from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
+from beyond.reports_dir import BadNameError, ReportsDirError, place_report
+from models import LLMCallInput, PDFGenerationInput
 
 # Reasoning models think for minutes, and a call that is cut off is paid for all the same, so the
 # limit is generous; heartbeats, not this limit, reveal a dead Worker. The HTTP client gives up
@@ -74,14 +73,6 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     activity.logger.info(
         "%s answered in %.1f s%s", get_model(), time.monotonic() - began, _count_tokens(answer)
     )
-    size = default().payload_converter.to_payload(answer).ByteSize()
-    if size > PAYLOAD_LIMIT:
-        raise ApplicationError(
-            f"the answer has {size / 1e6:.1f} MB, "
-            f"and a report holds at most {PAYLOAD_LIMIT / 1e6}; ask for a shorter one",
-            type="AnswerTooLarge",
-            non_retryable=True,
-        )
     return answer
 
 
@@ -104,7 +95,7 @@ def create_pdf(input: PDFGenerationInput) -> str:
     from beyond import pdf
 
     arguments = _describe_pdf(input)
-    return place_report(pdf.render(**arguments), input.filename, arguments["workflow_id"])
+    return _place_pdf(pdf.render(**arguments), input.filename, arguments["workflow_id"])
 
 
 @activity.defn(name="create_pdf")
@@ -127,7 +118,7 @@ async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
         except OSError as error:
             raise ApplicationError(str(error), type=type(error).__name__) from None
         return await asyncio.to_thread(
-            place_report, content, input.filename, arguments["workflow_id"]
+            _place_pdf, content, input.filename, arguments["workflow_id"]
         )
 
 
@@ -138,17 +129,20 @@ async def start_pdf_process() -> None:
 
 
 def _describe_pdf(input: PDFGenerationInput) -> dict[str, Any]:
-    """The arguments of `beyond.pdf.render`. Raises ApplicationError for a day that is no date."""
-    try:
-        approved = date.fromisoformat(input.approved) if input.approved else None
-    except ValueError:
-        raise ApplicationError(
-            f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
-        ) from None
+    """The arguments of `beyond.pdf.render`."""
     return {
         "markdown": input.content,
         "topic": input.topic,
         "workflow_id": (activity.info().workflow_id if activity.in_activity() else None) or "",
-        "approved": approved,
+        "approved": date.fromisoformat(input.approved) if input.approved else None,
         "paper": find_paper(),
     }
+
+
+def _place_pdf(content: bytes, filename: str, workflow_id: str) -> str:
+    try:
+        return place_report(content, filename, workflow_id)
+    except BadNameError as error:
+        raise ApplicationError(str(error), type="BadName", non_retryable=True) from None
+    except ReportsDirError as error:
+        raise ApplicationError(str(error), type="ReportsDir") from None

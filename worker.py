@@ -9,8 +9,8 @@ from beyond.process import (
     end_at_ctrl_c,
     exit_process,
     make_event_loop,
+    make_stop_event,
     run_process,
-    stop_event,
 )
 
 if __name__ == "__main__":
@@ -19,7 +19,6 @@ if __name__ == "__main__":
 import argparse
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import NoReturn
 
@@ -37,7 +36,7 @@ from activities import (
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
-from beyond.report.payloads import DATA_CONVERTER
+from beyond.payloads import DATA_CONVERTER
 from beyond.server.connection import connect, require_namespace, watch_server
 from beyond.worker_log import SDK_LOG, set_up_logging
 from models import TASK_QUEUE
@@ -49,12 +48,10 @@ log = logging.getLogger(__name__)
 # SDK's default is 100). No call waits behind PDFs while there are fewer of these.
 ACTIVITY_SLOTS = 2000
 OPEN_FILES = 4096  # a call has a socket; systems allow a process 256 or 1024 unless it asks
-# Python computes in one thread at a time, so more Workflow Tasks at once would wait for each other.
-WORKFLOW_SLOTS, WORKFLOW_THREADS = 8, 1
 # A report that waits for its person takes 0.15 MiB while it is cached, and its replay milliseconds.
 CACHED_WORKFLOWS = 500
-# The SDK would hold heartbeats back for 16 of the 20 seconds they are allowed, and a cancellation,
-# which comes with the answer to one.
+# By default, the SDK sends a heartbeat every 16 s, 80% of the timeout. A cancellation arrives with
+# the response to one, so it would be late, too.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
 
 
@@ -76,7 +73,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     Raises RefusedError if there is no server, no namespace, or no model that can be called, or if
     a setting is wrong.
     """
-    stop = stop_event(with_stdin=stop_with_stdin)
+    stop = make_stop_event(with_stdin=stop_with_stdin)
     try:
         find_paper()
     except ValueError as error:
@@ -94,8 +91,8 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         workflows=[GenerateReportWorkflow],
         activities=[llm_call, create_pdf_in_turn],
         max_cached_workflows=CACHED_WORKFLOWS,
-        max_concurrent_workflow_tasks=WORKFLOW_SLOTS,
-        workflow_task_executor=ThreadPoolExecutor(WORKFLOW_THREADS, "workflow"),
+        # Python computes in one thread at a time, and the SDK fails a task that waits for 2 s.
+        max_concurrent_workflow_tasks=8,
         max_concurrent_activities=ACTIVITY_SLOTS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         # A call that is cut off is paid for twice.
@@ -107,16 +104,18 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     except ApplicationError as error:  # the model or its key is not usable
         raise RefusedError(error.message) from None
     except RuntimeError as error:  # of the SDK
-        await connect()  # says so if the server has just gone; else the namespace is not ours
+        await (
+            connect()
+        )  # raises if the server is down; otherwise, the key may not use the namespace
         raise RefusedError(str(error).partition(": Status {")[0]) from None
     finally:
         watching.cancel()
-    exit_process(0)  # from here: the event loop's end would wait for an import of LiteLLM
+    exit_process(0)  # here, because asyncio would wait for the thread that imports LiteLLM
 
 
 async def _serve(client: Client, stop: asyncio.Event) -> None:
     address = client.service_client.config.target_host
-    print(
+    print(  # the first line on standard output, for which starter.py --local waits
         f'Worker is polling Task Queue "{TASK_QUEUE}" at {address} '
         f"(namespace {client.namespace}). Press Ctrl-C to stop.",
         flush=True,

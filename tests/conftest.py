@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from loopback_llm import LoopbackLLM
 from stand_ins import StandIns, stand_ins_of
+from starters import OpenStarter, Starter
 from support import (
     KEY,
     WorkerProcess,
@@ -21,7 +22,6 @@ from support import (
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
-from terminal import OpenStarter, Starter
 
 import activities
 from beyond.process import exit_process

@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM
+from starters import OpenStarter, piped
 from support import decisions_on, edit, eventually, keep, report_of, start_report, waiting
 from temporalio import workflow
 from temporalio.client import Client
-from terminal import OpenStarter, piped
 
 from beyond.terminal.reports import shorten_id
 

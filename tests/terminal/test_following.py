@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from starters import OpenStarter, piped
 from support import RESULT, ReportHandle, report_of, reset, start_report, worker_here
 from temporalio import workflow
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
@@ -21,7 +22,6 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
-from terminal import OpenStarter, piped
 
 from activities import create_pdf, llm_call
 from beyond.terminal.progress import NO_WORKER, Progress, is_open
@@ -88,7 +88,7 @@ async def test_a_report_that_is_reset_is_followed(
 async def test_a_report_that_continues_as_new_is_followed(
     client: Client, llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 3)
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 3)
     async with worker_here(client, llm_call, create_pdf, task_queue=TASK_QUEUE):
         starter = open_starter()
         report = report_of(client, await asyncio.to_thread(starter.begin))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pexpect
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from starters import STARTER, OpenStarter
 from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
-from terminal import STARTER, OpenStarter
 
 from beyond.terminal.screen import Screen
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from starters import OpenStarter
 from support import PATIENCE, decisions_on, edit, keep, report_of
 from temporalio.client import Client
-from terminal import OpenStarter
 
 from beyond.terminal.dialogue import CHOICES, DEFAULT_PROMPT, LINE
 from models import WORKFLOW_ID_PREFIX, UserDecision, UserDecisionSignal

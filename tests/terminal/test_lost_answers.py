@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from starters import OpenStarter
 from support import decisions_on, report_of
 from temporalio.client import Client
-from terminal import OpenStarter
 
 from models import UserDecision
 

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from starters import KEPT, OpenStarter, piped
 from support import WorkerProcess, decisions_on, edit, free_port, report_of
 from temporalio.api.enums.v1 import PendingWorkflowTaskState
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import Client
-from terminal import KEPT, OpenStarter, piped
 
 from beyond.server.dev_server import start_server
 from beyond.terminal import progress

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from terminal import CONTROLS, OpenStarter, piped
+from starters import CONTROLS, OpenStarter, piped
 
 pytestmark = pytest.mark.usefixtures("worker")
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from starters import OpenStarter, piped
 from support import PATIENCE, PROJECT
 from temporalio.client import Client
-from terminal import OpenStarter, piped
 
 
 def test_help_shows_an_example_of_each_use() -> None:

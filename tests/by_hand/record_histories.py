@@ -1,7 +1,7 @@
 """Records the histories that test_replay.py replays. Not collected by default; run it with
 
-uv run pytest tests/record_histories.py             # all
-uv run pytest tests/record_histories.py -k keep     # some
+uv run pytest tests/by_hand/record_histories.py             # all
+uv run pytest tests/by_hand/record_histories.py -k keep     # some
 """
 
 import json
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import (
+    PROJECT,
+    RECORDED_LIMIT,
     ReportHandle,
     edit,
     eventually,
@@ -26,8 +28,7 @@ from temporalio.client import Client, WorkflowFailureError
 from models import WORKFLOW_ID_PREFIX, Phase
 from workflow import GenerateReportWorkflow
 
-HISTORIES = Path(__file__).with_name("histories")
-RECORDED_LIMIT = 5  # Signals and Activities, so that the history of a long report is short
+HISTORIES = PROJECT / "tests" / "workflow" / "histories"
 
 
 async def record(report: ReportHandle, shape: str) -> None:
@@ -104,7 +105,7 @@ async def test_continue_as_new(
     client: Client, llm: LoopbackLLM, task_queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run that hands over, with Signals undecided, and the one that takes over."""
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", RECORDED_LIMIT)
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", RECORDED_LIMIT)
     llm.go_on.clear()
     report = await start_report(client, "bees", task_queue)
     await eventually(lambda: llm.in_flight == 1)

@@ -4,9 +4,9 @@ import re
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from starters import KEPT, OpenStarter, piped
 from support import decisions_on, is_running, report_of
 from temporalio.client import Client, WorkflowExecutionStatus
-from terminal import KEPT, OpenStarter, piped
 
 from beyond.terminal.dialogue import CHOICES
 from models import UserDecision

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from starters import OpenStarter, piped
 from support import eventually, is_running, keep, start_report, waiting
 from temporalio.client import Client, WorkflowExecutionStatus
-from terminal import OpenStarter, piped
 
 from beyond.terminal.progress import NO_WORKER
 from beyond.terminal.reports import (

@@ -15,10 +15,10 @@ import pytest
 from loopback_llm import LoopbackLLM
 from platformdirs import user_cache_path
 from pypdf import PdfReader
+from starters import OpenStarter, Starter
 from support import PATIENCE, free_port, start_report
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
-from terminal import OpenStarter, Starter
 
 from beyond.data_dir import APP
 from beyond.server import dev_server, local
@@ -401,9 +401,9 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     monkeypatch.setattr(local, "WORKER_STOP_TIMEOUT", 1)
-    async with local.run_local() as running:
-        assert running
-        await running.wait_for_worker()
+    async with local.run_local() as polls:
+        assert polls
+        await polls.wait()
         [worker] = workers(tmp_path)
         worker.suspend()  # it notices nothing any more
     worker.wait(timeout=PATIENCE)

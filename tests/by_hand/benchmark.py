@@ -1,6 +1,6 @@
 """Measures this app, the floor and the tutorial's published code, side by side in one run.
 
-    uv run tests/benchmark.py [--against DIR] [--quick] [MEASUREMENT ...]
+    uv run tests/by_hand/benchmark.py [--against DIR] [--quick] [MEASUREMENT ...]
 
 The floor is the same shape of Workflow with Activities that do nothing but sleep: the least that
 a report costs on Temporal. All run against the same dev server and the same model on loopback.
@@ -42,7 +42,7 @@ from benchmark_peers import FLOOR_TASK_QUEUE, PAGE, SLOW_PIECES, SLOW_STREAM
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.extend(map(str, Path(__file__).parents[1:3]))
 
 from support import PROJECT, forget_own_settings
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from starters import CONTROLS, KEPT, STARTER, piped
 from support import PATIENCE, RESULT, decisions_on, is_running, report_of
 from temporalio.client import Client
-from terminal import CONTROLS, KEPT, STARTER, piped
 
 from beyond.report import PROMPT_TOO_LONG
 from models import PROMPT_LIMIT, UserDecision, UserDecisionSignal

@@ -1,6 +1,6 @@
 """Reports on two Workers that are killed, paused and restarted with the server: by hand, with
 
-uv run tests/soak.py --minutes 20
+uv run tests/by_hand/soak.py --minutes 20
 """
 
 import argparse
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.extend(map(str, Path(__file__).parents[1:3]))
 
 from loopback_llm import LoopbackLLM, Reply
 from support import (

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM
+from starters import KEPT, STARTER, OpenStarter, Starter
 from support import PATIENCE, PROJECT, decisions_on, is_running, report_of
 from temporalio.client import Client
-from terminal import KEPT, STARTER, OpenStarter, Starter
 
 
 def reach_the_topic(starter: Starter, llm: LoopbackLLM) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from terminal import piped
+from starters import piped
 
 from beyond.server.connection import TemporalUnreachableError, connect
 
