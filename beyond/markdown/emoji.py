@@ -88,15 +88,13 @@ def replace_emoji(children: list[Token]) -> list[Token]:
         return children
     alone = not _has_words(content)
     out: list[Token] = []
-    kind = ""
-    for child in children:
-        if child.type == "text":
-            out += _split(child, alone or (kind == "link_open" and not _has_words(child.content)))
-        else:
-            out.append(child)
-        kind = child.type
-    if out and out[-1].type == "text":
-        out[-1].content = out[-1].content.rstrip()
+    around = zip([None, *children[:-1]], children, [*children[1:], None], strict=True)
+    for before, child, after in around:
+        linked = before and before.type == "link_open" and not _has_words(child.content)
+        parts = _split(child, alone or bool(linked)) if child.type == "text" else [child]
+        if parts and (not after or after.type.endswith("break")):
+            parts[-1].content = parts[-1].content.rstrip()
+        out += parts
     return out
 
 

@@ -44,6 +44,9 @@ class _Line:
 
     def add_text(self, child: Token) -> None:
         """A text, and the formulas that are hidden in it."""
+        if child.meta:  # a footnote's
+            self.add(child)
+            return
         position = 0
         for match in HIDDEN.finditer(child.content):
             self._add_looking(child.content[position : match.start()])
