@@ -36,7 +36,7 @@ NO_ANSWER = (
 # What says that an account can pay for no more, of OpenAI, Moonshot, LiteLLM's proxy, Zhipu, xAI,
 # Anthropic, Alibaba and others. A limit for a while is worded alike, but says when it ends.
 QUOTA_CODES = re.compile(
-    r"insufficient_(?:\w+_)?(?:quota|balance|credits?|funds)|exceeded_current_quota|"
+    r"insufficient_(?:[a-z]+_){0,3}(?:quota|balance|credits?|funds)|exceeded_current_quota|"
     r"(?:budget|credits?)_exceeded|ExceededBudget|hard_limit|billing_not_active|arrear|overdue|"
     r"\b1113\b",
     re.IGNORECASE,

@@ -13,7 +13,7 @@ ERROR_LIMIT = 400  # characters of a provider's message that the Event History k
 CLASS_NAMES = re.compile(
     r"^(?:(?:litellm\.)?(?:\w+(?:Error|Exception)|Timeout)(?::| -)\s+|Error code: \d+ - )+"
 )
-OBJECTS = re.compile(r"\s*\S*<[\w.]+ object at 0x\w+>")
+OBJECT = re.compile(r"<[\w.]+ object at 0x\w+>")
 WEB_PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 
 
@@ -21,9 +21,17 @@ def quote_provider(text: str) -> str:
     """Returns the provider's own words on one line, without class names, markup and keys."""
     text = hide_keys(text).partition("Traceback")[0]
     if WEB_PAGE.search(text):
-        title = re.search(r"<title[^>]*>([^<]+)", text, re.IGNORECASE)
+        title = re.search(r"<title[^<>]*>([^<]+)", text, re.IGNORECASE)
         return shorten(f"a web page came in place of an answer{': ' + title[1] if title else ''}")
-    return shorten(OBJECTS.sub("", find_message(parse_quoted(text)) or CLASS_NAMES.sub("", text)))
+    return shorten(
+        _leave_out_objects(find_message(parse_quoted(text)) or CLASS_NAMES.sub("", text))
+    )
+
+
+def _leave_out_objects(text: str) -> str:
+    """The text on one line, without Python's objects and the words that they are glued to."""
+    *before, rest = OBJECT.split(" ".join(text.split()))
+    return "".join(part.rpartition(" ")[0] for part in before) + rest
 
 
 def shorten(text: str) -> str:

@@ -53,7 +53,9 @@ PART = f"(?:{PICTURE}){STYLE}?[{TONES}]?{STYLE}?[\U000e0020-\U000e007f]*"
 EMOJI = re.compile(
     f"[0-9#*]{STYLE}?\u20e3|[\U0001f1e6-\U0001f1ff]{{2}}|{PART}(?:{JOINER}(?:{PART}|[♀♂]{STYLE}?))*"
 )
-DECORATION = re.compile(rf"(?P<before>[ \xa0]*)(?P<emoji>{EMOJI.pattern})(?P<after>[ \xa0]*)")
+DECORATION = re.compile(
+    rf"(?P<before>(?:(?<![ \xa0])[ \xa0]++)?)(?P<emoji>{EMOJI.pattern})(?P<after>[ \xa0]*)"
+)
 IGNORED = re.compile(f"[{STYLE}\ufe0e{JOINER}{TONES}]")
 
 

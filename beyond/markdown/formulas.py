@@ -2,9 +2,9 @@
 
 import re
 
-LETTERS = (
-    r"A-Za-z0-9\u00c0-\u1fff"  # letters after which a dollar begins no formula: not Han or kana
-)
+# No pattern may take longer than its text is long, so each part of one has a single way to match.
+# Letters after which a dollar begins no formula: not Han or kana.
+LETTERS = r"A-Za-z0-9\u00c0-\u1fff"
 UNIT = r"\u1100-\u11ff\u3040-\uffdc"  # Chinese, Japanese or Korean after the number of a price
 ENVIRONMENTS = "equation|align|gather|multline|eqnarray|flalign|alignat|cases|[pbvBV]?matrix|split"
 # The first branch is code, in which a dollar is a dollar. A formula has no blank line, and a
@@ -13,17 +13,17 @@ FORMULA_SOURCE = rf"""
     ^[ \t>*+-]*(?P<fence>`{{3,}}|~{{3,}})[^`\n]*\n
         (?:.*\n)*?(?:[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)
     | (?<!`)(?P<ticks>`+)(?!`)(?:[^\n]|\n(?![ \t]*\n)){{1,2000}}?(?<!`)(?P=ticks)(?!`)
-    | ^[ ]{{0,3}}\[(?P<source>\d+)\](?P<colon>:?)[ \t]+(?=\S)
+    | ^[ ]{{0,3}}\[(?P<source>\d{{1,9}})\](?P<colon>:?)[ \t]+(?=\S)
     | \\\\
     | \\\((?P<round>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![()]))+?)\\\)
     | \\\[(?P<square>(?:[^\n\\]|\n(?![ \t>]*\n)|\\(?![\[\]]))+?)\\\]
     | \\begin\{{(?P<name>(?:{ENVIRONMENTS})\*?)\}}
-        (?:[^\n]|\n(?![ \t>]*\n)){{1,8000}}?\\end\{{(?P=name)\}}
+        (?:[^\n\\]|\n(?![ \t>]*\n)|\\(?!(?:begin|end)\{{(?P=name)\}}))+?\\end\{{(?P=name)\}}
     | \\.
     | \$\$(?P<double>(?:[^\n$]|\n(?![ \t>]*\n))+?)\$\$
     | ROW
-    | [ ]?(?P<citation>\ue200[^\ue201\n]*\ue201|【\d+(?::\d+)?†[^】\n]*】
-        |:contentReference\[[^\]\n]*\](?:\{{[^}}\n]*\}})?)
+    | [ ]?(?P<citation>\ue200[^\ue200\ue201\n]*\ue201|【\d+(?::\d+)?†[^【】\n]*】
+        |:contentReference\[[^\[\]\n]*\](?:\{{[^{{}}\n]*\}})?)
     | (?<![{LETTERS}])(?<!\$)(?!\$[\d.,]+[{UNIT}])
         \$(?P<single>(?![\s$])(?:INNER|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
     """
@@ -33,13 +33,13 @@ FORMULA = re.compile(
 )
 # In the row of a table, a stroke outside of brackets ends the cell.
 FORMULA_IN_ROW = re.compile(
-    FORMULA_SOURCE.replace("INNER", r"[^\n$\\|({]|\([^()\n$]*\)|\{[^{}\n$]*\}|[({]").replace(
+    FORMULA_SOURCE.replace("INNER", r"[^\n$\\|({]|(?>\([^()\n$]*\)|\{[^{}\n$]*\}|[({])").replace(
         "ROW", "(?P<row>(?!))"
     ),
     re.MULTILINE | re.VERBOSE,
 )
-ENTRY = re.compile(r"^ {0,3}\[(\d+)\]:?[ \t]+\S", re.MULTILINE)
-PRICE = re.compile(r"\d[\d.,]*[^\\^_={}<>+]*(?:\s|[A-Za-z]{2})[^\\^_={}<>+]*|[A-Z_]{2,}\W?")
+ENTRY = re.compile(r"^ {0,3}\[(\d{1,9})\]:?[ \t]+\S", re.MULTILINE)
+PRICE = re.compile(r"\d(?=.*?(?:\s|[A-Za-z]{2}))[^\\^_={}<>+]*|[A-Z_]{2,}\W?", re.DOTALL)
 CURRENCY = re.compile(r"\d.*(?<![A-Za-z])[A-Z][A-Za-z]{0,2}", re.DOTALL)  # "30 or R", of "R$ 150"
 MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
 DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
@@ -76,7 +76,7 @@ class Formulas:
             return match[0]
         if match["single"] and PRICE.fullmatch(match["single"]):
             return match[0]
-        amount = re.match(r"\s?\d", match.string[match.end() :])
+        amount = re.match(r"\s?\d", match.string[match.end() : match.end() + 2])
         if match["single"] and amount and CURRENCY.fullmatch(match["single"]):
             return match[0]
         # In a quote, a formula's lines begin with its marks.

@@ -9,6 +9,8 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from beyond.markdown.source import is_sparse
+
 # HTML elements. A tag of any other name is a placeholder such as <name>, or the type List<T>.
 LOOKS = {
     **{"b": "strong", "strong": "strong", "i": "em", "em": "em", "cite": "em", "var": "em"},
@@ -35,16 +37,16 @@ BLOCKS: dict[str, tuple[str, str] | None] = {
     "li": ("\n- ", ""),
 }
 TAG = re.compile(
-    r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s[^<>]*|/)?)>|<!--.*?-->|<[!?][^>]*>", re.DOTALL
+    r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s[^<>]*|/)?)>|<!--(?:(?!<!--).)*?-->|<[!?][^<>]*>", re.DOTALL
 )
 BARE = re.compile(
     r"(\s+[a-z][\w-]*)+\s*", re.IGNORECASE
 )  # attributes, or the rest of "a<b then c>"
 VERBATIM = re.compile(
-    r"<(pre|script|style|textarea|table)\b[^>]*>(.*?)(?:</\1\s*>|\Z)", re.DOTALL | re.I
+    r"<(pre|script|style|textarea|table)\b[^<>]*>(.*?)(?:</\1\s*>|\Z)", re.DOTALL | re.I
 )
-ROW = re.compile(r"<tr\b[^>]*>(.*?)(?=</?tr\b|\Z)", re.DOTALL | re.I)
-CELL = re.compile(r"<t([hd])\b([^>]*)>(.*?)(?=</?t[hd]\b|\Z)", re.DOTALL | re.I)
+ROW = re.compile(r"<tr\b[^<>]*>(.*?)(?=</?tr\b|\Z)", re.DOTALL | re.I)
+CELL = re.compile(r"<t([hd])\b([^<>]*)>(.*?)(?=</?t[hd]\b|\Z)", re.DOTALL | re.I)
 SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?(\d{1,2})")
 
 
@@ -98,26 +100,32 @@ def _table_to_markdown(html: str) -> str:
     rows: list[list[str]] = []
     taken: Counter[int] = Counter()  # the rows below that a cell takes in a column
     for row in ROW.findall(html):
-        cells: list[str] = []
-        for cell in [*CELL.finditer(row), None]:
-            while taken[len(cells)] > 0:  # by a cell above
-                taken[len(cells)] -= 1
-                cells.append("")
-            if cell:
-                span = {kind: int(number) for kind, number in SPAN.findall(cell[2].lower())}
-                wide, tall = span.get("col") or 1, span.get("row") or 1
-                taken |= dict.fromkeys(range(len(cells), len(cells) + wide), tall - 1)
-                text = " ".join(cell[3].split()).replace("|", "\\|")
-                heads = rows and cell[1].lower() == "h"  # its row; Markdown heads columns alone
-                cells += [f"<th>{text}</th>" if heads else text, *[""] * (wide - 1)]
-        rows.append(cells)
-    if not any(rows):
+        rows.append(_read_row(row, taken, bool(rows)))
+    most, cells = max(map(len, rows), default=0), len(CELL.findall(html))
+    if not any(rows) or is_sparse(rows=len(rows), columns=most, cells=cells):
         return _to_markdown(html)
-    most = max(map(len, rows))
     lines = [f"| {' | '.join([*row, *[''] * (most - len(row))])} |" for row in rows]
     lines.insert(1, "|" + "-|" * most)
     outside = _to_markdown(ROW.sub("", html)).strip()
     return "\n".join([outside, "", *lines, ""])
+
+
+def _read_row(row: str, taken: Counter[int], below: bool) -> list[str]:
+    """The texts of a row's cells, of which one stands `below` others or heads its column."""
+    cells: list[str] = []
+    for cell in [*CELL.finditer(row), None]:
+        while taken[len(cells)] > 0:  # by a cell above
+            taken[len(cells)] -= 1
+            cells.append("")
+        if cell:
+            span = {kind: int(number) for kind, number in SPAN.findall(cell[2].lower())}
+            wide, tall = span.get("col") or 1, span.get("row") or 1
+            for column in range(len(cells), len(cells) + wide):
+                taken[column] = max(taken[column], tall - 1)
+            text = " ".join(cell[3].split()).replace("|", "\\|")
+            text = f"<th>{text}</th>" if below and cell[1].lower() == "h" else text
+            cells += [text, *[""] * (wide - 1)]
+    return cells
 
 
 class Tags:

@@ -11,7 +11,7 @@ from beyond.markdown.formulas import HIDDEN, Formulas
 from beyond.markdown.html import Tags
 from beyond.markdown.sources import Notes
 
-BADGE = re.compile(r"//(img\.shields\.io|badge|badgen|[^ ]*/badge)")
+BADGE = re.compile(r"//img\.shields\.io|/badge")
 ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
 

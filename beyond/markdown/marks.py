@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Delimiter
@@ -24,17 +25,19 @@ def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., 
         if not tokenize(state, silent):
             return False
         made = state.delimiters[known:]
-        if state.pos - start != 2 or not made or state.src[start] == "_":
-            return True
-        used = (d for d in reversed(state.delimiters[:known]) if d.open or d.close)
-        before = next((d for d in used if d.marker == made[0].marker), None)
-        pending = before is not None and before.open
-        spaces = [not part.strip() for part in (state.src[:start][-1:], state.src[state.pos :][:1])]
-        for delimiter in made:
-            if spaces == [True, True]:
-                delimiter.open, delimiter.close = False, pending
-            elif spaces == [False, False]:
-                delimiter.open, delimiter.close = not pending, pending
+        if state.pos - start == 2 and made and state.src[start] != "_":
+            above = islice(reversed(state.delimiters), len(made), None)
+            before = next((d for d in above if d.marker == made[0].marker), None)
+            pending = before is not None and before.open
+            sides = state.src[max(0, start - 1) : start], state.src[state.pos : state.pos + 1]
+            spaces = [not part.strip() for part in sides]
+            for delimiter in made:
+                if spaces == [True, True]:
+                    delimiter.open, delimiter.close = False, pending
+                elif spaces == [False, False]:
+                    delimiter.open, delimiter.close = not pending, pending
+        elif not any(delimiter.open or delimiter.close for delimiter in made):
+            del state.delimiters[known:]  # so that no mark looks at them again
         return True
 
     return judge

@@ -4,7 +4,9 @@ import re
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline, emphasis, newline, strikethrough
+from markdown_it.token import Token
 from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
@@ -12,10 +14,12 @@ from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 from beyond.markdown.emoji import EMOJI
 from beyond.markdown.marks import judge_marks, mend_lone_marks
 
+PARAGRAPH_LIMIT = 40_000  # characters: no paragraph is longer, unless it is data
 NESTING_LIMIT = 40  # levels of blocks: pages have no room for more, and the parser recurses
 # Characters, with the word that follows. Who wraps lines by hand wraps them later: a line that
 # ends earlier is a line of its own.
 SHORT_LINE = 60
+DATA = re.compile(r"(?<=\]\()data:image/[^()\s]+")  # a picture, whatever its length
 WORD = re.compile(r"\S*")
 ITEM = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")  # noqa: RUF001
 # The address of a link: in parentheses, or as far as it goes if they do not close on its line.
@@ -34,6 +38,7 @@ def make_parser() -> MarkdownIt:
     parser.use(gfm_autolink_plugin).use(footnote_plugin, inline=False, move_to_end=False)
     parser.use(deflist_plugin)
     parser.block.ruler.before("table", "too_deep", _take_too_deep)
+    parser.core.ruler.at("inline", _read_inlines)
     parser.inline.ruler.at("newline", _keep_short_line)
     parser.inline.ruler.at("emphasis", judge_marks(emphasis.tokenize))
     parser.inline.ruler.at("strikethrough", judge_marks(strikethrough.tokenize))
@@ -51,6 +56,18 @@ def _take_too_deep(state: StateBlock, start: int, end: int, silent: bool) -> boo
     token.content = state.getLines(start, end, state.blkIndent, False)
     state.line = end
     return True
+
+
+def _read_inlines(state: StateCore) -> None:
+    """The core rule that reads the words of blocks; those of a block that is too long are text."""
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) > PARAGRAPH_LIMIT:
+            token.content = DATA.sub("", token.content)
+        if token.type == "inline" and len(token.content) > PARAGRAPH_LIMIT:
+            token.children = [Token("text", "", 0, content=token.content)]
+        elif token.type == "inline":
+            token.children = []
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
 
 
 def _keep_short_line(state: StateInline, silent: bool) -> bool:

@@ -3,14 +3,14 @@
 import re
 import textwrap
 
-FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^`\n]*?)[ \t]*$")
+# No pattern may take longer than its text is long, so each part of one has a single way to match.
+FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+((?:[^`\n]*[^`\n \t])?)[ \t]*$")
 MARKDOWN = ("markdown", "md", "mdx")  # as a fence names it
 CHATTER = 4  # lines before and after a fence around a draft: "Here is your report:"
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
-FRONT_MATTER = re.compile(
-    r"\A---[ \t]*\n((?:[\w-]+:.*\n|[ \t]*-[ ].*\n|[ \t]+.*\n|[ \t]*\n)+)---[ \t]*\n"
-)
-DELIMITERS = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:(?:[\w-]+:|- |[ \t]).*\n|\n)++)---[ \t]*\n")
+DELIMITERS = re.compile(r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
+SPARSE = 10  # places for each cell: a table that has more of them would be nearly empty
 
 
 def unwrap(text: str) -> str:
@@ -56,14 +56,14 @@ def replace_front_matter(text: str) -> str:
     """The draft with a title, a line of author and day, in place of YAML."""
     if not (found := FRONT_MATTER.match(text)):
         return text
-    values = dict(
-        re.findall(r"^(title|author|date):[ \t]*(.+?)[ \t]*$", found[1], re.MULTILINE | re.I)
+    values = dict(re.findall(r"^(title|author|date):(.*)", found[1], re.MULTILINE | re.I))
+    title, author, day = (
+        values.get(key, "").strip().strip("\"'") for key in ("title", "author", "date")
     )
-    title, author, day = (values.get(key, "").strip("\"'") for key in ("title", "author", "date"))
     rest = text[found.end() :].lstrip("\n")
-    own = re.match(r"# +(.*?)[ #]*(?:\n|\Z)", rest)
-    if own and own[1] == title:
-        rest = rest[own.end() :]
+    heading, _, below = rest.partition("\n")
+    if heading.startswith("# ") and heading[1:].lstrip(" ").rstrip(" #") == title:
+        rest = below
     about = " · ".join(filter(None, [author, day]))
     return "\n\n".join(filter(None, [title and f"# {title}", about, rest]))
 
@@ -102,14 +102,24 @@ def mend_lines(text: str) -> str:
                 break
             rows.append(row)
             number = skipped + 1
-        most = max(count_cells(row) for row in (header, line, *rows))
-        out[-2:] = [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
+        table = [header, line, *rows]
+        cells = [count_cells(row) for row in table]
+        most = max(cells)
+        if is_sparse(rows=len(table), columns=most, cells=sum(cells)):
+            out[-2:] = ["```", *table, "```"]
+        else:
+            out[-2:] = [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
     return "\n".join(out)
 
 
 def count_cells(row: str) -> int:
     """The number of cells in a row of a table."""
     return len(re.split(r"(?<!\\)\|", row.strip("> \t").removeprefix("|").removesuffix("|")))
+
+
+def is_sparse(*, rows: int, columns: int, cells: int) -> bool:
+    """Whether a table has so few cells that most of its places would be empty."""
+    return rows * columns > SPARSE * cells
 
 
 def _widen(row: str, cells: int, cell: str) -> str:

@@ -81,7 +81,8 @@ def link_sources(tokens: list[Token]) -> None:
         links = sum(c.type == "link_open" for token in inside for c in token.children or [])
         if sum((known, links >= len(found), at_end)) > 1:
             opening.meta["sources"] = True
-            items = found | items if known else items
+            for number in found if known else ():
+                items.setdefault(number, found[number])
     met: set[int] = set()
     for token in inlines:
         token.children = list(_link_citations(token.children or [], items, met))

@@ -10,9 +10,9 @@ from markdown_it.token import Token
 from beyond.markdown.formulas import Formulas
 from beyond.markdown.html import make_code_token, replace_html
 from beyond.markdown.inline import make_bold, tidy_line
+from beyond.markdown.parser import PARAGRAPH_LIMIT
 from beyond.markdown.sources import Notes, link_sources
 
-PARAGRAPH_LIMIT = 40_000  # characters: no paragraph is longer, unless it is data
 DRAWN = re.compile(r"([+|┌│├└╔║╚][^\n]*(\n|\Z)){3,}")  # a table or a picture without its fence
 
 
@@ -28,12 +28,9 @@ def make_tokens(
     notes = Notes(env)
     out: list[Token] = []
     for token in _replace_definitions(notes.collect(read)):
-        if token.type in ("fence", "code_block"):
-            token.content = formulas.restore(token.content)
         if token.type == "inline":
             around = out[-2].type if len(out) > 1 else ""
             token.children = tidy_line(token.children or [], formulas, notes, around)
-            token.content = formulas.restore(token.content)
             if out[-1].meta.get("term"):
                 token.children = make_bold(token.children)
         out.append(token)
@@ -42,14 +39,15 @@ def make_tokens(
             code = make_code_token(inline.content)
             code.map, code.level = opening.map, opening.level
             out[-3:] = [code]
+    for token in out:
+        token.content = formulas.restore(token.content)
     link_sources(out)
     return out
 
 
 def _is_code(inline: Token) -> bool:
     """Whether a paragraph is set as it stands: it is drawn, or too long for one."""
-    words = sum(len(child.content) for child in inline.children or [])
-    return words > PARAGRAPH_LIMIT or DRAWN.fullmatch(inline.content) is not None
+    return len(inline.content) > PARAGRAPH_LIMIT or DRAWN.fullmatch(inline.content) is not None
 
 
 def _replace_definitions(tokens: Iterable[Token]) -> Iterator[Token]:

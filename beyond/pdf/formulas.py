@@ -10,15 +10,18 @@ from beyond.pdf.fonts import WIDE, choose_families, find_family, get_face
 from beyond.pdf.words import INK
 
 LENGTH_LIMIT = 3_000  # characters: what is longer than a page is not a formula
+# Characters, too, but counted twice for each level of nesting, as ziamath takes twice the time
+# for what a level holds. A continued fraction of four levels has 300, a page of equations 9,000.
+EFFORT_LIMIT = 10_000
 SIZE_SCALE = 1.08  # STIX looks smaller than FiraGO
 # Commands that ziamath does not know, and what says the same.
 REWRITTEN = (
-    (re.compile(r"\\(?:label|nonumber|notag)\b\s*(?:\{[^}]*\})?"), ""),
+    (re.compile(r"\\(?:label|nonumber|notag)\b\s*(?:\{[^{}]*\})?"), ""),
     (re.compile(r"\\(?:begin|end)\{(?:equation|multline|gather)\*?\}"), ""),
     (re.compile(r"\\(begin|end)\{(?:split|aligned|eqnarray\*?|flalign\*?)\}"), r"\\\1{align*}"),
     (re.compile(r"\\(begin|end)\{align\}"), r"\\\1{align*}"),
     (re.compile(r"\\(?:d|t)frac\b"), r"\\frac"),
-    (re.compile(r"\\operatorname\*?\{([^}]*)\}"), r"\\mathrm{\1}"),
+    (re.compile(r"\\operatorname\*?(?=\{)"), r"\\mathrm"),
     (re.compile(r"\\(?:left|right)\\(?=[|])"), r"\\"),
     (re.compile(r"\\(?:textbf|textit|textrm|texttt|mbox|textsf)\{"), r"\\text{"),
     (re.compile(r"\\coloneqq\b"), ":="),
@@ -35,7 +38,9 @@ REWRITTEN = (
 STAND_IN, STAND_IN_SHAPE = "\u232d", "MLLLLQQQQLLLLLQQQQQLZMLQQQQQQQQQQQQZ"
 STAND_IN_WIDTH, STAND_IN_LEFT, STAND_IN_RIGHT, STAND_IN_DEPTH = 1.009, 0.056, 0.953, 0.09
 DELIMITERS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
-TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
+LEVEL = re.compile(r"\\(?:left|right|begin|end)\b|\\.|[{}]", re.DOTALL)
+DOWN, UP = ("{", r"\left", r"\begin"), ("}", r"\right", r"\end")
+TAG = re.compile(r"\\tag\*?\{([^{}]*)\}")
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +80,7 @@ class Formula:
 def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
     """Set a formula with its delimiters; None if it cannot be set."""
     tex = DELIMITERS.sub("", source.strip()).strip()
-    if not tex or len(tex) > LENGTH_LIMIT:
+    if not tex or len(tex) > LENGTH_LIMIT or _measure_effort(tex) > EFFORT_LIMIT:
         return None
     import ziamath  # noqa: F401  # here, because it takes long; outside of `try`, as it must be there
 
@@ -86,6 +91,21 @@ def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
     except Exception as error:  # of any kind: ziamath does not say what it raises
         log.info("A formula is left as LaTeX (%s: %s)", type(error).__name__, error)
         return None
+
+
+def _measure_effort(tex: str) -> int:
+    """The length of a formula, in which each level of nesting doubles that of what it holds."""
+    effort, depth, position = 0, 0, 0
+    for found in LEVEL.finditer(tex):
+        effort += (found.end() - position) << depth
+        position = found.end()
+        if effort > EFFORT_LIMIT:
+            break
+        if found[0] in DOWN:
+            depth += 1
+        elif found[0] in UP:
+            depth = max(0, depth - 1)
+    return effort + ((len(tex) - position) << depth)
 
 
 def find_tag(source: str) -> str:

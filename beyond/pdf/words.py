@@ -58,7 +58,9 @@ BREAKABLE = re.compile(f"[{WIDE}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
 BEGINNINGS = f"{OPENING}{OPENING_QUOTES}([{{«‹„‚$€£¥\"'"
 ENDS = f"{CLOSING}{CLOSING_QUOTES})]}}»›,.;:!?%‰ฯ\"'"
 # Spaces at which no line breaks, inside of French quotes and before the signs that stand apart.
-APART = re.compile(r"(?<![^\s(])([«‹(\[{]+) +| +(?=[»›)\]}!?;:]+(?:[\s.,]|$))")
+APART = re.compile(
+    r"(?:(?<!\S)|(?<=[^\s«‹(\[{]\())([«‹(\[{]++) +|(?<! ) ++(?=[»›)\]}!?;:]+(?:[\s.,]|$))"
+)
 LATIN = "A-Za-z0-9\u00c0-\u04ff"
 HAN, MEETING = re.compile(f"[{WIDE}]"), re.compile(f"[{WIDE}][{LATIN}]|[{LATIN}][{WIDE}]")
 BOX = "\ufffc"  # stands for a box in a text

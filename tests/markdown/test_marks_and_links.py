@@ -67,7 +67,13 @@ def test_marks_that_no_cell_closes_are_not_printed() -> None:
     "markdown",
     [
         *("2 ** 3", "2**10", "0.35** and 0.4***", "**p<0.05, ***p<0.01", "f(*args, **kwargs)"),
-        *("the __init of a class", "*Note that never closes", "5 * 3", "Price* and *VAT", "Stars: ****"),
+        *(
+            "the __init of a class",
+            "*Note that never closes",
+            "5 * 3",
+            "Price* and *VAT",
+            "Stars: ****",
+        ),
     ],
 )
 def test_marks_that_mean_something_are_printed(markdown: str) -> None:

@@ -1,0 +1,270 @@
+"""No text of a model or a provider costs more than linear time: every regex, and what uses them.
+
+Four times the text may take four times as long, never sixteen. Only CPU time counts, and what
+looks slow is measured again, because the machine may be busy.
+"""
+
+import ast
+import importlib
+import math
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from beyond.llm.quotes import quote_provider
+from beyond.llm.thoughts import END_LENGTH, split_thoughts
+from beyond.markdown import get_words, read
+from beyond.markdown.parser import PARAGRAPH_LIMIT
+from beyond.pdf import render
+from beyond.pdf.formulas import set_formula
+from beyond.pdf.words import PORTION
+from beyond.terminal.markdown import set_markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("beyond/**/*.py"))]
+GROWTH = 10  # times as long for four times the text: more than linear, less than its square
+CAP = 5.0  # seconds of CPU, after which a call is stopped
+# Patterns that see no longer texts, in characters: the code cuts them first.
+CUT = {
+    "beyond.llm.thoughts.END_TOKENS": END_LENGTH,
+    **{f"beyond.pdf.words.{name}": PORTION for name in ("PIECE", "HYPHENS", "RUNS")},
+}
+
+
+class TooSlow(BaseException):
+    """Stops a call, even within a regex. Not an Exception, so that nothing catches it."""
+
+
+@contextmanager
+def stopped_after(seconds: float) -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def measure(call: Callable[[str], object], text: str) -> float:
+    """The seconds of CPU that a call takes; infinity beyond the cap."""
+    started = time.thread_time()
+    try:
+        with stopped_after(CAP):
+            call(text)
+    except TooSlow:
+        return math.inf
+    return time.thread_time() - started
+
+
+def grows(call: Callable[[str], object], make: Callable[[int], str], size: int) -> bool:
+    """Whether the time grows faster than the text, each time of three that it is measured."""
+    for _ in range(3):
+        some, more = measure(call, make(size)), measure(call, make(4 * size))
+        if more < GROWTH * some and more < CAP:
+            return False
+    return True
+
+
+# The regexes.
+
+
+def is_of_re(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "re"
+    )
+
+
+def find_patterns() -> dict[str, tuple[re.Pattern[str], set[str]]]:
+    """Every regex of the code by its name, and the names of the methods that it is used with."""
+    patterns: dict[str, tuple[re.Pattern[str], set[str]]] = {}
+    used: dict[str, set[str]] = {}
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
+                    used.setdefault(name, set()).add(method)
+    for path, tree in trees.items():
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for variable, value in vars(importlib.import_module(name)).items():
+            for number, pattern in enumerate(walk(value)):
+                key = f"{name}.{variable}{f'.{number}' if pattern is not value else ''}"
+                patterns[key] = pattern, used.get(variable, set())
+        for node in filter(is_of_re, ast.walk(tree)):
+            assert isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if not isinstance(node.args[0], ast.Constant) or node.func.attr == "compile":
+                continue
+            names = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+            flags = sum(getattr(re, name) for name in names if name.isupper())
+            pattern = re.compile(str(node.args[0].value), flags)
+            patterns[f"{name}:{node.lineno}"] = pattern, {node.func.attr}
+    return patterns
+
+
+def walk(value: Any) -> Iterator[re.Pattern[str]]:
+    """The regexes in a value of a module."""
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, tuple | list | set | frozenset):
+        for part in value:
+            yield from walk(part)
+    elif isinstance(value, dict):
+        yield from walk([*value, *value.values()])
+
+
+def make_call(pattern: re.Pattern[str], methods: set[str]) -> Callable[[str], object]:
+    """What uses a regex as the code does: on a whole text, or only at its beginning."""
+    if methods and methods <= {"match", "fullmatch"}:
+        return lambda text: (pattern.match(text), pattern.fullmatch(text))
+    return lambda text: sum(1 for _ in pattern.finditer(text))
+
+
+def make_feeds(source: str) -> Iterator[tuple[str, str, str]]:
+    """What a text begins with, what it repeats and how it ends, of what a regex speaks of."""
+    plain = re.sub(
+        r"\(\?[:=!>]|\(\?<[=!]|\(\?P<\w+>|\\[bswdSWDAZ]|\{\d*,?\d*\}|[?+*]\??", " ", source
+    )
+    runs = re.findall(r"(?:\\.|[^\s\\()\[\]|{}.^$]){2,}", plain)
+    runs = sorted({re.sub(r"\\(.)", r"\1", run) for run in runs}, key=len, reverse=True)[:6]
+    signs = sorted({c for c in source if not c.isalnum() and c.isprintable()} - set(" ?:"))[:14]
+    atoms = ["a", "1", " ", "\n", *signs, *runs]
+    starts = ["", "$", *runs[:4], "a"]
+    for start, atom, end in product(starts, atoms, ["\0", "a", *signs[:10]]):
+        yield start, atom, end
+    for start, first, second in product(starts, atoms, atoms):
+        yield start, first + second, "\0"
+    for start, atom in product(starts, atoms):
+        yield start, f" {atom}a\n", "\0"
+        yield start, f"{atom}a ", "`"
+
+
+def find_slow_feeds(name: str, pattern: re.Pattern[str], methods: set[str]) -> Iterator[str]:
+    call = make_call(pattern, methods)
+    for start, atom, end in make_feeds(pattern.pattern):
+
+        def make(size: int, start: str = start, atom: str = atom, end: str = end) -> str:
+            return (start + atom * (size // len(atom)))[: CUT.get(name, size)] + end
+
+        quick = measure(call, make(1_000)) < 0.001  # seconds: its square takes some 5 ms
+        if not quick and grows(call, make, 6_000):
+            yield f"{name}: {start!r} + {atom!r} * n + {end!r}"
+            return
+
+
+def test_no_regex_takes_longer_than_its_text_grows() -> None:
+    patterns = find_patterns()
+    assert len(patterns) > 100
+    slow = [
+        feed
+        for name, (pattern, methods) in patterns.items()
+        for feed in find_slow_feeds(name, pattern, methods)
+    ]
+    assert slow == []
+
+
+# What uses them: what a draft, an answer or an error begins with, repeats and ends with.
+
+KINDS = {
+    "front matter": ("---\n", "    - a\n", "x"),
+    "front matter with tags": ("---\n", "tag: x\n", "a key: x\n---\n"),
+    "words": ("", "word and ", ""),
+    "one word": ("", "x", ""),
+    "spaces": ("x", " ", "x"),
+    "lines": ("", "Key: a value\n", ""),
+    "paragraphs": ("", "A word.\n\n", ""),
+    "headings": ("", "# A\n\n", ""),
+    "hashes": ("# ", "# ", "x"),
+    "list": ("", "- a\n", ""),
+    "nested lists": ("", "- ", "a"),
+    "nested quotes": ("", "> ", "a"),
+    "definitions": ("", "a\n: b\n\n", ""),
+    "fences": ("", "```\n", ""),
+    "fences of Markdown": ("", "```md\n", ""),
+    "fence with spaces": ("```", " a", " `"),
+    "ticks": ("", "`a ``b ", ""),
+    "tables": ("", "|a|\n|-|\n|b|\n\n", ""),
+    "rows": ("| a | b |\n|---|---|\n", "| c | d |\n", ""),
+    "cells": ("", "| a ", "|\n"),
+    "delimiters": ("a|b\n|", "-|", " x"),
+    "delimiters with spaces": ("a|b\n", " ", "x-"),
+    "formulas": ("", "$x_1$ ", ""),
+    "displayed formulas": ("", "$$x^2$$\n\n", ""),
+    "prices": ("", "$5 and ", ""),
+    "dollars": ("", "$a ", ""),
+    "dollar in a row": ("| $", "(a)", " |"),
+    "round formula": ("", "\\(", ""),
+    "environments": ("", "\\begin{align}", ""),
+    "price": ("$", "1", "=$"),
+    "nested formula": ("$", "x^{", "}$"),
+    "italics": ("", "*a ", ""),
+    "bold": ("", "a **b** ", ""),
+    "orphaned bold": ("", "a ** ", ""),
+    "struck": ("", "~~a ", ""),
+    "links": ("", "[a](b) ", ""),
+    "brackets": ("", "[a](", ""),
+    "references": ("", "[a]: b\n", ""),
+    "addresses": ("", "https://a.b/c ", ""),
+    "tags": ("", "<b>a</b> ", ""),
+    "comments": ("<div>\n", "<!--", ""),
+    "declarations": ("<div>\n", "<!", ""),
+    "blocks of HTML": ("", "<div>a</div>\n\n", ""),
+    "table of HTML": ("<table>", "<tr><td>a</td></tr>", "</table>"),
+    "wide cells": ("<table><tr>", "<td colspan=99>a", ""),
+    "row of HTML": ("<table>", "<tr", ""),
+    "code of HTML": ("<div>\n", "<pre", ""),
+    "citations": ("", "[1] ", "\n\n1. [a](b)"),
+    "entries": ("", "[1] a\n", ""),
+    "marks of citations": ("", "\ue200cite", ""),
+    "footnotes": ("", "[^1] ", "\n\n[^1]: a"),
+    "emoji": ("", "😀 *a* ", ""),
+    "spaces and an emoji": ("x", " ", "😀x"),
+    "pictures": ("", "(data:image/a,<svg", ""),
+    "badge": ("![a](", "//", ")"),
+    "thoughts": ("", "<think>\n", ""),
+    "ends of thoughts": ("", "a.</think> ", ""),
+    "end tokens": ("", "</s> ", "x"),
+    "open parentheses": ("x ", "(", "x"),
+    "Chinese": ("", "蜂", ""),
+    "Arabic": ("", "نحل ", ""),
+    "objects": ("", "<a.B object at 0x1", ""),
+    "error in errors": ("", "litellm.APIError: ", "x"),
+    "title": ("<html>", "<title", ""),
+    "JSON": ("", '{"error":', ""),
+    "quota": ("", "insufficient_", ""),
+}
+WHOLES = {
+    read: 2_000,
+    set_markdown: 1_000,
+    render: 700,
+    split_thoughts: 4_000,
+    quote_provider: 4_000,
+}
+
+
+@pytest.mark.parametrize("call", WHOLES, ids=lambda call: str(call.__name__))
+def test_no_text_takes_longer_than_it_grows(call: Callable[[str], object]) -> None:
+    call("What is loaded once: *a*, $x^2$, 蜂, 😀.")
+    slow = []
+    for kind, (start, middle, end) in KINDS.items():
+
+        def make(size: int, s: str = start, m: str = middle, e: str = end) -> str:
+            return s + m * (size // len(m)) + e
+
+        if measure(call, make(WHOLES[call])) > 0.02 and grows(call, make, WHOLES[call]):
+            slow.append(kind)
+    assert slow == []
