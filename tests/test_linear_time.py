@@ -21,7 +21,8 @@ import pytest
 
 from beyond.llm.quotes import quote_provider
 from beyond.llm.thoughts import END_LENGTH, split_thoughts
-from beyond.markdown import PARAGRAPH_LIMIT, get_words, read
+from beyond.markdown import get_words, read
+from beyond.markdown.parser import PARAGRAPH_LIMIT
 from beyond.pdf import render
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.words import PORTION

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from dataclasses import replace
 
 from markdown_it.token import Token
 
@@ -39,7 +39,7 @@ SIGNS = {  # the sign for an emoji, and the colour that is part of its meaning
     **{"♾": ("∞", ""), "🥇": ("1", ""), "🥈": ("2", ""), "🥉": ("3", "")},
 }
 TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, plain characters that get the colour of their emoji
-ALONE = {"📈": "↗", "📉": "↘"}  # signs if nothing stands beside them, else decoration
+ALONE = {"📈": "↗", "📉": "↘"}  # what says more than words if nothing stands beside it
 JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
 PICTURE = (
     "[\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1"
@@ -65,18 +65,13 @@ def find_sign(emoji: str) -> tuple[str, str]:
         return (f"{emoji[0]}." if emoji[0].isdigit() else emoji[0]), ""
     if "\U0001f1e6" <= emoji[0] <= "\U0001f1ff":  # a flag
         return "".join(chr(ord(char) - 0x1F1E6 + ord("A")) for char in emoji), ""
-    if emoji[-1] > "\U000e0020":  # the flag of a part of a country, spelled out: "gbsct"
-        region = "".join(chr(ord(c) - 0xE0000) for c in emoji if "\U000e0030" < c < "\U000e007b")
-        return f"{region[:2]}-{region[2:]}".upper(), ""
     return SIGNS.get(IGNORED.sub("", emoji), ("", ""))
 
 
-def describe(emoji: str) -> str:
+def name_emoji(emoji: str) -> str:
     """An emoji in words, or as the sign that says as much."""
-    if emoji in ALONE:
-        return ALONE[emoji]
     parts = [unicodedata.name(char, "").lower() for char in IGNORED.sub("", emoji)]
-    return ", ".join(part for part in parts if part)
+    return ALONE.get(emoji) or ", ".join(filter(None, parts))
 
 
 def replace_emoji_in_line(text: str) -> str:
@@ -86,68 +81,48 @@ def replace_emoji_in_line(text: str) -> str:
 
 
 def replace_emoji(children: list[Token]) -> list[Token]:
-    """The children of an inline token, with signs in place of emoji."""
-    texts = (child.content for child in children if child.type == "text")
-    if not any(EMOJI.search(text) for text in texts if not text.isascii()):
+    """The children of an inline token with signs in place of emoji.
+
+    Decoration goes, but where nothing else stands, in a cell or a link, words stand for it.
+    """
+    content = "".join(child.content for child in children)
+    if content.isascii() or not EMOJI.search(content):
         return children
+    alone = not _has_words(content)
     out: list[Token] = []
-    line: list[Token] = []
-    for child in [*children, None]:
-        if child and child.type not in ("softbreak", "hardbreak"):
-            line.append(child)
-            continue
-        seen = "".join(c.content for c in line)
-        pictures = EMOJI.sub(lambda match: "x" if find_sign(match[0])[0] else "", seen)
-        alone = not re.sub(r"[\W_]", "", pictures)
-        behind_label = pictures.rstrip().endswith(":") and not seen.rstrip().endswith(":")
-        linked = False
-        end = max((number for number, token in enumerate(line) if token.content), default=0)
-        for position, token in enumerate(line):
-            linked = token.type == "link_open" or (linked and token.type != "link_close")
-            if token.type != "text":
-                out.append(token)
-                continue
-            last = position >= end
-            only_link = linked and not EMOJI.sub("", token.content).strip()
-            named = alone or only_link or (last and behind_label)
-            label = token.content.rfind(":") if behind_label else 0
-            out += _split(token, describe if named else None, label, last)
-        line = []
-        if child:
-            out.append(child)
+    around = zip([None, *children[:-1]], children, [*children[1:], None], strict=True)
+    for before, child, after in around:
+        linked = before and before.type == "link_open" and not _has_words(child.content)
+        parts = _split(child, alone or bool(linked)) if child.type == "text" else [child]
+        if parts and (not after or after.type.endswith("break")):
+            parts[-1].content = parts[-1].content.rstrip()
+        out += parts
     return out
 
 
-def _split(
-    token: Token, named: Callable[[str], str] | None, label: int, at_end: bool
-) -> list[Token]:
-    """A text as texts of one colour each; `named` puts decoration behind the label into words."""
-    out: list[Token] = []
+def _has_words(text: str) -> bool:
+    text = EMOJI.sub(lambda match: "x" if find_sign(match[0])[0] else "", text)
+    return re.search(r"[^\W_]", text) is not None
 
-    def add(text: str, color: str = "") -> None:
-        if text:
-            meta = {**token.meta, "color": color} if color else token.meta
-            out.append(Token("text", "", 0, content=text, level=token.level, meta=meta))
 
+def _split(token: Token, named: bool) -> list[Token]:
+    """A text as texts of one colour each; `named` puts decoration into words."""
+    parts: list[tuple[str, str]] = []
     text, position = token.content, 0
-    end = len(text.rstrip())
     for match in DECORATION.finditer(text):
-        add(text[position : match.start()])
-        position = match.end()
         means, color = find_sign(match["emoji"])
-        if not means and named and position > label:
-            means = named(match["emoji"])
-            if EMOJI.match(text, position):
-                means += " "
+        if named and not means:
+            means = name_emoji(match["emoji"]) + " " * (EMOJI.match(text, match.end()) is not None)
+        parts.append((text[position : match.start()], ""))
+        position = match.end()
         if means:
-            add(match["before"])
-            add(means, color)
-            add(match["after"])
-        elif position >= end and at_end:
-            pass  # the space before it goes, too
-        elif text.startswith(tuple(".,;:!?)]"), position):
-            add(match["after"])
+            parts += [(match["before"], ""), (means, color), (match["after"], "")]
         else:
-            add(match["before"])
-    add(text[position:])
-    return out
+            closed = text.startswith(tuple(".,;:!?)]"), position)
+            parts.append((match["after" if closed else "before"], ""))
+    parts.append((text[position:], ""))
+    return [
+        replace(token, content=part, meta={**token.meta, "color": color} if color else token.meta)
+        for part, color in parts
+        if part
+    ]

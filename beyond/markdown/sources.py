@@ -1,13 +1,64 @@
-"""Lists of sources: entries, and the places that cite them, lead to each other."""
+"""Sources and footnotes: entries, and the places that cite them, lead to each other."""
 
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from markdown_it.token import Token
 
 CITATION = re.compile(r"\[\d{1,3}(?:[,;\u2013-]\s?\d{1,3})*\]")
-NUMBER = re.compile(r"\[?(\d+)\]?")
+CITED = re.compile(r"\[?(\d+)\]?")
+
+
+class Notes:
+    """Footnotes: a section at the end of the draft, linked with the places that refer to it."""
+
+    def __init__(self, env: dict[str, Any]) -> None:
+        self.numbers: dict[str, int] = {
+            note["label"]: number + 1
+            for number, note in env.get("footnotes", {}).get("list", {}).items()
+        }
+        self.referred = len(self.numbers)
+
+    def refer(self, token: Token) -> Token:
+        """The number that stands for a reference."""
+        number = self.numbers[token.meta["label"]]
+        meta: dict[str, Any] = {"looks": ("sup",), "goto": f"note {number}"}
+        if not token.meta["subId"]:
+            meta["anchor"] = f"cited note {number}"
+        return Token("text", "", 0, content=f"[{number}]", meta=meta)
+
+    def collect(self, tokens: list[Token]) -> Iterator[Token]:
+        """The tokens with the definitions at their end, in the order of their numbers."""
+        notes: dict[str, list[Token]] = {}
+        into: list[Token] | None = None
+        last = ""
+        for token in tokens:
+            if token.type == "footnote_reference_open":
+                into = notes.setdefault(token.meta["label"], [])
+            elif token.type == "footnote_reference_close":
+                into = None
+            elif into is not None:
+                into.append(token)
+            else:
+                last = token.type
+                yield token
+        if not notes:
+            return
+        if last != "heading_close":  # the draft has a heading for them
+            yield Token("hr", "hr", 0)
+        for label in notes:
+            self.numbers.setdefault(label, len(self.numbers) + 1)
+        yield Token("ordered_list_open", "ol", 1, meta={"sources": True})
+        for label in sorted(notes, key=self.numbers.__getitem__):
+            number = self.numbers[label]
+            opening = Token("list_item_open", "li", 1, level=1, meta={"mark": f"[{number}]"})
+            for token in notes[label]:
+                token.level += 2
+            name_entry([opening, *notes[label]], f"note {number}", number <= self.referred)
+            yield from [opening, *notes[label], Token("list_item_close", "li", -1, level=1)]
+        yield Token("ordered_list_close", "ol", -1)
 
 
 def link_sources(tokens: list[Token]) -> None:
@@ -68,7 +119,7 @@ def _find_numbers(child: Token) -> Iterator[re.Match[str]]:
     """The numbers by which a text cites sources."""
     if child.type == "text" and "goto" not in child.meta:
         for cited in CITATION.finditer(child.content):
-            yield from NUMBER.finditer(child.content, *cited.span())
+            yield from CITED.finditer(child.content, *cited.span())
 
 
 def _link_citations(

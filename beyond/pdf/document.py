@@ -15,7 +15,7 @@ from markdown_it.token import Token
 from reportlab import platypus, rl_config  # type: ignore[import-untyped]
 
 from beyond.markdown import Draft, get_words
-from beyond.markdown.source import DISPLAYED
+from beyond.markdown.formulas import DISPLAYED
 from beyond.markdown.sources import split_constructs
 from beyond.paper import SIZES
 from beyond.pdf.bidi import is_rtl

@@ -1,0 +1,157 @@
+"""The children of a line: its text without HTML, its formulas, links, tasks and signs."""
+
+import re
+from itertools import pairwise
+from typing import Any
+
+from markdown_it.token import Token
+
+from beyond.markdown.emoji import replace_emoji
+from beyond.markdown.formulas import HIDDEN, Formulas
+from beyond.markdown.html import Tags
+from beyond.markdown.sources import Notes
+
+BADGE = re.compile(r"//img\.shields\.io|/badge")
+ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
+TASK = re.compile(r"\[([ xX])\][ \xa0]")
+
+
+def tidy_line(
+    children: list[Token], formulas: Formulas, notes: Notes, around: str = ""
+) -> list[Token]:
+    """The children of an inline token as `Draft` describes them; `around` opens its paragraph."""
+    line = _Line(formulas, notes)
+    for child in children:
+        HANDLERS.get(child.type, _Line.add)(line, child)
+    out = line.out
+    while out and out[-1].type == "hardbreak":
+        out.pop()
+    if out and out[0].type == "text":
+        out = {"list_item_open": _read_task, "blockquote_open": _read_alert}.get(around, list)(out)
+    return replace_emoji(_split_links(out))
+
+
+class _Line:
+    """A line as it is made, child by child."""
+
+    def __init__(self, formulas: Formulas, notes: Notes) -> None:
+        self.formulas, self.notes = formulas, notes
+        self.out: list[Token] = []
+        self.tags = Tags()
+
+    def add(self, token: Token) -> None:
+        self.out.append(token)
+
+    def add_text(self, child: Token) -> None:
+        """A text, and the formulas that are hidden in it."""
+        if child.meta:  # a footnote's
+            self.add(child)
+            return
+        position = 0
+        for match in HIDDEN.finditer(child.content):
+            self._add_looking(child.content[position : match.start()])
+            self._add_looking(match[0], "code_inline", formula=True)
+            position = match.end()
+        self._add_looking(child.content[position:])
+
+    def add_code(self, child: Token) -> None:
+        self._add_looking(child.content, "code_inline")
+
+    def add_tag(self, child: Token) -> None:
+        for token in self.tags.read(child.content, begins=not self.out):
+            if token.type == "text":
+                self._add_looking(token.content)
+            elif self.out[-1].type != "hardbreak":
+                self.add(token)
+
+    def add_note(self, child: Token) -> None:
+        self.add(self.notes.refer(child))
+
+    def add_picture(self, child: Token) -> None:
+        """A picture as what it shows, in words, and its address."""
+        address = str(child.attrs["src"])
+        if BADGE.search(address):
+            return
+        words = "".join(part.content for part in child.children or []) or child.content
+        child.content, child.children = self.formulas.restore(words), None
+        address = "" if address.startswith("data:") else self.formulas.restore(address)
+        child.attrs = {"src": address}
+        self.add(child)
+
+    def add_link(self, child: Token) -> None:
+        address = self.formulas.restore(str(child.attrs["href"]))
+        child.attrs["href"] = "#" if address.startswith("data:") else address
+        self.add(child)
+
+    def _add_looking(self, content: str, kind: str = "text", **meta: Any) -> None:
+        if looks := self.tags.looks:
+            meta["looks"] = looks
+        kind = "code_inline" if "code" in looks else kind
+        if content:
+            tag = "code" if kind == "code_inline" else ""
+            self.add(Token(kind, tag, 0, content=self.formulas.restore(content), meta=meta))
+
+
+HANDLERS = {
+    "text": _Line.add_text,
+    "code_inline": _Line.add_code,
+    "html_inline": _Line.add_tag,
+    "footnote_ref": _Line.add_note,
+    "image": _Line.add_picture,
+    "link_open": _Line.add_link,
+}
+
+
+def _read_task(line: list[Token]) -> list[Token]:
+    """An item of a list that begins with "[ ]" or "[x]", with a box."""
+    if task := TASK.match(line[0].content):
+        box = Token("text", "", 0, content="☐ " if task[1] == " " else "☑ ")
+        line[0].content = line[0].content[task.end() :]
+        return [box, *line]
+    return line
+
+
+def _read_alert(line: list[Token]) -> list[Token]:
+    """A quote that begins with "[!NOTE]", with a bold title."""
+    if not (alert := ALERT.match(line[0].content)):
+        return line
+    title = Token("text", "", 0, content=alert[2].strip() or alert[1].capitalize())
+    rest = [Token("hardbreak", "br", 0), *line[2:]] if line[2:] else line[1:]
+    return [*make_bold([title]), *rest]
+
+
+def make_bold(line: list[Token]) -> list[Token]:
+    """A line that is bold from end to end."""
+    return [Token("strong_open", "strong", 1), *line, Token("strong_close", "strong", -1)]
+
+
+def _split_links(line: list[Token]) -> list[Token]:
+    """A line in which a link that has another one in its text ends before it and goes on after it.
+
+    The marks that are open there end and go on with it.
+    """
+    depth = [child.nesting for child in line if child.tag == "a"]
+    if all(before + after <= 1 for before, after in pairwise(depth)):
+        return line
+    out: list[Token] = []
+    links: list[Token] = []
+    marks: list[Token] = []
+    for child in line:
+        if child.tag == "a":
+            ends = [Token(mark.type.replace("open", "close"), mark.tag, -1) for mark in marks[::-1]]
+            ends += [Token("link_close", "a", -1)] if links else []
+            links = [*links, child] if child.nesting > 0 else links[:-1]
+            out += [*ends, *(token.copy() for token in (*links[-1:], *marks))]
+            continue
+        if child.nesting > 0:
+            marks.append(child)
+        elif child.nesting < 0:
+            marks.pop()
+        out.append(child)
+    full: list[Token] = []
+    for token in out:
+        if token.nesting < 0 and full and full[-1].nesting > 0:
+            full.pop()
+        else:
+            full.append(token)
+    return full

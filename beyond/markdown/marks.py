@@ -1,0 +1,137 @@
+"""Marks of bold text that CommonMark gets wrong: beside Chinese, and those that stand alone."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline.state_inline import Delimiter
+from markdown_it.token import Token
+
+LITERAL = re.compile(r"\s*p\s*[<≤=]|kwargs\b")  # what follows asterisks that are no mark of bold
+POWER = re.compile(r"[0-9]|[A-Za-z][A-Za-z0-9]")  # what is around "**" in "2**10", "0.35**", "x**y"
+
+
+def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., bool]:
+    """A rule of emphasis that knows which of two marks, such as **, opens and which closes.
+
+    CommonMark tells by the signs beside them, which fails beside Chinese punctuation and for
+    "**Costs: ** 120".
+    """
+
+    def judge(state: StateInline, silent: bool) -> bool:
+        start, known = state.pos, len(state.delimiters)
+        if not tokenize(state, silent):
+            return False
+        made = state.delimiters[known:]
+        if state.pos - start == 2 and made and state.src[start] != "_":
+            above = islice(reversed(state.delimiters), len(made), None)
+            before = next((d for d in above if d.marker == made[0].marker), None)
+            pending = before is not None and before.open
+            sides = state.src[max(0, start - 1) : start], state.src[state.pos : state.pos + 1]
+            spaces = [not part.strip() for part in sides]
+            for delimiter in made:
+                if spaces == [True, True]:
+                    delimiter.open, delimiter.close = False, pending
+                elif spaces == [False, False]:
+                    delimiter.open, delimiter.close = not pending, pending
+        elif not any(delimiter.open or delimiter.close for delimiter in made):
+            del state.delimiters[known:]  # so that no mark looks at them again
+        return True
+
+    return judge
+
+
+@dataclass
+class _LoneMark:
+    """A mark that nothing closes or opens."""
+
+    places: list[int]  # in the list of delimiters, one a character
+    sign: str
+    length: int  # characters in the source, of which some may have found their pair
+    around: int  # the delimiter that opens the emphasis in which it stands; -1 for none
+    before: str  # the character before it: "" if it begins the text, "\n" if it begins a line
+    after: str  # the text after it
+
+    @property
+    def begins(self) -> bool:
+        return self.before in ("", "\n")
+
+    @property
+    def spaces(self) -> tuple[bool, bool]:
+        """Whether it has a space, or nothing, before it and after it."""
+        return not self.before.strip(), not self.after[:1].strip()
+
+    def pairs_with(self, other: "_LoneMark") -> bool:
+        """Whether this one opens what the other closes, as in "**Risk: **high"."""
+        same = len(self.places) == self.length == len(other.places) == other.length > 1
+        opens = self.spaces == (True, False) or (
+            self.spaces == (True, True) and (self.begins or other.spaces == (False, True))
+        )
+        alike = (self.sign, self.around) == (other.sign, other.around)
+        named = self.sign == "_" and not self.begins
+        return same and opens and alike and not named and not LITERAL.match(self.after)
+
+    def is_meant(self) -> bool:
+        """Whether the mark is no emphasis: a power, a footnote's star, a name such as __init."""
+        if self.sign == "_":
+            return not self.begins
+        return (
+            self.spaces == (True, True)
+            or self.length == 1
+            or LITERAL.match(self.after) is not None
+            or POWER.match((self.before or " ") + self.after[:1]) is not None
+        )
+
+
+def mend_lone_marks(state: StateInline) -> None:
+    """A rule for marks that emphasis leaves alone, each of which CommonMark would print.
+
+    Two of them make a pair, as in "**Risk: **high". One goes, unless it means something.
+    """
+    metas = [meta["delimiters"] for meta in state.tokens_meta if meta and "delimiters" in meta]
+    for delimiters in [state.delimiters, *metas]:
+        lone = _find_lone_marks(state.tokens, delimiters)[::-1]
+        while lone:
+            mark = lone.pop()
+            if lone and mark.pairs_with(lone[-1]):
+                for first, last in zip(mark.places, reversed(lone.pop().places), strict=True):
+                    delimiters[first].end = last
+            elif not mark.is_meant():
+                for place in mark.places:
+                    state.tokens[delimiters[place].token].content = ""
+
+
+def _find_lone_marks(tokens: list[Token], delimiters: list[Delimiter]) -> list[_LoneMark]:
+    closing = {delimiter.end for delimiter in delimiters}
+    found: list[_LoneMark] = []
+    around = [-1]
+    for place, delimiter in enumerate(delimiters):
+        if place in closing:
+            around.pop()
+        elif delimiter.end >= 0:
+            around.append(place)
+        elif chr(delimiter.marker) in "*_":
+            after = _find_text(tokens, delimiter.token, 1)
+            joined = place and delimiters[place - 1].token == delimiter.token - 1
+            if found and joined and found[-1].places[-1] == place - 1:
+                found[-1].places.append(place)
+                found[-1].after = after
+                continue
+            before = _find_text(tokens, delimiter.token, -1)[-1:]
+            sign, length = chr(delimiter.marker), delimiter.length or 0
+            found.append(_LoneMark([place], sign, length, around[-1], before, after))
+    return found
+
+
+def _find_text(tokens: list[Token], index: int, step: int) -> str:
+    """The text next to a token; "\\n" at the end of a line."""
+    index += step
+    while 0 <= index < len(tokens):
+        if tokens[index].type.endswith("break"):
+            return "\n"
+        if tokens[index].content:
+            return tokens[index].content
+        index += step
+    return ""

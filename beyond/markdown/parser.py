@@ -1,0 +1,127 @@
+"""The parser of drafts: CommonMark, tables, notes, and what models write that is none of these."""
+
+import re
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline, emphasis, newline, strikethrough
+from markdown_it.token import Token
+from mdit_py_plugins.deflist import deflist_plugin
+from mdit_py_plugins.footnote import footnote_plugin
+from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
+
+from beyond.markdown.emoji import EMOJI
+from beyond.markdown.marks import judge_marks, mend_lone_marks
+
+PARAGRAPH_LIMIT = 40_000  # characters: no paragraph is longer, unless it is data
+NESTING_LIMIT = 40  # levels of blocks: pages have no room for more, and the parser recurses
+# Characters, with the word that follows. Who wraps lines by hand wraps them later: a line that
+# ends earlier is a line of its own.
+SHORT_LINE = 60
+DATA = re.compile(r"(?<=\]\()data:image/[^()\s]+")  # a picture, whatever its length
+WORD = re.compile(r"\S*")
+ITEM = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")  # noqa: RUF001
+# The address of a link: in parentheses, or as far as it goes if they do not close on its line.
+ADDRESS = re.compile(
+    r"\([ ]*<?(?=https?:|www\.|mailto:|data:|\#|\.{0,2}/)"
+    r"(?:(?P<whole>(?:(?!\]\()[^()\n]|\([^()\n]*\))++)\)|(?P<part>[^\s)]+)\)?)",
+    re.IGNORECASE,
+)
+AFTER_ADDRESS = re.compile(r">?(?:\s+[\"'“(].*)?\s*\Z", re.DOTALL)  # a title, which is not printed
+
+
+def make_parser() -> MarkdownIt:
+    """A parser whose `env` has the `formulas` that are hidden in the text."""
+    parser = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT + 10})
+    parser.enable(["table", "strikethrough"])
+    parser.use(gfm_autolink_plugin).use(footnote_plugin, inline=False, move_to_end=False)
+    parser.use(deflist_plugin)
+    parser.block.ruler.before("table", "too_deep", _take_too_deep)
+    parser.core.ruler.at("inline", _read_inlines)
+    parser.inline.ruler.at("newline", _keep_short_line)
+    parser.inline.ruler.at("emphasis", judge_marks(emphasis.tokenize))
+    parser.inline.ruler.at("strikethrough", judge_marks(strikethrough.tokenize))
+    parser.inline.ruler.after("image", "loose_link", _take_loose_link)
+    parser.inline.ruler.after("loose_link", "loose_address", _take_loose_address)
+    parser.inline.ruler2.after("balance_pairs", "lone_marks", mend_lone_marks)
+    return parser
+
+
+def _take_too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A block rule that takes what is nested too deep as it stands; the parser would drop it."""
+    if state.level < NESTING_LIMIT:
+        return False
+    token = state.push("code_block", "code", 0)
+    token.content = state.getLines(start, end, state.blkIndent, False)
+    state.line = end
+    return True
+
+
+def _read_inlines(state: StateCore) -> None:
+    """The core rule that reads the words of blocks; those of a block that is too long are text."""
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) > PARAGRAPH_LIMIT:
+            token.content = DATA.sub("", token.content)
+        if token.type == "inline" and len(token.content) > PARAGRAPH_LIMIT:
+            token.children = [Token("text", "", 0, content=token.content)]
+        elif token.type == "inline":
+            token.children = []
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
+def _keep_short_line(state: StateInline, silent: bool) -> bool:
+    """The rule of line breaks: one after a short line, or before an item, is a hard one."""
+    start, end = state.src.rfind("\n", 0, state.pos) + 1, state.pos
+    if not newline(state, silent):
+        return False
+    line, word = state.src[start:end], WORD.match(state.src, state.pos)
+    short = state.env["formulas"].measure(line) + len(word[0] if word else "") < SHORT_LINE
+    if not silent and (short or ITEM.match(state.src, state.pos)):
+        state.tokens[-1].type, state.tokens[-1].tag = "hardbreak", "br"
+    return True
+
+
+def _take_loose_link(state: StateInline, silent: bool) -> bool:
+    """An inline rule for links that CommonMark prints as they stand.
+
+    Their address has spaces or does not end, or their text has links itself.
+    """
+    picture = state.src.startswith("![", state.pos)
+    start = state.pos + picture
+    if state.src[start] != "[" or state.src.find("](", start) < 0:
+        return False
+    end = state.md.helpers.parseLinkLabel(state, start)
+    found = ADDRESS.match(state.src, end + 1, state.posMax) if end > 0 else None
+    if not found:
+        return False
+    address = AFTER_ADDRESS.sub("", found["whole"] or found["part"]).replace(" ", "%20")
+    if silent:
+        state.pos = found.end()
+        return True
+    limit, label = state.posMax, state.src[start + 1 : end]
+    opening = state.push(
+        "image" if picture else "link_open", "img" if picture else "a", not picture
+    )
+    opening.attrs = {"src" if picture else "href": state.md.normalizeLink(address)}
+    if picture:
+        opening.content, opening.children = label, []
+        state.md.inline.parse(label, state.md, state.env, opening.children)
+    else:
+        state.pos, state.posMax = start + 1, end
+        state.linkLevel += 1
+        state.md.inline.tokenize(state)
+        state.linkLevel -= 1
+        state.push("link_close", "a", -1)
+    state.pos, state.posMax = found.end(), limit
+    return True
+
+
+def _take_loose_address(state: StateInline, silent: bool) -> bool:
+    """An inline rule for an address in parentheses after a "]" that no "[" opens."""
+    if not state.src.startswith("](http", state.pos):
+        return False
+    if not silent:
+        state.pending += " "
+    state.pos += 1
+    return True
