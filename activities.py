@@ -26,8 +26,6 @@ LLM_HTTP_TIMEOUT = timedelta(minutes=9, seconds=30)
 LLM_START_TO_CLOSE_TIMEOUT = timedelta(minutes=10)
 # A PDF waits for its turn in the Worker, behind any number of others.
 PDF_START_TO_CLOSE_TIMEOUT = timedelta(days=1)
-# CPU seconds for a draft: ten times what the worst draft of 1 MB takes, as slower machines exist.
-PDF_WORK_LIMIT = 120
 # An answer that is no completion is asked for again until this attempt; then the person decides.
 UNUSABLE_ANSWER_ATTEMPTS = 3
 
@@ -95,12 +93,11 @@ def create_pdf(input: PDFGenerationInput) -> str:
     """Writes the approved text as a PDF into `REPORTS_DIR` and returns the file's name.
 
     The name is `input.filename`, or has the report's ID behind it if another file has that name.
-    Raises ApplicationError: non-retryable for a name that cannot be a file and for a text that
-    takes too long, retryable (with the reason) if the disk refuses.
+    Raises ApplicationError: non-retryable for a name that cannot be a file, retryable (with the
+    reason) if the disk refuses.
     """
     # Here, because ReportLab takes long to import, and the starter needs none.
     from beyond import pdf
-    from beyond.pdf.document import TooMuchWorkError
 
     workflow_id = (activity.info().workflow_id if activity.in_activity() else None) or ""
     try:
@@ -109,21 +106,13 @@ def create_pdf(input: PDFGenerationInput) -> str:
         raise ApplicationError(
             f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
         ) from None
-    try:
-        content = pdf.render(
-            input.content,
-            topic=input.topic,
-            workflow_id=workflow_id,
-            approved=approved,
-            paper=find_paper(),
-            work_limit=PDF_WORK_LIMIT,
-        )
-    except TooMuchWorkError:
-        raise ApplicationError(
-            "this draft takes too long to set as pages; ask for another one",
-            type="Unprintable",
-            non_retryable=True,
-        ) from None
+    content = pdf.render(
+        input.content,
+        topic=input.topic,
+        workflow_id=workflow_id,
+        approved=approved,
+        paper=find_paper(),
+    )
     return place_report(content, input.filename, workflow_id)
 
 
