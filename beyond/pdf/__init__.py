@@ -2,25 +2,31 @@
 
 import io
 from datetime import date
+from functools import partial
 from threading import Lock
 
 from beyond import markdown as drafts
 from beyond.markdown.emoji import replace_emoji_in_line
-from beyond.pdf import words
 from beyond.pdf.bidi import is_rtl
-from beyond.pdf.document import (
+from beyond.pdf.compose import Composer, Place
+from beyond.pdf.pages import (
     LONG,
-    PRINTED_TOPIC_LIMIT,
     TITLE,
     TITLE_LIMIT,
-    Composer,
-    Report,
+    Pages,
+    Rule,
+    add_heights,
+    count_lead,
+    keep_together,
+    make_contents,
     make_front,
     make_head,
-    measure,
+    shorten,
 )
-from beyond.pdf.fonts import detect_language, get_loaded_faces, replace_unprintable
+from beyond.pdf.prepare import make_printable, prepare
 from beyond.pdf.tags import Element
+
+ENGLISH = {"en", "und"}  # "und" is a few words, mostly English, or none
 
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
@@ -36,40 +42,44 @@ def render(
     """Set a Markdown draft as a PDF report on a paper of `beyond.paper.SIZES`.
 
     Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
-    bytes. Nothing is fetched, and nothing is read but the fonts. `topic` is printed under the title
-    and is the document's subject; `workflow_id` is its only keyword; `approved`, the day of the
-    person's decision, is printed under the topic and is the document's date.
+    bytes. Nothing is fetched, and nothing is read but the fonts. A `topic` of one short line is the
+    title and the subject of a draft that has no title; `workflow_id` is the document's only
+    keyword; `approved`, the day of the person's decision, is printed under the title and is the
+    document's date.
     """
-    topic = replace_emoji_in_line(" ".join(topic.split()))
-    if len(topic) > PRINTED_TOPIC_LIMIT:
-        topic = topic[: PRINTED_TOPIC_LIMIT - 1] + "…"
-    topic = replace_unprintable(topic)
+    topic = make_printable(replace_emoji_in_line(topic.strip()))
+    if "\n" in topic or len(topic) > TITLE_LIMIT:
+        topic = ""  # instructions to a model
     with one_at_a_time:
-        if any([font.forget() for font in get_loaded_faces()]):
-            words.forget()
-        draft = drafts.read(markdown)
+        draft = prepare(drafts.read(markdown))
         structure = Element("Document")
-        language = detect_language(markdown)
-        composer = Composer(structure, language)
-        heading = composer.make_title(draft)
-        title = (draft.title if heading else topic) or draft.title or TITLE
-        asked = "" if heading and topic == draft.title else topic
-        front = make_front(heading, asked, approved, is_rtl(title), structure)
-        title = replace_unprintable(title)[:TITLE_LIMIT]
-        body = composer.compose(draft)
+        composer = Composer(draft, structure)
+        heading = composer.take_title()
+        kicker = TITLE if draft.language in ENGLISH else ""
+        topic = "" if heading else topic
+        title = shorten(composer.title or topic or draft.title or kicker or draft.opening)
+        front = make_front(kicker, heading or topic, approved, is_rtl(title), structure)
+        above = len(structure.kids)
+        body = keep_together(composer.compose())
         out = io.BytesIO()
-        report = Report(
+        report = Pages(
             out,
             paper,
             approved,
             structure,
             title=title,
             subject=topic,
-            keywords=replace_unprintable(workflow_id),
-            lang=language,
+            keywords=make_printable(workflow_id),
+            lang=draft.language,
         )
-        if measure(body) > LONG:
+        if add_heights(body) > LONG:
             report.head = make_head(title)
-            body = composer.add_contents(body)
+            if composer.headings and not composer.has_contents:
+                lead = count_lead(body)
+                toc = Element("TOC", structure)
+                structure.kids.insert(above + lead, toc)
+                runs = partial(composer.make_runs, place=Place(structure))
+                contents = make_contents(composer.headings, runs, toc, draft.rtl)
+                body[lead:lead] = [*contents, Rule(16)]
         report.build(front + body)
         return out.getvalue()

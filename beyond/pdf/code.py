@@ -12,15 +12,14 @@ from pygments.lexers import find_lexer_class_by_name
 from pygments.styles import get_style_by_name
 from pygments.token import Comment, String
 from pygments.util import ClassNotFound
-from reportlab.lib.colors import HexColor  # type: ignore[import-untyped]
 
-from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, get_face, replace_unprintable
-from beyond.pdf.words import INK, PORTION, Look, Part, Word, make_parts
+from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, get_face
+from beyond.pdf.words import INK, PORTION, SOFT_HYPHEN, Look, Part, Word, make_parts
 
 COLORED = 10_000  # characters: some lexers take a time that grows with the square of the length
 # All colours of this style stand out from the shade of code by 4.5 to 1, as WCAG 2 asks for.
 COLORS = {
-    kind: HexColor(f"#{look['color']}") if look["color"] not in (None, "000000") else INK
+    kind: f"#{look['color']}" if look["color"] not in (None, "000000") else INK
     for kind, look in get_style_by_name("xcode")
 }
 
@@ -30,7 +29,7 @@ def make_code_lines(text: str, size: float, info: str = "") -> list[Word]:
 
     `info` begins with the name of its language, as it stands beside the fence.
     """
-    text = replace_unprintable(text.expandtabs(4))
+    text = text.replace(SOFT_HYPHEN, "")
     order, bidi = choose_families(text, code=True), RIGHT_TO_LEFT.search(text) is not None
     cell = get_face("Code").measure("0", size)
     words = [Word([])]
@@ -44,16 +43,20 @@ def make_code_lines(text: str, size: float, info: str = "") -> list[Word]:
                 if words[-1].width > PORTION * cell:
                     words.append(Word([]))
                 for part in make_parts(line[start : start + PORTION], look, order, bidi):
-                    if part.direction == "N" and not is_prose:
-                        part = part._replace(direction="L")  # code runs from left to right
-                    fitted = list(_fit_columns(part, cell))
-                    words[-1].parts += fitted
-                    words[-1].width += sum(part.width for part in fitted)
+                    _add_part(words[-1], part, cell, is_prose)
     words[-1].newline = True
     return words
 
 
-def _color(text: str, info: str) -> Iterator[tuple[tuple[Any, bool], str]]:
+def _add_part(word: Word, part: Part, cell: float, is_prose: bool) -> None:
+    if part.direction == "N" and not is_prose:
+        part = part._replace(direction="L")  # code runs from left to right
+    fitted = list(_fit_columns(part, cell))
+    word.parts += fitted
+    word.width += sum(made.width for made in fitted)
+
+
+def _color(text: str, info: str) -> Iterator[tuple[tuple[str, bool], str]]:
     """The stretches of code, each with its colour and whether it is prose."""
     tokens: list[tuple[int, Any, str]] = []
     if len(text) <= COLORED:
@@ -64,7 +67,7 @@ def _color(text: str, info: str) -> Iterator[tuple[tuple[Any, bool], str]]:
         yield (INK, True), text
         return
 
-    def look(token: tuple[int, Any, str]) -> tuple[Any, bool]:
+    def look(token: tuple[int, Any, str]) -> tuple[str, bool]:
         kind = token[1]
         while kind not in COLORS:  # a lexer has kinds of its own
             kind = kind.parent
@@ -82,13 +85,13 @@ def _fit_columns(part: Part, cell: float) -> Iterator[Part]:
         return
     shaped = type(part.shown) is not str
 
-    def measure(char: str) -> tuple[int, float]:
+    def take_columns(char: str) -> tuple[int, float]:
         """The columns and the width of a sign; nothing for letters, which stay together."""
         columns = 2 if unicodedata.east_asian_width(char) in "WF" else 1
         together = shaped or (char.isalpha() and columns == 1)
         return (0, 0.0) if together else (columns, font.measure(char, size))
 
-    for (columns, _), group in groupby(part.source, measure):
+    for (columns, _), group in groupby(part.source, take_columns):
         stretch = "".join(group)
         natural = part.width if shaped else font.measure(stretch, size)
         total = cell * (columns * len(stretch) or max(1, math.ceil(natural / cell - 0.2)))

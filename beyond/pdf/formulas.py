@@ -6,7 +6,8 @@ import xml.etree.ElementTree as ET
 from functools import lru_cache
 from typing import Any
 
-from beyond.pdf.fonts import WIDE, choose_families, find_family, get_face
+from beyond.pdf.fonts import CJK, choose_families, find_family, get_face
+from beyond.pdf.paint import color
 from beyond.pdf.words import INK
 
 LENGTH_LIMIT = 3_000  # characters: what is longer than a page is not a formula
@@ -40,7 +41,9 @@ STAND_IN_WIDTH, STAND_IN_LEFT, STAND_IN_RIGHT, STAND_IN_DEPTH = 1.009, 0.056, 0.
 DELIMITERS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
 LEVEL = re.compile(r"\\(?:left|right|begin|end)\b|\\.|[{}]", re.DOTALL)
 DOWN, UP = ("{", r"\left", r"\begin"), ("}", r"\right", r"\end")
-TAG = re.compile(r"\\tag\*?\{([^{}]*)\}")
+NUMBERED = re.compile(r"\\tag\*?\{([^{}]*)\}")
+
+Shape = list[tuple[str, list[float]]]  # what a path does, with the places where it does that
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ class Formula:
 
     kind = "Formula"
 
-    def __init__(self, shapes: list[Any], box: tuple[float, float, float], source: str) -> None:
+    def __init__(self, shapes: list[Shape], box: tuple[float, float, float], source: str) -> None:
         self.shapes, self.source = shapes, source
         self.width, self.ascent, self.descent = box
 
@@ -72,7 +75,7 @@ class Formula:
             for op, n in shape:
                 points = [(y - v if i % 2 else x + v) for i, v in enumerate(n)]
                 getattr(path, op)(*points)
-        canvas.setFillColor(INK)
+        canvas.setFillColor(color(INK))
         canvas.drawPath(path, stroke=0, fill=1, fillMode=1)
 
 
@@ -87,7 +90,7 @@ def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
     for pattern, replacement in REWRITTEN:
         tex = pattern.sub(replacement, tex)
     try:
-        return _set_latex(TAG.sub("", tex), size * SIZE_SCALE, displayed, source)
+        return _set_latex(NUMBERED.sub("", tex), size * SIZE_SCALE, displayed, source)
     except Exception as error:  # of any kind: ziamath does not say what it raises
         log.info("A formula is left as LaTeX (%s: %s)", type(error).__name__, error)
         return None
@@ -110,7 +113,7 @@ def _measure_effort(tex: str) -> int:
 
 def find_tag(source: str) -> str:
     """The number of a displayed formula, in parentheses, or nothing."""
-    found = TAG.search(source)
+    found = NUMBERED.search(source)
     return f"({found[1]})" if found else ""
 
 
@@ -123,9 +126,9 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
     letters = "".join(math.mathml.itertext())
     if "\\" in letters:  # a command that it does not know
         return None
-    signs = [c for c in letters if (c.isalpha() or WIDE.match(c)) and not math.font.glyphindex(c)]
+    signs = [c for c in letters if (c.isalpha() or CJK.match(c)) and not math.font.glyphindex(c)]
     if signs:  # letters of scripts that are not as wide as Han would have to be shaped
-        known = all(WIDE.match(c) and find_family(c, choose_families(c)) for c in signs)
+        known = all(CJK.match(c) and find_family(c, choose_families(c)) for c in signs)
         if STAND_IN in tex or not known:
             return None
         tex = "".join(STAND_IN if char in signs else char for char in tex)
@@ -135,7 +138,7 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
         return None
     canvas = ET.Element("svg")
     math.node.draw(-box.xmin, 0, canvas)
-    shapes: list[list[tuple[str, list[float]]]] = []
+    shapes: list[Shape] = []
     for element in canvas.iter():
         if element.tag == "path":
             path = element.attrib["d"]
@@ -143,13 +146,7 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
                 path = _draw_sign(signs.pop(0), path)
             shapes.append(_read_path(path))
         elif element.tag == "rect":
-            x, y, w, h = (float(element.attrib[k]) for k in ("x", "y", "width", "height"))
-            areas = [(x, y, w, h)]
-            if element.get("fill") == "none":
-                line = float(element.get("stroke-width", "0.5"))
-                areas = [(x, y, w, line), (x, y + h - line, w, line)]
-                areas += [(x, y, line, h), (x + w - line, y, line, h)]
-            shapes += [_draw_rectangle(*area) for area in areas]
+            shapes += _draw_rectangle(element)
         elif element.tag not in ("svg", "g"):
             return None
     return None if signs else Formula(shapes, (box.xmax - box.xmin, box.ymax, -box.ymin), source)
@@ -165,16 +162,22 @@ def _draw_sign(sign: str, path: str) -> str:
     return face.draw(sign, x, bottom - em * STAND_IN_DEPTH, em)
 
 
-def _draw_rectangle(
-    x: float, y: float, width: float, height: float
-) -> list[tuple[str, list[float]]]:
-    corners = [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
-    return [("moveTo", corners[0]), *(("lineTo", corner) for corner in corners[1:]), ("close", [])]
+def _draw_rectangle(element: ET.Element) -> list[Shape]:
+    """A rectangle of an SVG, or the four lines around it."""
+    x, y, w, h = (float(element.attrib[key]) for key in ("x", "y", "width", "height"))
+    areas = [(x, y, w, h)]
+    if element.get("fill") == "none":
+        line = float(element.get("stroke-width", "0.5"))
+        areas = [(x, y, w, line), (x, y + h - line, w, line)]
+        areas += [(x, y, line, h), (x + w - line, y, line, h)]
+    return [
+        _read_path(f"M{x},{y}L{x + w},{y}L{x + w},{y + h}L{x},{y + h}Z") for x, y, w, h in areas
+    ]
 
 
-def _read_path(description: str) -> list[tuple[str, list[float]]]:
+def _read_path(description: str) -> Shape:
     """An SVG path of absolute M, L, Q, C and Z; a PDF has no quadratic curves."""
-    out: list[tuple[str, list[float]]] = []
+    out: Shape = []
     at = [0.0, 0.0]
     for op, arguments in re.findall(r"([A-Za-z])([^A-Za-z]*)", description):
         n = [float(number) for number in re.findall(r"-?[\d.]+(?:e-?\d+)?", arguments)]

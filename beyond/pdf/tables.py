@@ -1,72 +1,73 @@
 """Tables: columns as wide as their text needs, rows that stay whole, a header on each page."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from reportlab.platypus import Flowable  # type: ignore[import-untyped]
+from reportlab.platypus import Flowable
 
-from beyond.pdf.text import BAR, HALF_PAGE, PADDING, RULE, SHADE, WHOLE, Text
+from beyond.pdf.paint import RULE, SHADE, color
+from beyond.pdf.text import BAR, HALF_PAGE, PADDING, Text
 
-SPACE = 10.0  # points above and below a table
-LINE = 0.6  # points
-NARROW_PADDING = 3.0  # points: of a table whose words would break with more
-NUMBER = re.compile(
+SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here: the largest in which no word breaks
+SPACE = 10.0  # above and below a table
+HAIRLINE = 0.6
+WHOLE = 165.0  # a table that is no higher is never split
+NARROW_PADDING = 3.0  # of a table whose words would break with more
+WIDER = 36.0  # how much more room such a table may take
+FIGURE = re.compile(
     r"[~≈<>+\u2212-]*[$€£¥]?[+\u2212-]?\d[\d.,\s]*([%‰xKMBk]|[a-z]{1,2})?|[-\u2013\u2014]|n/a", re.I
 )
-NARROW = 8.0  # points: no column of text is narrower
-LONG = 120.0  # points: what is wider is an address or a name in a program, not a word
-LEAST = 40.0  # points: less is no room for them
+NARROW = 8.0  # no column of text is narrower
+IDENTIFIER = 120.0  # what is wider is an address or a name in a program, not a word
+LEAST = 40.0  # less is no room for them
 WEIGHT = 0.8  # the power of what a column lacks: long text wraps anyway, so it counts for less
+ERROR = 0.1  # sums of widths are not exact
 
 
 class Table(Flowable):  # type: ignore[misc]
-    """A table that begins with its header. A cell that spans others has a covered copy in each."""
+    """A table whose first row is its header."""
 
     def __init__(self, rows: list[list[Text]], widths: list[float], left: float, rtl: bool) -> None:
         super().__init__()
         self.rows, self.widths, self.left, self.rtl = rows, widths, left, rtl
         self.spaceBefore = self.spaceAfter = SPACE
+        self.width = self.height = 0.0
         self.heights: list[float] = []
-        self.padding, self.heads = PADDING, 1  # the number of rows in the header
-        self.bars: list[float] = []  # of the quotes around it
+        self.padding = PADDING
+        self.bars: Sequence[float] = ()  # of the quotes around it
         self.goes_on = False  # whether its header repeats that of the page before
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
-        """The size of the table in points."""
+        """The size of the table."""
         if not self.heights:
             self.heights = [self.measure_row(row) for row in self.rows]
         self.width, self.height = width, sum(self.heights)
         return width, self.height
 
     def measure_row(self, row: Sequence[Text]) -> float:
-        """The height of a row in points."""
-        cells = zip(row, self.find_room(row), strict=True)
-        heights = [cell.wrap(room, 0)[1] for cell, room in cells if not cell.style.covered]
-        return 2 * self.padding + max(heights, default=0.0)
-
-    def find_room(self, row: Sequence[Text]) -> list[float]:
-        """The width in points within each cell of a row."""
-        ends = (column + cell.style.columns for column, cell in enumerate(row))
-        return [sum(self.widths[n:end]) - 2 * self.padding for n, end in enumerate(ends)]
+        """The height of a row."""
+        cells = zip(row, self.widths, strict=True)
+        heights = [cell.wrap(width - 2 * self.padding, 0)[1] for cell, width in cells]
+        return 2 * self.padding + max(heights)
 
     @property
     def least_height(self) -> float:
-        """The height in points of what of the table may stand at the foot of a page."""
+        """The height of what of the table may stand at the foot of a page."""
         self.wrap(0, 0)
-        return self.height if self.height <= WHOLE else sum(self.heights[: self.heads + 1])
+        return self.height if self.height <= WHOLE else sum(self.heights[:2])
 
     def _make_part(self, rows: list[tuple[list[Text], float]], goes_on: bool) -> "Table":
         """Some rows of the table with their heights, in columns as wide as its own."""
         table = Table([row for row, _ in rows], self.widths, self.left, self.rtl)
         table.heights = [height for _, height in rows]
-        table.bars, table.padding, table.heads = self.bars, self.padding, self.heads
+        table.bars, table.padding = self.bars, self.padding
         table.goes_on = goes_on
         return table
 
     def split(self, width: float, height: float) -> list["Table"]:
-        """The table in two at a height in points: between two rows, or within a very tall one."""
+        """The table in two at a height: between two rows, or within a very tall one."""
         self.wrap(width, height)
         if self.height <= WHOLE:
             return []
@@ -75,13 +76,11 @@ class Table(Flowable):  # type: ignore[misc]
             used += self.heights[number]
             number += 1
         rows = list(zip(self.rows, self.heights, strict=True))
-        header = rows[: self.heads]
-        if sum(self.heights[: self.heads]) > HALF_PAGE:
-            header = []  # too tall to be repeated
+        header = rows[:1] if self.heights[0] <= HALF_PAGE else []  # a taller one is not repeated
         tall = number < len(rows) and self.heights[number] > HALF_PAGE
         if tall and (pieces := self._cut(number, height - used)):
             above, below = [*rows[:number], pieces[0]], [pieces[1], *rows[number + 1 :]]
-            header = header if number >= self.heads else []
+            header = header if number else []
         else:
             if number == len(rows) - 1 > 2 and self.heights[number] < WHOLE:
                 number -= 1  # no row stands alone on the next page
@@ -95,8 +94,9 @@ class Table(Flowable):  # type: ignore[misc]
         """A row in two at a height, each with its height; None if no line of a cell fits."""
         tops, rests = [], []
         room = height - 2 * self.padding
-        for cell, inner in zip(self.rows[number], self.find_room(self.rows[number]), strict=True):
-            fits = cell.style.covered or cell.wrap(inner, room)[1] <= room
+        for cell, width in zip(self.rows[number], self.widths, strict=True):
+            inner = width - 2 * self.padding
+            fits = cell.wrap(inner, room)[1] <= room
             pieces = [cell, Text([], cell.style)] if fits else cell.split(inner, room)
             if not pieces:
                 return None
@@ -106,56 +106,69 @@ class Table(Flowable):  # type: ignore[misc]
 
     def draw(self) -> None:
         """Paint the rows."""
-        canvas = self.canv
-        way = -1 if self.rtl else 1
-        widths = self.widths[::way]
+        widths = self.widths[:: -1 if self.rtl else 1]
         total = sum(widths)
-        x0 = self.width - total - self.left if self.rtl else self.left
-        starts = list(accumulate(widths, initial=x0))
-        y = self.height
-        with canvas.tags.mark(None):
-            canvas.setFillColor(RULE)
-            for bar in self.bars:
-                canvas.rect(bar, 0, BAR, y + SPACE, stroke=0, fill=1)
-            canvas.setFillColor(SHADE)
-            shade = sum(self.heights[: self.heads])
-            canvas.rect(x0, y - shade, total, shade, stroke=0, fill=1)
-            canvas.setStrokeColor(RULE)
-            canvas.setLineWidth(LINE)
-            for number, bottom in enumerate(accumulate(self.heights), 1):
-                below = self.rows[number] if self.heads != number < len(self.rows) else []
-                hidden = [cell.style.covered == "above" for cell in below][::way]
-                spans = list(zip(hidden, starts, starts[1:], strict=False))
-                spans = spans if any(hidden) else [(False, x0, x0 + total)]
-                for hide, left, right in spans:
-                    if not hide:
-                        canvas.line(left, y - bottom, right, y - bottom)
+        x = self.width - total - self.left if self.rtl else self.left
+        self._draw_ground(x, total)
+        places = list(accumulate(widths, initial=x))[:-1][:: -1 if self.rtl else 1]
+        y = self.height - self.padding
         for number, (row, height) in enumerate(zip(self.rows, self.heights, strict=True)):
-            for column, cell in enumerate(row):
-                x = starts[len(row) - column - cell.style.columns if self.rtl else column]
-                if number < self.heads and self.goes_on:
-                    cell = cell.repeat()
-                if not cell.style.covered:
-                    cell.paint(canvas, x + self.padding, y - self.padding)
+            for at, cell in zip(places, row, strict=True):
+                shown = cell.repeat() if self.goes_on and not number else cell
+                shown.paint(self.canv, at + self.padding, y)
             y -= height
+
+    def _draw_ground(self, x: float, width: float) -> None:
+        """Paint the bars of quotes, the shade of the header and the lines below the rows."""
+        canvas, top = self.canv, self.height
+        with canvas.tags.mark(None):
+            canvas.setFillColor(color(RULE))
+            for bar in self.bars:
+                canvas.rect(bar, 0, BAR, top + SPACE, stroke=0, fill=1)
+            canvas.setFillColor(color(SHADE))
+            canvas.rect(x, top - self.heights[0], width, self.heights[0], stroke=0, fill=1)
+            canvas.setStrokeColor(color(RULE))
+            canvas.setLineWidth(HAIRLINE)
+            for bottom in accumulate(self.heights):
+                canvas.line(x, top - bottom, x + width, top - bottom)
+
+
+def make_table(
+    make_rows: Callable[[float], list[list[Text]]], room: float, left: float, bars: Sequence[float]
+) -> Table:
+    """A table in a width: in the largest size of text in which no word breaks.
+
+    `make_rows` makes its cells in a size; the last that it makes are those of the table.
+    """
+    padding = PADDING
+    for size in SIZES:
+        rows = make_rows(size)
+        if fits(rows, room, padding):
+            break
+    else:
+        room, padding = room + WIDER, NARROW_PADDING
+    align_numbers(rows)
+    table = Table(rows, share_width(rows, room, padding), left, rows[0][0].style.rtl)
+    table.padding, table.bars = padding, bars
+    return table
 
 
 def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:
-    """Whether a table fits into a width in points without breaking a word."""
-    columns = zip(*rows, strict=True)
-    least = [max(min(cell.least_width, LONG) for cell in column) for column in columns]
-    needed: float = sum(least) + len(least) * (2 * padding + 0.1)
+    """Whether a table fits into a width without breaking a word."""
+    columns = list(zip(*rows, strict=True))
+    least = [max(min(cell.least_width, IDENTIFIER) for cell in column) for column in columns]
+    needed: float = sum(least) + len(least) * (2 * padding + ERROR)
     return needed <= room
 
 
 def share_width(
     rows: Sequence[Sequence[Text]], room: float, padding: float = PADDING
 ) -> list[float]:
-    """The widths of columns in points: each its longest word, and of the rest what it needs.
+    """The widths of columns: each its longest word, and of the rest what it needs.
 
     Raises ValueError for more columns than a page has room for.
     """
-    space = 2 * padding + 0.1  # as sums of widths are not exact
+    space = 2 * padding + ERROR
     columns = list(zip(*rows, strict=True))
     if len(columns) * (2 * padding + NARROW) > room:
         raise ValueError(f"a table of {len(columns)} columns is too wide for a page")
@@ -163,32 +176,39 @@ def share_width(
     if sum(wanted) <= room:
         return wanted
     least = [max(cell.least_width for cell in column) + space for column in columns]
-    if sum(least) > room:
-        # Something must break: the longest words, mostly addresses, if that is enough; else what
-        # stands in the widest columns, down to a width that they share.
-        much = 1.5 * room / len(least)
-        long = sum(width > much for width in least)
-        spare = room - sum(width for width in least if width <= much)
-        if spare > long * LEAST > 0:
-            return [spare / long if width > much else width for width in least]
-        narrow = sorted(least)
-        left = room
-        for number, width in enumerate(narrow):
-            equal = left / (len(narrow) - number)
-            if width > equal:
-                break
-            left -= width
-        return [min(width, equal) for width in least]
+    return _shrink(least, room) if sum(least) > room else _widen(least, wanted, room)
+
+
+def _shrink(least: list[float], room: float) -> list[float]:
+    """Widths in which something must break.
+
+    The longest words do, mostly addresses, if that is enough; else what stands in the widest
+    columns, down to a width that they share.
+    """
+    much = 1.5 * room / len(least)
+    long = sum(width > much for width in least)
+    spare = room - sum(width for width in least if width <= much)
+    if spare > long * LEAST > 0:
+        return [spare / long if width > much else width for width in least]
+    narrow, left, equal = sorted(least), room, room
+    for number, width in enumerate(narrow):
+        equal = left / (len(narrow) - number)
+        if width > equal:
+            break
+        left -= width
+    return [min(width, equal) for width in least]
+
+
+def _widen(least: list[float], wanted: list[float], room: float) -> list[float]:
+    """Widths in which each column has its longest word, and a share of the rest."""
     widths = list(least)
     for number in sorted(range(len(widths)), key=wanted.__getitem__):
-        if (
-            wanted[number] > room / len(widths)
-            or sum(widths) + wanted[number] - widths[number] > room
-        ):
+        wide = wanted[number] > room / len(widths)
+        if wide or sum(widths) + wanted[number] - widths[number] > room:
             break
         widths[number] = wanted[number]  # short columns need not wrap
     weights = [(most - width) ** WEIGHT for most, width in zip(wanted, widths, strict=True)]
-    while (spare := room - sum(widths)) > 0.1 and (total := sum(weights)):
+    while (spare := room - sum(widths)) > ERROR and (total := sum(weights)):
         for number, most in enumerate(wanted):
             widths[number] += spare * weights[number] / total
             if widths[number] >= most:
@@ -200,7 +220,7 @@ def align_numbers(rows: Sequence[Sequence[Text]]) -> None:
     """Columns of numbers stand right if the draft says nothing."""
     for header, *cells in zip(*rows, strict=True):
         sources = [cell.source for cell in cells if cell.source.strip()]
-        numbers = any(map(str.isdecimal, "".join(sources))) and all(map(NUMBER.fullmatch, sources))
+        numbers = any(map(str.isdecimal, "".join(sources))) and all(map(FIGURE.fullmatch, sources))
         if numbers and not header.style.align:
             for cell in (header, *cells):
-                cell.style.align = "right" if cell.style.columns == 1 else "center"
+                cell.style.align = "right"

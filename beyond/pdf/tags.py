@@ -1,53 +1,17 @@
-"""What a PDF says to those who do not see its pages, and to archives: PDF/UA-1 and PDF/A-2a.
+"""What a PDF says to those who do not see its pages: PDF/UA-1.
 
 ReportLab has no tags. What this module relies on inside it: a canvas has its document in `_doc`,
 adds links with `_addAnnotation` and `_bookmarkReference`, and whatever is in an object's
-`__Defaults__` is written with it; a document has its pages in `Pages.pages` and `thisPageName`, and
-its streams end as its `encrypt` writes them; a text object has its operators in `_code`.
-tests/test_pdf_tags.py holds these.
+`__Defaults__` is written with it; a document has its pages in `Pages.pages` and `thisPageName`; a
+text object has its operators in `_code`. tests/pdf/test_pdf_tags.py holds these.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
-from functools import cache
 from operator import itemgetter
 from typing import Any
-from xml.sax.saxutils import escape
 
-from PIL import ImageCms
-from reportlab.pdfbase import pdfdoc  # type: ignore[import-untyped]
-
-from beyond.pdf.fonts import EAST_ASIAN
-
-# Of languages that share their script, the one that most people write in it.
-SHARED = {"uk": "ru", "fa": "ar", "ur": "ar", "mr": "hi"}
-ICC_DATE = slice(24, 36)  # where a profile says when it was made, ICC.1:2022, 7.2
-XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"
- xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:pdf="http://ns.adobe.com/pdf/1.3/"
- xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/" xmlns:pdfuaid="http://www.aiim.org/pdfua/ns/id/">
-<pdfaid:part>2</pdfaid:part><pdfaid:conformance>A</pdfaid:conformance>
-<pdfuaid:part>1</pdfuaid:part>
-<dc:title><rdf:Alt><rdf:li xml:lang="x-default">{title}</rdf:li></rdf:Alt></dc:title>
-<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{subject}</rdf:li></rdf:Alt></dc:description>
-<pdf:Keywords>{keywords}</pdf:Keywords><xmp:CreatorTool>{creator}</xmp:CreatorTool>{day}
-</rdf:Description>
-<rdf:Description rdf:about="" xmlns:pdfaExtension="http://www.aiim.org/pdfa/ns/extension/"
- xmlns:pdfaSchema="http://www.aiim.org/pdfa/ns/schema#"
- xmlns:pdfaProperty="http://www.aiim.org/pdfa/ns/property#">
-<pdfaExtension:schemas><rdf:Bag><rdf:li rdf:parseType="Resource">
-<pdfaSchema:schema>PDF/UA</pdfaSchema:schema>
-<pdfaSchema:namespaceURI>http://www.aiim.org/pdfua/ns/id/</pdfaSchema:namespaceURI>
-<pdfaSchema:prefix>pdfuaid</pdfaSchema:prefix>
-<pdfaSchema:property><rdf:Seq><rdf:li rdf:parseType="Resource">
-<pdfaProperty:name>part</pdfaProperty:name><pdfaProperty:valueType>Integer</pdfaProperty:valueType>
-<pdfaProperty:category>internal</pdfaProperty:category>
-<pdfaProperty:description>Part of PDF/UA</pdfaProperty:description>
-</rdf:li></rdf:Seq></pdfaSchema:property></rdf:li></rdf:Bag></pdfaExtension:schemas>
-</rdf:Description></rdf:RDF></x:xmpmeta>
-<?xpacket end="w"?>"""
+from reportlab.pdfbase import pdfdoc
 
 
 class Element(pdfdoc.PDFObject):  # type: ignore[misc]
@@ -117,35 +81,17 @@ class _Tree(pdfdoc.PDFObject):  # type: ignore[misc]
         return f"<</{self.kind}[{' '.join(entries)}]>>".encode()
 
 
-class _Stream(pdfdoc.PDFObject):  # type: ignore[misc]
-    """A stream's bytes, after which a line ends, as PDF/A asks for."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def __len__(self) -> int:
-        return len(self.content)
-
-    def format(self, document: Any) -> bytes:
-        return self.content + b"\n"
-
-
-class _Plain(pdfdoc.NoEncryption):  # type: ignore[misc]
-    def encode(self, content: bytes | str) -> _Stream:
-        return _Stream(pdfdoc.pdfdocEnc(content))
-
-
 class Tags:
     """Ties what a canvas paints to the elements of a structure."""
 
-    def __init__(self, canvas: Any, root: Element, language: str) -> None:
-        self.canvas, self.language = canvas, language.split("-")[0]
+    def __init__(self, canvas: Any, root: Element) -> None:
+        self.canvas = canvas
         self.anchors: dict[str, int] = {}  # the page of each place that has a name
         self.wanted: set[str] = set()  # the names to which links lead
         self.entries: list[Any] = []  # of the table of contents
         self.parents: list[list[Element] | Element] = []
         self.page: list[Element] | None = None  # those on the page, by the numbers of their content
-        canvas._doc.encrypt = _Plain()
+        self.key = 0  # of the page in `parents`
         canvas.setPageCallBack(self._end_page)
         tree = {
             **{"Type": "/StructTreeRoot", "K": root},
@@ -155,12 +101,6 @@ class Tags:
         tree = {key: canvas._doc.Reference(item) for key, item in tree.items()}
         canvas.setCatalogEntry("StructTreeRoot", tree)
         canvas.setCatalogEntry("MarkInfo", {"Marked": "true"})
-
-    def choose_language(self, language: str) -> str:
-        """The language of a stretch, or nothing if it is in that of the document."""
-        both = {language, self.language}
-        same = len(both) == 1 or both <= EAST_ASIAN or language == SHARED.get(self.language)
-        return "" if same else language
 
     @contextmanager
     def mark(self, element: Element | None, language: str = "") -> Iterator[None]:
@@ -211,28 +151,3 @@ def paint_as(text: Any, shown: str, actual: str) -> None:
     text._code.append(f"/Span<</ActualText<feff{actual.encode('utf-16-be').hex()}>>>BDC")
     text.textOut(shown)
     text._code.append("EMC")
-
-
-def describe(canvas: Any, approved: date | None, about: dict[str, Any]) -> None:
-    """Add the metadata and the colour space that archives ask for."""
-    day = f"<xmp:CreateDate>{approved}T00:00:00Z</xmp:CreateDate>" if approved else ""
-    names = {key: escape(str(about[key])) for key in ("title", "subject", "keywords", "creator")}
-    content = XMP.format(**names, day=day).encode()
-    canvas.setCatalogEntry("Metadata", pdfdoc.XMP(creator=lambda _: content))
-    profile = pdfdoc.PDFStream(pdfdoc.PDFDictionary({"N": 3}), make_profile())
-    intent = {
-        **{"Type": "/OutputIntent", "S": "/GTS_PDFA1", "DestOutputProfile": profile},
-        **{"OutputConditionIdentifier": "(sRGB)", "Info": "(sRGB)"},
-    }
-    intents = pdfdoc.PDFArray([pdfdoc.PDFDictionary(intent)])
-    catalog = canvas._doc.Catalog
-    more = {"OutputIntents": intents, "Version": "/1.7"}
-    catalog.__Defaults__ = {**catalog.__Defaults__, **more}
-
-
-@cache
-def make_profile() -> bytes:
-    """The colour space of screens as an ICC profile, without the day on which it was made."""
-    made = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    made[ICC_DATE] = bytes(12)
-    return bytes(made)

@@ -9,7 +9,9 @@ from pages import load, read
 
 from beyond.pdf.code import COLORED, COLORS, make_code_lines
 from beyond.pdf.fonts import get_face
-from beyond.pdf.text import SHADE, Style, Text
+from beyond.pdf.lines import Style
+from beyond.pdf.paint import SHADE, color
+from beyond.pdf.text import Text
 from beyond.pdf.words import INK, Part
 
 CELL = get_face("Code").measure("0", 10)
@@ -42,14 +44,14 @@ def lines(code: str, info: str = "", room: float = 1000) -> list[list[tuple[floa
     return [line.parts for line in text.lines]
 
 
-def contrast(color: Any) -> Any:
+def contrast(name: str) -> Any:
     """The contrast of a colour with the shade of code, as WCAG 2 has it."""
     light, dark = (
         sum(
             weight * (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4)
-            for weight, part in zip((0.2126, 0.7152, 0.0722), one.rgb(), strict=True)
+            for weight, part in zip((0.2126, 0.7152, 0.0722), color(one).rgb(), strict=True)
         )
-        for one in (SHADE, color)
+        for one in (SHADE, name)
     )
     return (light + 0.05) / (dark + 0.05)
 

@@ -12,10 +12,11 @@ from pypdf import PdfReader
 from beyond import pdf
 from beyond.paper import find_paper
 from beyond.pdf.code import make_code_lines
-from beyond.pdf.document import CELLS, HEIGHT, WIDTH
 from beyond.pdf.formulas import set_formula
-from beyond.pdf.tables import NARROW_PADDING, Table, share_width
-from beyond.pdf.text import Style, Text
+from beyond.pdf.lines import Style
+from beyond.pdf.pages import HEIGHT, WIDTH
+from beyond.pdf.tables import NARROW_PADDING, SIZES, Table, share_width
+from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
 
 TOP = 792 - 72 - BODY * 1.5  # points: where the first line of a page stands, about
@@ -90,7 +91,7 @@ def test_a_column_is_aligned_as_its_mark_says() -> None:
 
 
 def test_digits_are_of_equal_width_in_tables() -> None:
-    for size in CELLS:
+    for size in SIZES:
         cells = make_words([("1111 0000", Look(size, figures=True))])
         assert cells[0].width == pytest.approx(cells[1].width)
     assert (
@@ -314,7 +315,8 @@ def test_the_document_has_a_title_and_the_day_of_approval() -> None:
     )
     assert reader.metadata.modification_date == reader.metadata.creation_date
     text = " ".join(reader.pages[0].extract_text().split())
-    assert text.startswith("Research Report The Sea about the sea 2026-03-09 text")
+    assert text.startswith("Research Report The Sea 2026-03-09 text")
+    assert "about" not in text and not reader.metadata.subject
     assert read("text", topic="bees").metadata.title == "bees"  # type: ignore[union-attr]
     assert read("text").metadata.title == "Research Report"  # type: ignore[union-attr]
 
@@ -442,43 +444,6 @@ def test_a_source_hangs_is_whole_and_prints_its_address() -> None:
 def test_the_items_of_a_list_stand_in_one_line() -> None:
     found = pieces(read("1. item\n" * 12).pages[0])
     assert len({x for text, x, _, _ in found if text == "item"}) == 1
-
-
-SPANS = """<table>
-<tr><th rowspan="2">Region</th><th colspan="2">Sales in all the years</th></tr>
-<tr><th>2024</th><th>2025</th></tr>
-<tr><td rowspan="2">North</td><td>5</td><td>7</td></tr>
-<tr><td colspan="2">none</td></tr>
-</table>"""
-
-
-def test_a_cell_of_html_spans_rows_and_columns() -> None:
-    reader = read(SPANS)
-    root: Any = reader.trailer["/Root"]
-    cells = [
-        (cell["/S"], cell["/A"].get("/ColSpan"), cell["/A"].get("/RowSpan"))
-        for row in root["/StructTreeRoot"]["/K"]["/K"][-1].get_object()["/K"]
-        for cell in (kid.get_object() for kid in row.get_object()["/K"])
-        if "/A" in cell
-    ]
-    assert cells == [
-        *(("/TH", 1, 2), ("/TH", 2, 1), ("/TH", None, None), ("/TH", None, None)),
-        *(("/TD", 1, 2), ("/TD", 2, 1)),
-    ]
-    at = {text: x for text, x, _, _ in pieces(reader.pages[0])}
-    assert at["2024"] > at["Region"] and at["2025"] > at["2024"]
-    assert at["none"] < at["7"]
-    assert "".join(texts(SPANS)[0].split()).endswith("RegionSalesinalltheyears20242025North57none")
-
-
-def test_a_cell_that_spans_many_rows_goes_on_over_pages() -> None:
-    rows = "".join(
-        "<tr>" + "<td rowspan=200>Group</td>" * (not number) + "<td>row</td></tr>\n"
-        for number in range(90)
-    )
-    pages = texts(f"<table>\n<tr><th>A</th><th>B</th></tr>\n{rows}</table>")
-    assert len(pages) > 2
-    assert [sum(page.count(word) for page in pages) for word in ("Group", "row")] == [1, 90]
 
 
 def test_the_title_of_the_document_is_the_one_that_is_printed() -> None:

@@ -11,7 +11,8 @@ import pytest
 from pages import find, load, read
 
 from beyond import pdf
-from beyond.pdf.text import Line, Style, Text
+from beyond.pdf.lines import Line, Style
+from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
 
 SOFT = "\u00ad"

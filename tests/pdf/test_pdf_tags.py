@@ -1,6 +1,8 @@
+# ruff: noqa: RUF001
 """What a screen reader is told about a report, and what archives ask for."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,7 @@ from pages import find, read
 from pypdf.generic import ArrayObject
 
 from beyond import pdf
-from beyond.pdf.fonts import name_language
-from beyond.pdf.tags import make_profile
+from beyond.pdf.archive import make_profile
 
 DRAFT = """# Title
 
@@ -130,11 +131,14 @@ def test_a_text_is_found_in_place_of_what_glyphs_stand_for() -> None:
 
 
 def test_a_stretch_in_another_script_has_its_language() -> None:
-    page: Any = read("The word of the day is Ελληνικά.").pages[0]
-    assert b"/Lang(el)" in page.get_contents().get_data()
-    page = read("Ελληνικά και ελληνικά").pages[0]
-    assert b"/Lang" not in page.get_contents().get_data()
-    assert name_language("«слово") == "ru"
+    def marks(markdown: str) -> list[bytes]:
+        page: Any = read(markdown).pages[0]
+        return re.findall(rb"/Lang\((\w+)\)", page.get_contents().get_data())
+
+    assert marks("The words of the day are Ελληνικά, και “Μια λέξη”.") == [b"el"]
+    assert marks("This is **Тихий Дон** and 毛利率 and मानव अधिकार.") == [b"ru", b"zh", b"hi"]
+    assert marks("The sign μ is the mean, and the one for Ω is 水.") == []
+    assert marks("Ελληνικά και ελληνικά") == marks("日本語の中国語は中文です") == []
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])

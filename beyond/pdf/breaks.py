@@ -1,0 +1,133 @@
+# ruff: noqa: RUF001
+"""Where a word breaks that no line has room for, and the hyphen that it gets."""
+
+import re
+import unicodedata
+from bisect import bisect_right
+
+from beyond.pdf.fonts import choose_families
+from beyond.pdf.languages import find_hyphens
+from beyond.pdf.words import BEGINNINGS, ENDS, SOFT_HYPHEN, Part, Word, make_parts
+
+BOX = "\ufffc"  # stands for a box in a text
+# What may get a hyphen.
+LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
+SPACES = re.compile(r"[ ,;({]+")  # where a line of code breaks best
+# Where a long word breaks best.
+JOINTS = re.compile(r"(?:[ /_\-?&=:;)\]}|]|[.,](?!\d))(?![)\]}.,:;!?\"'”’»])|(?<=[a-z])(?=[A-Z])")
+
+
+def split_word(
+    word: Word, room: float, language: str = "", alone: bool = False, soft: bool = False
+) -> tuple[Word, Word] | None:
+    """A word in two, of which the first fits into a width; None if nothing of it fits.
+
+    Of a word that stands `alone`, one character is taken at least; `soft` allows no break but at a
+    soft hyphen.
+    """
+    text = "".join([BOX if part.is_box else part.source for part in word.parts])
+    if soft and SOFT_HYPHEN not in text:
+        return None
+    most, part, left = _find_overflow(word, room)
+    if not part:
+        return None
+    at, hyphen = most, ""
+    if part.source:
+        most += _count_fitting(part, left)
+        at, hyphen = _find_break(text, most, part.look.code, language)
+    if soft and hyphen != SOFT_HYPHEN:
+        return None
+    first, rest = _cut(word.parts, at or int(alone))
+    if not first or not rest:
+        return None
+    if hyphen:
+        last = first.pop()
+        first += _remake(last, f"{last.source}-")
+    return (
+        Word(first, sum(part.width for part in first)),
+        Word(rest, sum(part.width for part in rest), word.gap, word.newline),
+    )
+
+
+def _find_overflow(word: Word, room: float) -> tuple[int, Part | None, float]:
+    """The characters before the first part that does not fit, that part, and the room it has."""
+    before = 0
+    for part in word.parts:
+        if part.width > room:
+            return before, part, room
+        room -= part.width
+        before += _count(part)
+    return before, None, room
+
+
+def _count(part: Part) -> int:
+    return 1 if part.is_box else len(part.source)
+
+
+def _cut(parts: list[Part], at: int) -> tuple[list[Part], list[Part]]:
+    """The parts before a place in their text, and those behind it."""
+    first: list[Part] = []
+    rest: list[Part] = []
+    position = 0
+    for part in parts:
+        inside = at - position
+        position += _count(part)
+        if position <= at:
+            first.append(part)
+        elif inside <= 0:
+            rest.append(part)
+        else:
+            first += _remake(part, part.source[:inside])
+            rest += _remake(part, part.source[inside:])
+    return first, rest
+
+
+def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, str]:
+    """Where a word breaks best of which `most` characters fit, and the hyphen that it gets."""
+    if at := text.rfind(SOFT_HYPHEN, 0, max(0, most - 1)) + 1:
+        return at, SOFT_HYPHEN
+    if code and (at := _find_end(SPACES, text, most, most / 2)):
+        return at, ""
+    if at := _find_end(JOINTS, text, most, most / 3):
+        return at, ""
+    if not code and (at := _find_hyphen(text, most, language)):
+        return at, "-"
+    for at in range(most, max(0, most - 4), -1):
+        sign = unicodedata.category(text[at])[0] == "M" or text[at] in ENDS
+        lone = text[at - 1 : at + 1].isalpha() and not text[at + 1 : at + 2].isalpha()
+        if not (sign or lone or text[at - 1] in BEGINNINGS):
+            return at, ""
+    return most, ""
+
+
+def _find_hyphen(text: str, most: int, language: str) -> int:
+    """Where the letters around a place get a hyphen; 0 if they get none."""
+    around = (found for found in LETTERS.finditer(text) if found.start() < most < found.end())
+    if not (letters := next(around, None)):
+        return 0
+    for places in find_hyphens(letters[0], language):
+        if ends := [at for place in places if (at := letters.start() + place) < most]:
+            return ends[-1]
+    at = min(most - 1, letters.end() - 2)
+    return at if at > letters.start() + 1 else 0
+
+
+def _remake(part: Part, source: str) -> list[Part]:
+    """A part with another text."""
+    order = choose_families(part.source, code=part.look.code)
+    return make_parts(source, part.look, order, part.direction != "L")
+
+
+def _find_end(pattern: re.Pattern[str], text: str, most: int, least: float) -> int:
+    """Where a pattern's last match in the beginning of a text ends; 0 if that is not far enough."""
+    ends = [match.end() for match in pattern.finditer(text) if least < match.end() <= most]
+    return ends[-1] if ends else 0
+
+
+def _count_fitting(part: Part, room: float) -> int:
+    """How many characters of a part fit into a width."""
+
+    def width(number: int) -> float:
+        return sum(made.width for made in _remake(part, part.source[:number]))
+
+    return bisect_right(range(1, len(part.source)), room, key=width)

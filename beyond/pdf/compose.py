@@ -1,0 +1,303 @@
+"""From a draft's tree to what stands on pages: a method for each kind of block."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from markdown_it.tree import SyntaxTreeNode as Node
+
+from beyond.pdf.bidi import is_rtl
+from beyond.pdf.code import make_code_lines
+from beyond.pdf.formulas import find_tag, set_formula
+from beyond.pdf.inline import Inline, Run, read_runs
+from beyond.pdf.lines import Style
+from beyond.pdf.nodes import (
+    find_headings,
+    find_lines,
+    grow_blocks,
+    introduces,
+    is_displayed,
+    is_tight,
+    make_slug,
+    name_places,
+    read_words,
+    split_displayed,
+    take_box,
+)
+from beyond.pdf.pages import HEIGHT, INDENT, TITLE_SIZE, WIDTH, Heading, Rule, shorten
+from beyond.pdf.prepare import Prepared
+from beyond.pdf.tables import Table, make_table
+from beyond.pdf.tags import Element
+from beyond.pdf.text import HALF_PAGE, Text
+from beyond.pdf.words import BODY, HAN, Look, make_words
+
+CHATTER = 3  # blocks before a title: "Here is your report:"
+DEEPEST = WIDTH / 2  # points, as all lengths here: no indent exceeds this, however deep the list
+SOURCES = 9.0  # the size of sources and footnotes
+CODE = 8.75  # 82 characters in a line
+HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
+APART, CLOSE = 7.0, 3.0  # the space above a text, and above one in a list without blank lines
+BULLETS = "•\u2013"
+UNMARKED = {"hr", "table", "blockquote", "bullet_list", "ordered_list"}
+
+log = logging.getLogger(__name__)
+
+
+class Place(NamedTuple):
+    """What encloses a block."""
+
+    element: Element  # in the document's structure
+    left: float = 0.0  # the indent
+    size: float = BODY  # of the text
+    lists: int = 0
+    bars: tuple[float, ...] = ()  # of the quotes, from the left
+
+
+class Composer:
+    """Composes one draft."""
+
+    def __init__(self, draft: Prepared, structure: Element) -> None:
+        self.draft, self.structure = draft, structure
+        self.blocks = list(grow_blocks(draft))
+        headings = [node for block in self.blocks for node in find_headings(block)]
+        self.names = dict(zip(headings, name_places(map(read_words, headings)), strict=True))
+        self.goals = set(self.names.values())
+        self.title = ""  # the words of the heading that is the title
+        self.headings: list[Heading] = []  # those composed so far
+        self.ranks: list[int] = []  # of the heading above and of those that enclose it
+
+    @property
+    def has_contents(self) -> bool:
+        """Whether the draft lists most of its headings itself."""
+        paragraphs = (node for block in self.blocks for node in block.walk())
+        listed = [
+            node
+            for node in paragraphs
+            if node.type == "paragraph" and make_slug(read_words(node)) in self.goals
+        ]
+        return len(listed) > len(self.headings) / 2
+
+    def take_title(self) -> Text | None:
+        """The heading that is the title, which leaves the draft; None if it has none.
+
+        A title stands first, or after a few words of the model as the only heading of level 1.
+        """
+        tops = [block for block in self.blocks if block.type == "heading"]
+        if not tops:
+            return None
+        title, place = tops[0], self.blocks.index(tops[0])
+        others = {node.tag for node in self.names if node is not title}
+        if place and (title.tag != "h1" or "h1" in others or place > CHATTER):
+            return None
+        self.blocks.remove(title)
+        self.title = read_words(title)
+        text = self.make_heading(title, Place(self.structure), TITLE_SIZE)
+        self.headings.clear()
+        return text
+
+    def compose(self) -> list[Any]:
+        """The flowables of the draft; a block that cannot be set is set as it stands."""
+        out: list[Any] = []
+        for block in self.blocks:
+            if block.type == "heading":
+                drop_rules(out)
+            if out or block.type != "hr":
+                out += self.compose_block(block)
+        drop_rules(out)
+        return out
+
+    def compose_block(self, block: Node) -> list[Any]:
+        """The flowables of one of the draft's blocks."""
+        elements = len(self.structure.kids)
+        try:
+            flowables = self.make_block(block, Place(self.structure))
+            for flowable in flowables:
+                flowable.wrap(WIDTH, HEIGHT)
+        except Exception:  # of any kind: no word of a draft is lost to a fault in its layout
+            lines = find_lines(node.map for node in block.walk())
+            first, last = min(lines, default=0) + 1, max(lines, default=0) + 1
+            log.warning("Lines %d to %d are set as they stand", first, last, exc_info=True)
+            del self.structure.kids[elements:]
+            flowables = [self.make_code(self.draft.cite(lines), Place(self.structure))]
+            flowables[0].wrap(WIDTH, HEIGHT)
+        return flowables
+
+    def make_blocks(self, nodes: Sequence[Node], place: Place) -> list[Any]:
+        return [flowable for node in nodes for flowable in self.make_block(node, place)]
+
+    def make_block(self, node: Node, place: Place) -> list[Any]:
+        match node.type:
+            case "paragraph":
+                return list(self.make_paragraph(node, place))
+            case "heading":
+                return [self.make_heading(node, place)]
+            case "fence" | "code_block":
+                return [self.make_code(node.content, place, node.info)]
+            case "hr":
+                return [Rule(12)]
+            case "bullet_list" | "ordered_list":
+                return self.make_list(node, place)
+            case "blockquote":
+                return self.make_quote(node, place)
+            case "table":
+                return [self.make_table(node, place)]
+        raise ValueError(f"unknown block {node.type}")
+
+    def make_paragraph(self, node: Node, place: Place) -> Iterator[Text]:
+        """A paragraph; the formulas that it displays stand apart, in the middle."""
+        [inline] = node.children
+        before = CLOSE if is_tight(node) or place.size < BODY else APART
+        pieces = split_displayed(inline.children)
+        for number, nodes in enumerate(pieces):
+            if is_displayed(nodes[:1]):
+                yield self.make_displayed(nodes, place, before)
+            else:
+                text = self.make_text(self.make_runs(nodes, Look(place.size), place), place, before)
+                text.style.keeps = introduces(nodes) or number + 1 < len(pieces)
+                yield text
+            before = APART
+        if not pieces:
+            yield self.make_text([], place, before)
+
+    def make_displayed(self, nodes: Sequence[Node], place: Place, before: float) -> Text:
+        """A formula in a line of its own, with its number and the sign that ends its sentence."""
+        formula, *following = nodes
+        made = set_formula(formula.content, BODY, True)
+        if not made:
+            return self.make_code(formula.content, place)
+        runs: list[Run] = [made.shrink_to(WIDTH - place.left, HALF_PAGE)]
+        runs += [(node.content, Look()) for node in following]
+        if number := find_tag(formula.content):
+            runs.append((f"\xa0\xa0\xa0\xa0{number}", Look()))
+        text = self.make_text(runs, place, before)
+        text.style.align = "center"
+        return text
+
+    def make_heading(self, node: Node, place: Place, size: float = 0) -> Text:
+        """A heading and its entry in the outline, under the nearest one of a higher rank."""
+        size, rank = size or HEADINGS[node.tag], int(node.tag[1])
+        self.ranks = [*(other for other in self.ranks if other < rank), rank]
+        level = len(self.ranks)  # no level is left out
+        nodes = node.children[0].children
+        runs = self.make_runs(nodes, Look(size, bold=True), place)
+        text = self.make_text(runs, place._replace(size=size), size * 1.1, f"H{level}")
+        heading = Heading(level - 1, shorten(read_words(node)), self.names[node], nodes)
+        text.style.keeps, text.style.outline = True, heading[:3]
+        self.headings.append(heading)
+        return text
+
+    def make_list(self, node: Node, place: Place) -> list[Any]:
+        ordered = node.type == "ordered_list"
+        numbering = "Decimal" if ordered else "Disc"
+        element = place.element.add("L", f"/A<</O/List/ListNumbering/{numbering}>>")
+        size = SOURCES if node.meta.get("sources") else place.size
+        out: list[Any] = []
+        for number, item in enumerate(node.children, int(node.attrs.get("start", 1))):
+            mark = f"{number}." if ordered else BULLETS[place.lists % 2]
+            inside = place._replace(element=element.add("LI"), size=size, lists=place.lists + 1)
+            out += self.make_item(item, item.meta.get("mark", mark), inside)
+        if out and not place.lists and size == BODY:
+            out[0].spaceBefore = max(out[0].spaceBefore, APART)
+        return out
+
+    def make_item(self, node: Node, mark: str, place: Place) -> list[Any]:
+        label, body = place.element.add("Lbl"), place.element.add("LBody")
+        if note := node.meta.get("note"):
+            body = body.add("Note", name=note)
+        left = place.left + max(INDENT, 6 * len(mark.strip("[].")) + 12)
+        inside = place._replace(element=body, left=min(left, DEEPEST))
+        mark = take_box(node) or mark
+        out: list[Any] = []
+        if not node.children or node.children[0].type in UNMARKED:
+            # These cannot have the mark beside them, so it gets a line of its own.
+            out.append(self.make_text([("\xa0", Look())], inside, CLOSE))
+        out += self.make_blocks(node.children, inside)
+        out[0].style.mark, out[0].style.label = mark, label
+        return out
+
+    def make_quote(self, node: Node, place: Place) -> list[Any]:
+        """A quote with a bar at its left, or a definition under its term."""
+        definition = node.meta.get("definition")
+        kind = "Div" if definition else "BlockQuote"
+        bars = place.bars if definition else (*place.bars, place.left + 4)
+        left = min(place.left + INDENT, DEEPEST)
+        inside = place._replace(element=place.element.add(kind), left=left, bars=bars)
+        out = self.make_blocks(node.children, inside)
+        for text in out[1:]:
+            if isinstance(text, Text) and not definition:
+                text.style.joined += 1  # the bar goes on from the text above
+        return out
+
+    def make_table(self, node: Node, place: Place) -> Table:
+        """A table; its elements are made again with its cells, in each size that is tried."""
+        rows = [row for part in node.children for row in part.children]
+        kids = place.element.kids
+        above = len(kids)
+
+        def make_rows(size: float) -> list[list[Text]]:
+            del kids[above:]
+            element = place.element.add("Table")
+            return [self.make_row(row, element.add("TR"), size, place) for row in rows]
+
+        return make_table(make_rows, WIDTH - place.left, place.left, place.bars)
+
+    def make_row(self, node: Node, element: Element, size: float, place: Place) -> list[Text]:
+        return [self.make_cell(cell, element, size, place) for cell in node.children]
+
+    def make_cell(self, node: Node, row: Element, size: float, place: Place) -> Text:
+        head = node.type == "th"
+        look = Look(size, bold=head, figures=True)
+        runs = self.make_runs(node.children[0].children, look, place)
+        style = Style(
+            leading=size * 1.38,
+            align=str(node.attrGet("style") or "").removeprefix("text-align:"),
+            rtl=is_rtl(read_runs(runs)),
+            element=row.add("TH", "/A<</O/Table/Scope/Column>>") if head else row.add("TD"),
+            language=self.draft.language,
+        )
+        return Text(make_words(runs), style)
+
+    def make_text(
+        self, runs: Sequence[Run], place: Place, before: float = 0, kind: str = "P"
+    ) -> Text:
+        source, size = read_runs(runs), place.size
+        if not source.strip() and all(isinstance(run, tuple) for run in runs) and place.lists:
+            runs = [("\xa0", Look(size))]  # a line for the mark
+        style = Style(
+            size=size,
+            leading=size * (1.25 if size > BODY else 1.42),
+            whole=size < BODY,
+            before=before,
+            left=place.left,
+            bars=place.bars,
+            element=place.element.add(kind),
+            rtl=self.draft.rtl or is_rtl(source),
+            language=self.draft.language,
+            flush=size == BODY and len(HAN.findall(source)) * 3 > len(source),  # Han is wider
+        )
+        return Text(make_words(runs), style)
+
+    def make_code(self, content: str, place: Place, info: str = "") -> Text:
+        """Code or source, with its own line breaks. `info` begins with its language."""
+        style = Style(
+            leading=CODE * 1.5,
+            before=9,
+            after=9,
+            left=place.left,
+            bars=place.bars,
+            shaded=True,
+            whole=True,
+            element=place.element.add("P").add("Code"),
+        )
+        return Text(make_code_lines(content.strip("\n"), CODE, info), style)
+
+    def make_runs(self, nodes: Sequence[Node], look: Look, place: Place) -> list[Run]:
+        """The runs of a line in a place."""
+        inline = Inline(self.goals, WIDTH - place.left - INDENT, place.size < BODY)
+        return inline.make_runs(nodes, look)
+
+
+def drop_rules(flowables: list[Any]) -> None:
+    """Take away the rules at the end."""
+    while flowables and isinstance(flowables[-1], Rule):
+        flowables.pop()

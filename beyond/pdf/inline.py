@@ -1,0 +1,106 @@
+"""From the nodes of a line to runs: text in a look, and formulas."""
+
+import re
+from collections.abc import Container, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from markdown_it.tree import SyntaxTreeNode as Node
+
+from beyond.pdf.formulas import set_formula
+from beyond.pdf.paint import LINK
+from beyond.pdf.text import HALF_PAGE
+from beyond.pdf.words import CODE_SCALE, RAISED_SCALE, Box, Look
+
+LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
+RAISED, LOWERED = 0.36, -0.18  # of the size of the text
+LOOKS = {"strong", "em", "s"}  # nodes that say no more
+
+Run = tuple[str, Look] | Box
+
+
+class Inline(NamedTuple):
+    """What a line knows of its draft and its place."""
+
+    names: Container[str]  # of the draft's headings, to which links may lead
+    room: float  # for a formula, in points
+    among_sources: bool = False  # where titled links print their addresses, too
+
+    def make_runs(self, nodes: Sequence[Node], look: Look) -> list[Run]:
+        """The runs of a paragraph, a heading, a cell, or a part of one."""
+        return [run for node in nodes for run in self.make_run(node, look)]
+
+    def make_run(self, node: Node, look: Look) -> Sequence[Run]:
+        """The runs of one node; it may have others in it."""
+        kind = node.type
+        if kind in LOOKS:
+            return self.make_runs(node.children, _apply_looks(look, (kind,)))
+        if kind == "link":
+            return self.make_link(node, look)
+        if kind == "image":
+            return make_image(node, look)
+        if kind.endswith("break"):
+            return [("\n" if kind == "hardbreak" else " ", look)]
+        if node.meta.get("formula") and (made := set_formula(node.content, look.size, False)):
+            return [made.shrink_to(self.room, HALF_PAGE)]
+        return make_stretch(node, look)
+
+    def make_link(self, node: Node, look: Look) -> Sequence[Run]:
+        """A link's text, in the colour of links if it leads somewhere."""
+        href = str(node.attrs.get("href", ""))
+        live = LIVE.match(href) is not None
+        if live or (href[:1] == "#" and unquote(href[1:]) in self.names):
+            look = look._replace(color=LINK, link=href if live else unquote(href))
+        runs = self.make_runs(node.children, look)
+        if self.among_sources and live:
+            shown = read_runs(runs).removesuffix("/")
+            if not href.removesuffix("/").endswith(shown):
+                runs.append((f" ({href})", look))
+        return runs
+
+
+def make_stretch(node: Node, look: Look) -> Sequence[Run]:
+    """A text or code, in the look that it has and that HTML around it gives it."""
+    text, meta = node.content, node.meta
+    if node.type == "code_inline":
+        look = look._replace(code=True, size=look.size * CODE_SCALE)
+        text = text.replace("\n", " ")
+    if meta:
+        look = _apply_looks(look, meta.get("looks", ()))
+        color, goto = meta.get("color", look.color), look.link
+        if "goto" in meta:
+            color, goto = LINK, f"#{meta['goto']}"
+        anchor, language = meta.get("anchor", ""), meta.get("language", "")
+        look = look._replace(color=color, link=goto, anchor=anchor, language=language)
+    if look.framed and text.strip():
+        text = f"\xa0{text}\xa0"
+    return [(text, look)] if text or look.anchor else []
+
+
+def _apply_looks(look: Look, names: Sequence[str]) -> Look:
+    """A look with the looks that names of HTML elements stand for."""
+    if "sub" in names or "sup" in names:
+        rise = look.size * (LOWERED if "sub" in names else RAISED)
+        look = look._replace(size=look.size * RAISED_SCALE, rise=rise)
+    return look._replace(
+        bold=look.bold or "strong" in names,
+        italic=look.italic or "em" in names,
+        strike=look.strike or "s" in names,
+        underline=look.underline or "u" in names,
+        framed=look.framed or "kbd" in names,
+    )
+
+
+def make_image(node: Node, look: Look) -> Sequence[Run]:
+    """The description of a picture, as a link to it: nothing is fetched."""
+    address = str(node.attrGet("src") or "")
+    remote = LIVE.match(address) is not None
+    text = node.content or (address.rpartition("/")[2] if remote else "")
+    if remote and not look.link:
+        look = look._replace(color=LINK, link=address)
+    return [(f"\xa0{text}\xa0", look._replace(framed=True))] if text.strip() else []
+
+
+def read_runs(runs: Sequence[Run]) -> str:
+    """The text of runs, without formulas."""
+    return "".join([run[0] for run in runs if isinstance(run, tuple)])

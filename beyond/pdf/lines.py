@@ -1,0 +1,152 @@
+"""Lines: which words stand in each, and where."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from beyond.pdf.bidi import reorder
+from beyond.pdf.breaks import split_word
+from beyond.pdf.tags import Element
+from beyond.pdf.words import BODY, Look, Part, Word
+
+LOOSEST = BODY / 4  # points between letters, to make a line flush; one that needs more is not
+ASCENT, DESCENT = 0.76, 0.24  # of a line, in its leading
+BOX_GAP = 1.5  # points above and below a formula
+
+
+@dataclass(slots=True)
+class Line:
+    """Lengths are in points."""
+
+    parts: list[tuple[float, Part]]  # with their distances from the left
+    width: float
+    ascent: float
+    descent: float
+
+
+@dataclass
+class Style:
+    """How a text stands on the page. It is handed to all pieces into which a page break cuts it.
+
+    Lengths are in points.
+    """
+
+    leading: float = BODY * 1.42
+    before: float = 0.0
+    after: float = 0.0
+    left: float = 0.0
+    align: str = ""  # left, center or right; by default where the text begins
+    bars: Sequence[float] = ()  # of the quotes around it, from the left
+    joined: int = 0  # how many of these bars go on from the text above
+    mark: str = ""  # a bullet or a number beside the first line
+    size: float = BODY  # of the mark
+    outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
+    shaded: bool = False  # a block of code
+    rtl: bool = False
+    language: str = ""  # of the draft, as a tag
+    element: Element | None = None  # what the text is in the document's structure
+    label: Element | None = None  # what its mark is
+    flush: bool = False  # whether all lines but the last end at the right edge
+    keeps: bool = False  # the text stands on the page of what follows
+    whole: bool = False  # it is not split, unless it is higher than half a page
+
+
+def break_lines(words: Sequence[Word], room: float, style: Style) -> Iterator[Line]:
+    """The lines of words in a width in points."""
+    line: list[Word] = []
+    width = 0.0
+    waiting = list(reversed(words))
+    while waiting:
+        word = waiting.pop()
+        if line and width + word.width > room + 0.01:
+            fits = room - width
+            # A word that must break somewhere begins in this line if that has room for it.
+            begins = word.width > room and fits > room / 3
+            cut = split_word(word, fits, style.language, soft=not begins)
+            first, rest = cut or (None, word)
+            yield make_line([*line, first] if first else line, room, style, style.flush)
+            waiting.append(rest)
+            line, width = [], 0.0
+            continue
+        if word.width > room + 0.01 and (cut := split_word(word, room, style.language, alone=True)):
+            waiting.append(cut[1])
+            yield make_line([cut[0]], room, style, style.flush)
+            continue
+        line.append(word)
+        width += word.width + (word.gap.width if word.gap else 0)
+        if word.newline:
+            yield make_line(line, room, style)
+            line, width = [], 0.0
+    if line or not words:
+        yield make_line(line, room, style)
+
+
+def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = False) -> Line:
+    """Place words in a line, which may end at the right edge."""
+    parts = list(_join_words(words))
+    if any(part.direction == "R" for part in parts):
+        parts = reorder(parts, style.rtl)
+    width, ascent, descent = 0.0, style.leading * ASCENT, style.leading * DESCENT
+    strokes: list[tuple[float, list[Part]]] = []
+    before: Part | None = None
+    for part in parts:
+        if part.is_box:
+            ascent = max(ascent, part.shown.ascent + BOX_GAP)
+            descent = max(descent, part.shown.descent + BOX_GAP)
+        if before and _goes_on(before, part, style.shaded):
+            strokes[-1][1].append(part)
+        else:
+            strokes.append((width, [part]))
+        width += part.width
+        before = part
+    start = {"center": (room - width) / 2, "right": room - width}
+    x = start.get(style.align or ("right" if style.rtl else "left"), 0.0)
+    placed = [(x + at, _join(stroke)) for at, stroke in strokes]
+    return Line(_spread(placed, room - width) if flush else placed, width, ascent, descent)
+
+
+def _join_words(words: Sequence[Word]) -> Iterator[Part]:
+    """The parts of words, with the spaces between them."""
+    for word, following in zip_longest(words, words[1:]):
+        yield from word.parts
+        if not (word.gap and following):
+            continue
+        gap, look = word.gap, word.gap.look
+        goes_on = following.parts and following.parts[0].look == look
+        if (look.rise or look.is_decorated) and not goes_on:
+            gap = gap._replace(look=Look(look.size, look.color))
+        yield gap
+
+
+def _goes_on(before: Part, part: Part, in_columns: bool) -> bool:
+    """Whether a part is painted in one stroke with the one before: in columns, only ASCII is."""
+    return bool(
+        type(part.shown) is type(before.shown) is str
+        and part.font is before.font
+        and (not in_columns or part.source.isascii())
+        and (part.look is before.look or part.look == before.look)
+    )
+
+
+def _join(stroke: list[Part]) -> Part:
+    if len(stroke) == 1:
+        return stroke[0]
+    return stroke[0]._replace(
+        shown="".join([part.shown for part in stroke]),
+        width=sum([part.width for part in stroke]),
+        source="".join([part.source for part in stroke]),
+    )
+
+
+def _spread(placed: list[tuple[float, Part]], slack: float) -> list[tuple[float, Part]]:
+    """The parts of a line, with the space that it lacks among its letters of Han and kana."""
+    loose = [len(part.shown) - 1 if part.font and part.font.is_han else 0 for _, part in placed]
+    space = slack / max(1, sum(loose))
+    if space > LOOSEST:
+        return placed
+    out, moved = [], 0.0
+    for (at, part), gaps in zip(placed, loose, strict=True):
+        width = part.width + space * gaps
+        out.append((at + moved, part._replace(spacing=space if gaps else 0.0, width=width)))
+        moved += space * gaps
+    return out

@@ -1,0 +1,121 @@
+"""What a draft's tree says: headings and their names, tasks, formulas that stand apart."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode as Node
+
+from beyond.markdown import get_words
+from beyond.markdown.source import DISPLAYED
+from beyond.markdown.sources import split_constructs
+from beyond.markdown.tokens import make_code_token
+from beyond.pdf.prepare import Prepared
+from beyond.pdf.words import SOFT_HYPHEN
+
+
+def grow_blocks(draft: Prepared) -> Iterator[Node]:
+    """The trees of a draft's blocks. One that is nested too deep is code, as it stands."""
+    for tokens in split_constructs(draft.tokens):
+        try:
+            yield Node(tokens).children[0]
+        except RecursionError:
+            source = draft.cite(find_lines(token.map for token in tokens))
+            yield Node([make_code_token(source)]).children[0]
+
+
+def find_lines(maps: Iterable[Sequence[int] | None]) -> list[int]:
+    """The lines of tokens. Footnotes come from all over the draft, so each tells its own."""
+    return sorted({number for found in maps if found for number in range(*found)})
+
+
+def find_headings(block: Node) -> Iterator[Node]:
+    return (node for node in block.walk() if node.type == "heading")
+
+
+def is_tight(paragraph: Node) -> bool:
+    """Whether a paragraph stands in a list without blank lines."""
+    return bool(paragraph.nester_tokens and paragraph.nester_tokens.opening.hidden)
+
+
+def read_words(node: Node) -> str:
+    """The words of a heading or a paragraph."""
+    token = node.children[0].token
+    return get_words(token).replace(SOFT_HYPHEN, "") if token else ""
+
+
+def make_slug(title: str) -> str:
+    """The name of a heading in an address, as GitHub has it."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def name_places(titles: Iterator[str]) -> Iterator[str]:
+    """The names of headings, to which a table of contents may link as on GitHub."""
+    known: Counter[str] = Counter()
+    for title in titles:
+        name = make_slug(title)
+        known[name] += 1
+        yield f"{name}-{known[name] - 1}" if known[name] > 1 else name
+
+
+def take_box(item: Node) -> str:
+    """The box of a task, which then is its mark, or ""."""
+    first = item.children[0] if item.children else None
+    texts = first.children[0].children if first and first.type == "paragraph" else []
+    if not texts or texts[0].content[:1] not in ("☐", "☑"):
+        return ""
+    box = texts[0].content[0]
+    _set_content(texts[0], texts[0].content[2:])
+    return box
+
+
+def _set_content(node: Node, content: str) -> None:
+    """Give a leaf of the tree another text; the draft's own tokens stay as they are."""
+    assert node.token
+    node.token = node.token.copy(content=content)
+
+
+def is_displayed(nodes: Sequence[Node]) -> bool:
+    return any(n.meta.get("formula") and n.content.startswith(DISPLAYED) for n in nodes)
+
+
+def split_displayed(nodes: Sequence[Node]) -> list[list[Node]]:
+    """The parts of a paragraph: each displayed formula, and what stands between them.
+
+    Without line breaks and blanks around a part. Behind a formula stands the sign that ends it.
+    """
+    parts: list[list[Node]] = [[]]
+    for node in nodes:
+        behind = parts[-2] if len(parts) > 1 and not parts[-1] else []
+        if is_displayed([node]):
+            parts += [[node], []]
+        elif behind and (end := re.match(r"[.,;:]\s*", node.content)):
+            sign = Node([Token("text", "", 0, content=end[0].strip())], create_root=False)
+            behind.append(sign)
+            _set_content(node, node.content[end.end() :])
+            parts[-1].append(node)
+        else:
+            parts[-1].append(node)
+    return [part for part in map(strip_breaks, parts) if part]
+
+
+def strip_breaks(nodes: list[Node]) -> list[Node]:
+    """The nodes without line breaks and blanks around them."""
+
+    def is_blank(node: Node) -> bool:
+        return node.type.endswith("break") or (
+            node.type == "text" and not node.content.strip() and "anchor" not in node.meta
+        )
+
+    seen = [place for place, node in enumerate(nodes) if not is_blank(node)]
+    return nodes[seen[0] : seen[-1] + 1] if seen else []
+
+
+def introduces(nodes: Sequence[Node]) -> bool:
+    """Whether a paragraph ends in a colon, or is bold throughout: a heading in all but name."""
+    if len(nodes) == 1 and nodes[0].type == "strong":
+        return True
+    last = nodes[-1]
+    ends = [node.content for node in last.walk() if not node.is_nested]
+    return bool(ends) and ends[-1].rstrip().endswith((":", "\uff1a"))

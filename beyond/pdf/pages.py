@@ -1,0 +1,263 @@
+"""The pages around a draft: their numbers and heads, the title, the table of contents."""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from markdown_it.tree import SyntaxTreeNode as Node
+from reportlab import platypus, rl_config
+
+from beyond.paper import SIZES
+from beyond.pdf.archive import add_metadata
+from beyond.pdf.bidi import is_rtl
+from beyond.pdf.fonts import get_face
+from beyond.pdf.lines import Style
+from beyond.pdf.paint import FAINT, RULE, color
+from beyond.pdf.tables import Table
+from beyond.pdf.tags import Element, Tags
+from beyond.pdf.text import HALF_PAGE, Text
+from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
+
+TITLE = "Research Report"
+TITLE_SIZE = 24.0
+TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline
+EDGE = 40.0  # the least room under a rule: two lines
+WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters a line
+INDENT = 24.0  # of a list item or a quote
+LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running heads
+ENTRIES = 26  # of a table of contents: as many as stand on the first page
+LEAD = 60.0  # a higher text before the first heading stands below the table of contents
+NUMBERS = 36.0  # the room for the page numbers in it
+SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
+
+WORD_START = re.compile(rf"[^\s{HAN_KANA}]+\Z")  # of a word that is cut off
+
+rl_config.useA85 = 0  # ASCII85 makes pages larger and takes time
+
+
+class Heading(NamedTuple):
+    """A heading as the outline and the table of contents name it."""
+
+    level: int
+    title: str
+    name: str  # of its place
+    nodes: Sequence[Node]
+
+
+class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
+    """Pages with their numbers, and what a reader's software shows about the document.
+
+    The class relies on three internals of ReportLab: a page begins with `_preamble`, fonts are in
+    "BasicFonts", and `_endBuild` ends the last page. tests/pdf/test_pdf_fonts.py holds these.
+    """
+
+    def __init__(
+        self, out: io.BytesIO, paper: str, approved: date | None, structure: Element, **about: Any
+    ) -> None:
+        self.approved, self.structure = approved, structure
+        self.head: Text | None = None  # above each page but the first
+        size = SIZES[paper]
+        self.about = about | {"author": "", "creator": "durable-research-reports"}
+        super().__init__(out, pagesize=size, displayDocTitle=True, invariant=1, **self.about)
+        self.left, self.foot = (size[0] - WIDTH) / 2, (size[1] - HEIGHT) / 2
+        frame = platypus.Frame(self.left, self.foot, WIDTH, HEIGHT, 0, 0, 0, 0)
+        template = platypus.PageTemplate(frames=[frame], onPage=self.begin, onPageEnd=self.finish)
+        self.addPageTemplates(template)
+
+    def begin(self, canvas: Any, _: object) -> None:
+        """Prepare the document."""
+        if self.page == 1:  # no font is named that is not embedded, such as ReportLab's Helvetica
+            canvas.tags = Tags(canvas, self.structure)
+            add_metadata(canvas, self.approved, self.about)
+            canvas._preamble = ""
+            canvas._doc.idToObject["BasicFonts"].dict.pop("F1")
+            if self.approved:
+                canvas.setDateFormatter(lambda *_: f"D:{self.approved:%Y%m%d}000000Z")
+
+    def finish(self, canvas: Any, _: object) -> None:
+        """Print the title and the page number; the number of pages is known at the end."""
+        if self.head and self.page > 1:
+            self.head.paint(canvas, self.left, self.pagesize[1] - self.foot / 2 + TINY / 2)
+        with canvas.tags.mark(None):
+            canvas.setFillColor(color(FAINT))
+            canvas.setFont(get_face("Text").fontName, TINY)
+            canvas.drawRightString(self.pagesize[0] / 2, self.foot / 2 + 4, f"{self.page} /")
+            canvas.doForm("pages")
+
+    def _endBuild(self) -> None:
+        canvas = self.canv
+        for name in sorted(canvas.tags.wanted - canvas.tags.anchors.keys()):
+            # To a note in a block that is set as it stands.
+            canvas.bookmarkHorizontal(name, 0, 0)
+        for number, entry in enumerate(canvas.tags.entries):
+            canvas.beginForm(f"entry{number}")
+            entry.print_page(canvas)
+            canvas.endForm()
+        canvas.beginForm("pages")
+        canvas.setFillColor(color(FAINT))
+        canvas.setFont(get_face("Text").fontName, TINY)
+        canvas.drawString(self.pagesize[0] / 2 + 2, self.foot / 2 + 4, str(self.page))
+        canvas.endForm()
+        super()._endBuild()
+
+
+class Rule(platypus.Flowable):  # type: ignore[misc]
+    """A line across the page, which is not seen at the edge of one."""
+
+    def __init__(self, space: float) -> None:
+        super().__init__()
+        self.spaceBefore, self.spaceAfter = space, space / 2
+        self.width, self.seen = 0.0, False
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """The size in points in the room that is left on a page."""
+        self.width, self.seen = width, EDGE < height < HEIGHT - 0.1
+        return width, 0.7
+
+    def draw(self) -> None:
+        """Paint the line."""
+        if self.seen:
+            with self.canv.tags.mark(None):
+                self.canv.setFillColor(color(RULE))
+                self.canv.rect(0, 0, self.width, 0.7, stroke=0, fill=1)
+
+
+class Entry(Text):
+    """A line of the table of contents, whose page number is painted when it is known."""
+
+    def __init__(self, words: list[Word], style: Style, goal: str) -> None:
+        super().__init__(words, style)
+        self.goal = goal
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """The size in points beside the page number."""
+        return super().wrap(width - NUMBERS, height)
+
+    def draw(self) -> None:
+        """Paint the title and, at the other side, the page."""
+        canvas, style = self.canv, self.style
+        self.paint(canvas, NUMBERS if style.rtl else style.left, self.height)
+        x, y = 0 if style.rtl else self.width, self.height - self.lines[0].ascent
+        assert style.element
+        link = style.element.add("Link")
+        canvas.tags.add_link(link, (x, y, x + NUMBERS, self.height), f"#{self.goal}", self.source)
+        canvas.saveState()
+        canvas.translate(x, y)
+        with canvas.tags.mark(link):
+            canvas.doForm(f"entry{len(canvas.tags.entries)}")
+        canvas.restoreState()
+        canvas.tags.entries.append(self)
+
+    def print_page(self, canvas: Any) -> None:
+        """Paint the number of the page."""
+        canvas.setFillColor(color(INK))
+        canvas.setFont(get_face("Text").fontName, self.style.size)
+        draw, x = (canvas.drawString, 0) if self.style.rtl else (canvas.drawRightString, NUMBERS)
+        draw(x, 0, str(canvas.tags.anchors.get(self.goal, "")))
+
+
+def make_front(
+    kicker: str, title: Text | str, approved: date | None, rtl: bool, structure: Element
+) -> list[Any]:
+    """What stands above the draft: the kind of report, its title if it has one, and the day."""
+    out: list[Any] = []
+
+    def add(text: str, look: Look, before: float, kind: str = "P") -> None:
+        if text:
+            element = structure.add(kind)
+            style = Style(leading=look.size * 1.4, before=before, rtl=rtl, element=element)
+            out.append(Text(make_words([(text, look)]), style))
+
+    add(kicker, Look(TINY, FAINT, bold=True), 0)
+    if isinstance(title, Text):
+        out.append(title)
+    else:
+        add(title, Look(TITLE_SIZE, bold=True), 16, "H1")
+    add(f"{approved or ''}", Look(TINY, FAINT), 4)
+    return [*out, Rule(16)]
+
+
+def make_head(title: str) -> Text:
+    """The title as it stands above each page of a long report: in one line."""
+    words = make_words([(title, Look(TINY, FAINT))])
+    head = Text(words, Style(leading=TINY * 1.4, rtl=is_rtl(title)))
+    if head.natural_width > WIDTH:
+        return make_head(shorten(title.removesuffix("…"), len(title) - 2))
+    head.wrap(WIDTH, 0)
+    return head
+
+
+def shorten(title: str, limit: int = TITLE_LIMIT) -> str:
+    """A title of a number of characters at most, without the end of a word."""
+    if len(title) <= limit:
+        return title
+    start = title[:limit]
+    if not title[limit].isspace():
+        start = WORD_START.sub("", start) or start
+    return start.rstrip() + "…"
+
+
+def make_contents(
+    headings: Sequence[Heading],
+    make_runs: Callable[[Sequence[Node], Look], Any],
+    toc: Element,
+    rtl: bool,
+) -> list[Entry]:
+    """A table of contents of two levels, or of one if two are too many for the first page."""
+    levels = [heading.level for heading in headings]
+    top = min(levels)
+    deepest = top + (sum(level <= top + 1 for level in levels) <= ENTRIES)
+    entries = []
+    for level, title, goal, nodes in headings:
+        if level <= deepest:
+            size = BODY if level == top else SMALL
+            style = Style(
+                leading=size * 1.4,
+                before=5 if level == top else 3,
+                left=(level - top) * INDENT,
+                size=size,
+                rtl=rtl,
+                whole=True,
+                element=toc.add("TOCI").add("Reference"),
+            )
+            look = Look(size, link=f"#{goal}")
+            entries.append(Entry(make_words(make_runs(nodes, look)), style, goal))
+            if add_heights(entries[-1:]) > LEAD:
+                entries[-1] = Entry(make_words([(title, look)]), style, goal)
+    return entries
+
+
+def count_lead(body: Sequence[Any]) -> int:
+    """How many flowables stand above a table of contents: one such as "By an author", or none."""
+    alone = isinstance(body[1], platypus.CondPageBreak) and add_heights(body[:1]) < LEAD
+    return int(alone)
+
+
+def add_heights(flowables: Sequence[Any]) -> float:
+    """About how many points of a page's height flowables take up."""
+    return float(sum(f.wrap(WIDTH, HEIGHT)[1] + f.getSpaceBefore() for f in flowables))
+
+
+def keep_together(flowables: Sequence[Any]) -> list[Any]:
+    """The flowables, with page breaks before those that would end a page without what follows."""
+    if len(flowables) > 1 and isinstance(flowables[-1], Text) and isinstance(flowables[-2], Text):
+        flowables[-2].style.keeps |= len(flowables[-1].lines) == 1  # no page has one line alone
+    out: list[Any] = []
+    held: list[Text] = []
+    for flowable in flowables:
+        if isinstance(flowable, Text) and flowable.style.keeps:
+            held.append(flowable)
+            continue
+        if held:
+            needed = sum(text.height + text.spaceBefore for text in held) + flowable.spaceBefore
+            if isinstance(flowable, Table):
+                needed += flowable.least_height
+            elif isinstance(flowable, Text):
+                whole = flowable.style.whole and flowable.height <= HALF_PAGE
+                needed += flowable.measure_to(len(flowable.lines) if whole else 3)
+            out += [platypus.CondPageBreak(min(needed, HEIGHT * 0.75)), *held]
+            held = []
+        out.append(flowable)
+    return out + held

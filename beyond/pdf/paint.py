@@ -1,0 +1,156 @@
+"""Lines as paint on a page, tied to what they are in the document's structure."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from reportlab.lib.colors import HexColor
+
+from beyond.pdf.fonts import choose_families, get_face, split_by_family
+from beyond.pdf.lines import Line
+from beyond.pdf.tags import Element, paint_as
+from beyond.pdf.words import Box, Part
+
+FAINT, LINK, RULE, SHADE = "#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"
+TIGHT = 0.08  # of an em: more space between letters is taken for a space
+UNSEEN = 3  # the mode of text that is found but not painted, ISO 32000-1, 9.3.6
+
+
+@lru_cache(100)
+def color(name: str) -> Any:
+    """A colour by its name in CSS, such as #084d9e, as ReportLab has it."""
+    return HexColor(name)
+
+
+class Painter:
+    """Paints the lines of one text. Its state is what the text object at hand has been told."""
+
+    def __init__(self, canvas: Any, element: Element | None, in_columns: bool) -> None:
+        self.canvas, self.in_columns = canvas, in_columns  # each part of code has its place
+        self.whole = self.element = element  # of the text, and of the part at hand
+        self.link: Element | None = None
+        self.kind = ("", False, "")  # of the part: its address, whether it is code, its language
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a text object, which knows nothing."""
+        self.text = self.canvas.beginText()
+        self.font: tuple[Any, float] | None = None
+        self.fill = ""
+        self.rise = 0.0
+        self.moved = True  # whether the next part's place must be said
+
+    def paint(self, lines: Iterable[Line], x: float, y: float) -> None:
+        """Paint lines from a top left corner on."""
+        for line in lines:
+            y -= line.ascent
+            self.moved = True
+            for at, part in line.parts:
+                if part.is_box:
+                    self.end()
+                    self.paint_box(x + at, y, part.shown)
+                else:
+                    self.paint_part(x + at, y, part)
+            y -= line.descent
+        self.end()
+
+    def end(self) -> None:
+        """Paint the text at hand as what it is in the structure."""
+        if self.font is None:
+            return
+        if self.rise:
+            self.text.setRise(0)
+        with self.canvas.tags.mark(self.element, self.kind[2]):
+            self.canvas.drawText(self.text)
+        self.begin()
+
+    def paint_part(self, x: float, y: float, part: Part) -> None:
+        """Add a part to the text object."""
+        look = part.look
+        kind = (look.link, look.code and not self.in_columns, look.language)
+        if kind != self.kind:
+            self.end()
+            self.enter(*kind)
+        if self.moved or self.in_columns:
+            self.text.setTextOrigin(x, y)
+            self.moved = False
+        if (part.font, look.size) != self.font:
+            assert part.font
+            self.font = part.font, look.size
+            self.text.setFont(part.font.fontName, look.size)
+        if look.color != self.fill:
+            self.fill = look.color
+            self.text.setFillColor(color(look.color))
+        if look.rise != self.rise:
+            self.rise = look.rise
+            self.text.setRise(look.rise)
+        if look.is_decorated:
+            self.decorate(x, y, part)
+        self.show(part)
+
+    def enter(self, link: str, code: bool, language: str) -> None:
+        """Find the element of a part of another kind than the one before."""
+        element = self.whole
+        if link != self.kind[0]:
+            if element and link.startswith("#") and element.kind != "Reference":
+                element = element.add("Reference")
+            self.link = element.add("Link") if element and link else None
+        element = self.link or element
+        if element and code:
+            element = element.add("Code")
+        self.element, self.kind = element, (link, code, language)
+
+    def show(self, part: Part) -> None:
+        """Add the glyphs of a part, loosely if its line is to end at the right edge."""
+        if part.spacing:
+            self.text.setCharSpace(part.spacing)
+        spread = part.spacing > TIGHT * part.look.size or len(part.shown) > len(part.source)
+        if spread and part.font and part.font.is_han:
+            paint_as(self.text, part.shown, part.source)
+        else:
+            self.text.textOut(part.shown)
+        if part.spacing:
+            self.text.setCharSpace(0)
+            self.moved = True
+
+    def paint_box(self, x: float, y: float, box: Box) -> None:
+        """Paint a formula, with what it says unseen, to be found and copied."""
+        source = " ".join(box.source.split())
+        element = None
+        if self.whole and source:  # what says nothing is decoration
+            element = self.whole.add(box.kind)
+            element.alt = source
+        families = split_by_family(source, choose_families(source))
+        parts = [(get_face(family), shown) for family, shown in families]
+        width = sum(font.measure(shown, 1) for font, shown in parts)
+        with self.canvas.tags.mark(element):
+            box.draw(self.canvas, x, y)
+            text = self.canvas.beginText(x, y)
+            text.setTextRenderMode(UNSEEN)
+            for font, shown in parts:
+                text.setFont(font.fontName, box.width / max(0.1, width))
+                text.textOut(shown)
+            text.setTextRenderMode(0)
+            self.canvas.drawText(text)
+
+    def decorate(self, x: float, y: float, part: Part) -> None:
+        """Paint what lines a part has, and make it a link or the place to which one leads."""
+        look, end, canvas = part.look, x + part.width, self.canvas
+        if look.framed and part.shown.strip():
+            with canvas.tags.mark(None):
+                canvas.setStrokeColor(color(RULE))
+                canvas.setLineWidth(0.6)
+                bottom, height = y - look.size * 0.28, look.size * 1.2
+                canvas.roundRect(x + 0.8, bottom, part.width - 1.6, height, 2)
+        for wanted, height in ((look.strike, 0.28), (look.underline, -0.14)):
+            if wanted:
+                with canvas.tags.mark(None):
+                    canvas.setStrokeColor(color(look.color))
+                    canvas.setLineWidth(look.size * 0.06)
+                    canvas.line(x, y + look.size * height, end, y + look.size * height)
+        if look.anchor:
+            canvas.tags.anchors[look.anchor] = canvas.getPageNumber()
+            canvas.bookmarkHorizontal(look.anchor, 0, y + look.size * 1.4)
+        if self.link:
+            area = (x, y - look.size * 0.25 + look.rise, end, y + look.size + look.rise)
+            canvas.tags.add_link(self.link, area, look.link, part.source)

@@ -1,0 +1,111 @@
+"""The door: what a draft is written in, and characters that fonts of ours have in place of others.
+
+Behind it every character can be printed, and each stretch knows its language.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from markdown_it.token import Token
+
+from beyond.markdown import Draft, get_words
+from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, find_family
+from beyond.pdf.languages import detect_language, find_stretches
+
+PLAIN = re.compile("[\n -~]*")
+INVISIBLE = re.compile(  # joiners outside of the scripts that need them, and variation selectors
+    "(?<![\u0600-\u0dff])[\u200c\u200d]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+KEPT = "\n\u200c\u200d\u00ad"  # the line break, the joiners and the soft hyphen
+TAB = 4  # columns in code
+NO_SIGNS = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # categories of what is not seen
+BLANKS = {"Zs": " ", "Zl": "\n", "Zp": "\n"}
+RARE_HAN = "\U00020000"  # letters from here on are told by their numbers, which people look up
+
+
+class Prepared(NamedTuple):
+    """A draft that fonts of ours can print."""
+
+    tokens: list[Token]  # in `meta`, texts have their `language` if that is not the draft's
+    lines: list[str]  # as they stand in the draft
+    title: str
+    language: str  # as a tag; "und" if nothing tells
+    rtl: bool  # whether most letters run from right to left
+
+    def cite(self, numbers: Iterable[int]) -> str:
+        """Some of its lines, as source."""
+        return make_printable("\n".join(self.lines[n] for n in numbers).expandtabs(TAB))
+
+    @property
+    def opening(self) -> str:
+        """The first words."""
+        lines = (get_words(token) or token.content.strip() for token in self.tokens)
+        return next(filter(None, lines), "").partition("\n")[0]
+
+
+def prepare(draft: Draft) -> Prepared:
+    """The draft with printable characters, and with its languages and its direction."""
+    words = "\n".join(token.content for token in draft.tokens)
+    language = detect_language(words)
+    rtl = len(RIGHT_TO_LEFT.findall(words)) * 2 > sum(map(str.isalpha, words))
+    tokens = [_prepare_token(token, language) for token in draft.tokens]
+    return Prepared(tokens, draft.lines, make_printable(draft.title), language, rtl)
+
+
+def _prepare_token(token: Token, language: str) -> Token:
+    if not token.children:
+        return token.copy(content=make_printable(token.content.expandtabs(TAB)))
+    children = [made for child in token.children for made in _prepare_child(child, language)]
+    return token.copy(children=children)
+
+
+def _prepare_child(child: Token, language: str) -> Iterator[Token]:
+    """A part of a line: one token, or a text in stretches of one language each."""
+    if not child.content or PLAIN.fullmatch(child.content):
+        yield child
+        return
+    text, meta, end = make_printable(child.content), child.meta, 0
+    if child.type == "text":
+        for start, stop, tag in find_stretches(text, language):
+            if start > end:
+                yield child.copy(content=text[end:start], meta=meta)
+            yield child.copy(content=text[start:stop], meta={**meta, "language": tag})
+            end, meta = stop, {key: meta[key] for key in meta if key != "anchor"}
+    if end < len(text) or not end:
+        yield child.copy(content=text[end:], meta=meta)
+
+
+def make_printable(text: str) -> str:
+    """The text without what is not seen, and with notes for what no font of ours has."""
+    if PLAIN.fullmatch(text):
+        return text
+    text = INVISIBLE.sub("", unicodedata.normalize("NFC", text.replace("\t", " ")))
+    found = {char: _find_replacement(char) for char in set(text)}
+    if missing := "".join(sorted(char for char in found if found[char] is None)):
+        some = f"[{re.escape(missing)}]"
+        # One note for all letters of a text, with the blanks and the signs between them.
+        text = re.sub(rf"{some}(?:[\W_]*{some})*", lambda match: _note(match[0]), text)
+    return "".join([found.get(char, char) or "" for char in text])
+
+
+@lru_cache(20_000)
+def _find_replacement(char: str) -> str | None:
+    """What stands for a character in print; None for a letter that no font has."""
+    kind = unicodedata.category(char)
+    if char in KEPT:
+        return char
+    if kind not in ("Cc", "Cf", "Co", "Zl") and find_family(char, choose_families(char)):
+        return char
+    if kind in NO_SIGNS:
+        return BLANKS.get(kind, "")
+    return None if kind[0] in "LMNP" and char < RARE_HAN else f"[U+{ord(char):04X}]"
+
+
+def _note(letters: str) -> str:
+    """What is said in place of letters that no font has."""
+    script = unicodedata.name(letters[0], "unknown").split()[0].capitalize()
+    number = sum(not char.isspace() for char in letters)
+    return f"[{number} character{'s' * (number > 1)} of {script} script]"
