@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM
+from machine import PROJECT
 from starters import KEPT, STARTER, OpenStarter, Starter
-from support import PATIENCE, PROJECT, decisions_on, is_running, report_of
+from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 
 
