@@ -179,7 +179,7 @@ def test_after_the_approval_nothing_changes_the_draft() -> None:
     assert (len(play.calls), play.report.has_decisions()) == (1, False)
 
 
-def test_what_is_no_decision_is_ignored() -> None:
+def test_a_signal_without_a_decision_is_ignored() -> None:
     report = Play().start().report
     assert report.add(None) == "a Signal that is not a decision"
     assert report.add(UserDecisionSignal(UserDecision.WAIT)) == "WAIT"
@@ -204,6 +204,19 @@ def test_a_failed_edit_keeps_the_draft_and_tells_the_instruction() -> None:
 def test_a_long_instruction_is_quoted_in_part() -> None:
     play = Play("Text 1", REFUSED).start().send(f"EDIT: {'x' * 300}")
     assert f'"{"x" * QUOTE_LIMIT}…" was taken back' in play.error
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        *[("say no", "say no."), ("say no.", "say no."), ("say no...", "say no.")],
+        *[("and why?", "and why?"), ("and more…", "and more…")],
+        ("'x'", "BadRequestError: 'x'."),  # as Python says of an error that nobody expected
+    ],
+)
+def test_an_error_ends_with_one_full_stop(message: str, told: str) -> None:
+    play = Play(("BadRequestError", message)).start()
+    assert play.error == f"Draft 1 failed: {told}"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +294,7 @@ def test_an_edit_after_a_refused_topic_replaces_it() -> None:
     assert play.approved.topic == "bees"
 
 
-def test_an_undo_before_it_does_not_change_what_replaces_the_topic() -> None:
+def test_an_edit_behind_an_undo_replaces_a_refused_topic() -> None:
     play = Play(REFUSED).start().send("UNDO", "EDIT: wasps")
     assert play.prompts == ["bees", "wasps"]
 
@@ -311,7 +324,7 @@ def test_a_topic_that_replaces_another_may_not_be_longer_than_one() -> None:
     assert (play.error, len(play.calls)) == (PROMPT_TOO_LONG, 1)
 
 
-def test_without_a_draft_keep_and_undo_are_answered() -> None:
+def test_keep_and_undo_without_a_draft_say_that_there_is_none() -> None:
     play = Play(NO_CREDIT).start().send("UNDO")
     assert play.error == f"Draft 1 failed: no credit. {NO_EARLIER_DRAFT}"
     play.send("KEEP")
@@ -332,7 +345,7 @@ def test_undo_goes_back_and_gives_the_text_a_new_number() -> None:
     assert (play.calls[3].draft, play.prompts[3]) == ("Text 1", "bees + c")
 
 
-def test_so_many_drafts_are_kept_for_undo() -> None:
+def test_undo_goes_back_at_most_so_many_drafts() -> None:
     play = Play().start()
     for _ in range(UNDO_LIMIT + 2):
         play.send("EDIT")
@@ -378,7 +391,7 @@ def test_a_new_run_knows_what_the_last_one_knew(monkeypatch: pytest.MonkeyPatch)
     assert play.prompts[2:] == ["bees + y"]
 
 
-def test_ignored_signals_and_bytes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ignored_signals_and_bytes_make_a_report_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 3)
     report = Play().start().report
     report.add(None)
@@ -392,7 +405,7 @@ def test_ignored_signals_and_bytes_count(monkeypatch: pytest.MonkeyPatch) -> Non
     assert big.is_long()
 
 
-def test_more_than_a_run_can_hand_over_is_decided_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_takes_decisions_that_it_could_not_hand_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 1)
     many = Play().start().wait_with(*["EDIT: x"] * (CARRY_LIMIT + 1))
     assert not many.report.is_long()
