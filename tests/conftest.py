@@ -1,60 +1,24 @@
-"""A real Temporal dev server for each test process, real Workers, and a model on loopback."""
+"""What every test needs. The rooms that need a server load `server_fixtures`, too."""
 
-import asyncio
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from loopback_llm import LoopbackLLM
-from stand_ins import StandIns, stand_ins_of
-from starters import OpenStarter, Starter
-from support import (
-    KEY,
-    WorkerProcess,
-    client_of,
-    eventually,
-    forget_own_settings,
-    worker_here,
-)
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client
-from temporalio.service import RPCError
+from machine import forget_own_settings
 
-import activities
 from beyond.process import exit_process
-from beyond.server.dev_server import start_server
 
-# The namespace of the Worker that tests share. In the default one, tests start their own.
-SHARED = "with-a-worker"
 EXIT_STATUS = pytest.StashKey[int]()
+WITH_A_SERVER = {"by_hand", "llm", "server", "terminal", "workflow"}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Gets the Temporal CLI once, before several test processes want it, and where it is seen.
-
-    The first run on a machine that has none may have to build it, which takes minutes.
-    """
+def pytest_sessionstart() -> None:
     forget_own_settings()
 
-    async def start_and_stop() -> None:
-        async with await start_server():
-            pass
 
-    one_of_several = hasattr(session.config, "workerinput")
-    if not (one_of_several or session.config.option.collectonly or shutil.which("temporal")):
-        asyncio.run(start_and_stop())
-
-
-@pytest.fixture(scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
-    """In memory: it answers several times as fast as with a file, for half the CPU."""
-    log = tmp_path_factory.mktemp("server") / "server.log"
-    async with await start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
-        yield await client_of(environment.client)
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
+    """Tests of pages run without the Temporal CLI, and without the second its SDK takes to load."""
+    if file_path.parent.name in WITH_A_SERVER:
+        parent.config.pluginmanager.import_plugin("server_fixtures")
 
 
 @pytest.fixture(autouse=True)
@@ -63,170 +27,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("PAGER", "cat")  # which needs no keys
-    monkeypatch.setattr("beyond.llm.streams._without_streams", set())
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(scope="session")
-async def shared_client(server: Client) -> Client:
-    """A Client of the namespace where the shared Worker polls."""
-    return await client_of(server, SHARED)
-
-
-@pytest.fixture
-def client_of_the_test(request: pytest.FixtureRequest, server: Client) -> Client:
-    if "worker" not in request.fixturenames:
-        return server
-    shared: Client = request.getfixturevalue("shared_client")
-    return shared
-
-
-@pytest.fixture
-async def client(
-    client_of_the_test: Client, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Client]:
-    """A Client of the test server, which the processes of the test use, too.
-
-    With the fixture `worker`, it is of the namespace of the shared Worker.
-    """
-    client = client_of_the_test
-    monkeypatch.setenv("TEMPORAL_ADDRESS", client.service_client.config.target_host)
-    if client.namespace == SHARED:
-        monkeypatch.setenv("TEMPORAL_NAMESPACE", SHARED)
-    yield client
-    async for report in client.list_workflows("ExecutionStatus = 'Running'"):
-        try:
-            await client.get_workflow_handle(report.id).terminate("the test is over")
-        except RPCError:  # it has ended meanwhile
-            continue
-
-
-@pytest.fixture
-async def away_from_the_worker(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Client]:
-    """A Client of a namespace of its own, where no Worker polls."""
-    name = f"test-{uuid4()}"
-    request = RegisterNamespaceRequest(namespace=name)
-    request.workflow_execution_retention_period.FromTimedelta(timedelta(days=1))
-    await client.workflow_service.register_namespace(request)
-    monkeypatch.setenv("TEMPORAL_NAMESPACE", name)
-    own = await client_of(client, name)
-
-    async def usable() -> bool:
-        try:
-            await own.count_workflows()
-        except RPCError:
-            return False
-        return True
-
-    await eventually(usable)
-    yield own
-
-
-@pytest.fixture(scope="session")
-def model() -> Iterator[LoopbackLLM]:
-    with LoopbackLLM() as model:
-        yield model
-
-
-@pytest.fixture
-def llm(model: LoopbackLLM, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackLLM]:
-    """One model for the test process, as new for each test."""
-    model.reset()
-    model.start()  # after a test that stopped it
-    monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
-    monkeypatch.setenv("LLM_API_KEY", KEY)
-    yield model
-    model.go_on.set()
-
-
-@pytest.fixture
-def start_worker(client: Client, tmp_path: Path) -> Iterator[Callable[[], WorkerProcess]]:
-    """Call it for each Worker that the test wants; all are killed at its end."""
-    workers: list[WorkerProcess] = []
-
-    def start() -> WorkerProcess:
-        workers.append(WorkerProcess(tmp_path))
-        return workers[-1].wait_until_polling()
-
-    yield start
-    for worker in workers:
-        worker.kill()
-        worker.wait()
-
-
-@pytest.fixture(scope="session")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the shared Worker's reports."""
-    return tmp_path_factory.mktemp("worker") / "disk" / "reports"
-
-
-@pytest.fixture(scope="session")
-def shared_worker(
-    shared_client: Client, model: LoopbackLLM, reports: Path
-) -> Iterator[WorkerProcess]:
-    """One Worker for the test process, because LiteLLM takes seconds to import."""
-    folder = reports.parent.parent
-    settings = {
-        "TEMPORAL_ADDRESS": shared_client.service_client.config.target_host,
-        "TEMPORAL_NAMESPACE": shared_client.namespace,
-        "TEMPORAL_CONFIG_FILE": str(folder / "no-temporal.toml"),
-        "LLM_MODEL": "openai/gpt-4o",
-        "LLM_API_KEY": KEY,
-        "OPENAI_BASE_URL": model.base_url,
-        "REPORTS_DIR": str(reports),
-    }
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in settings.items():
-            environment.setenv(name, value)
-        environment.chdir(folder)
-        worker = WorkerProcess(folder)
-    yield worker.wait_until_polling()
-    worker.kill()
-    worker.wait()
-
-
-@pytest.fixture
-def worker(
-    client: Client,
-    llm: LoopbackLLM,
-    shared_worker: WorkerProcess,
-    reports: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The Worker is there, and its reports are where the starter looks for them."""
-    for old in reports.glob("*"):
-        old.unlink()
-    monkeypatch.setenv("REPORTS_DIR", str(reports))
-
-
-@pytest.fixture
-async def task_queue(client: Client, llm: LoopbackLLM) -> AsyncIterator[str]:
-    """A Task Queue with the real Activities."""
-    async with worker_here(client, activities.llm_call, activities.create_pdf) as queue:
-        yield queue
-
-
-@pytest.fixture
-async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
-    """For tests of the Workflow alone: a Task Queue with its Worker and these Activities."""
-    async with stand_ins_of(client) as functions:
-        yield functions
-
-
-@pytest.fixture
-def open_starter() -> Iterator[OpenStarter]:
-    """Call it with the arguments of starter.py; what still runs at the end is killed."""
-    starters: list[Starter] = []
-
-    def start(*arguments: str, columns: int = 200) -> Starter:
-        starters.append(Starter(*arguments, columns=columns))
-        return starters[-1]
-
-    yield start
-    for starter in starters:
-        starter.close()
 
 
 @pytest.hookimpl(trylast=True)

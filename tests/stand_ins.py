@@ -9,8 +9,8 @@ from typing import Any
 from support import (
     ReportHandle,
     edit,
-    eventually,
     start_report,
+    status_when,
     worker_here,
 )
 from temporalio import activity
@@ -24,7 +24,7 @@ class StandIns:
     """Activities that answer at once, with no more than the tutorial's payloads.
 
     `outcomes` are drafts and failures for the next calls; after them, drafts are numbered.
-    `pdf_failures` are for the next PDFs.
+    `pdf_failures` are for the next PDFs. With `pdfs_by_hand`, the test completes them.
     """
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class StandIns:
         self.pdfs: list[PDFGenerationInput] = []
         self.outcomes: deque[str | Exception] = deque()
         self.pdf_failures: deque[Exception] = deque()
+        self.pdfs_by_hand = False
         self.go_on = asyncio.Event()  # clear it, and calls last until it is set again
         self.go_on.set()
         self.task_queue = ""
@@ -52,6 +53,8 @@ class StandIns:
         self.pdfs.append(input)
         if self.pdf_failures:
             raise self.pdf_failures.popleft()
+        if self.pdfs_by_hand:
+            activity.raise_complete_async()
         return input.filename
 
 
@@ -71,7 +74,7 @@ async def during_a_call(client: Client, stand_ins: StandIns, topic: str = "bees"
     stand_ins.go_on.clear()
     number = len(stand_ins.calls) + 1
     report = await start_report(client, topic, stand_ins.task_queue)
-    await eventually(lambda: len(stand_ins.calls) == number)
+    await status_when(report, lambda _: len(stand_ins.calls) == number)
     return report
 
 
@@ -80,7 +83,7 @@ async def hold_a_call(report: ReportHandle, stand_ins: StandIns, instruction: st
     stand_ins.go_on.clear()
     number = len(stand_ins.calls) + 1
     await edit(report, instruction)
-    await eventually(lambda: len(stand_ins.calls) == number)
+    await status_when(report, lambda _: len(stand_ins.calls) == number)
 
 
 def refusal(message: str = "no") -> ApplicationError:

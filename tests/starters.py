@@ -14,7 +14,8 @@ from uuid import uuid4
 
 import pexpect
 import pyte
-from support import PATIENCE, PROJECT, RESULT
+from machine import PROJECT
+from support import PATIENCE, RESULT
 
 STARTER = str(PROJECT / "starter.py")
 CRASHES = {134, 139, -6, -11}  # SIGABRT and SIGSEGV, which the SDK's teardown can end in

@@ -1,26 +1,34 @@
 """What the tests share: a Worker to start, and a report's Signals, Queries and Event History."""
 
 import asyncio
-import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
+from machine import PROJECT
+from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryRejectedError,
+)
+from temporalio.common import QueryRejectCondition, RawValue
 from temporalio.converter import default as default_converter
+from temporalio.exceptions import ApplicationError
 from temporalio.service import GrpcCompression
 from temporalio.worker import Worker
 
@@ -39,22 +47,10 @@ from workflow import GenerateReportWorkflow
 
 ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
 
-PROJECT = Path(__file__).parent.parent
 KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
-PATIENCE = 120  # seconds that anything may take on a slow machine before the test fails
+PATIENCE = 90  # seconds that anything may take on a slow machine before the test fails
 RECORDED_LIMIT = 5  # Signals and Activities, so that the history of a long report is short
-
-
-def forget_own_settings() -> None:
-    """Takes the developer's own settings out of the environment.
-
-    PYTHONDONTWRITEBYTECODE is one of them: each process would compile its modules again.
-    """
-    for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_", "PAPER")) or name.endswith("_API_KEY"):
-            del os.environ[name]
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 class WorkerProcess(subprocess.Popen[bytes]):
@@ -92,6 +88,16 @@ async def client_of(other: Client, namespace: str = "default") -> Client:
     return await Client.connect(address, namespace=namespace, grpc_compression=GrpcCompression.NONE)
 
 
+@activity.defn(dynamic=True)
+async def unknown_activity(_: Sequence[RawValue]) -> NoReturn:
+    """Ends a report that asks for an Activity which the test's Worker lacks, and says so."""
+    asked_for = activity.info()
+    reason = f"the test's Worker does not know the Activity {asked_for.activity_type}"
+    assert asked_for.workflow_id
+    await activity.client().get_workflow_handle(asked_for.workflow_id).terminate(reason=reason)
+    raise ApplicationError(reason, non_retryable=True)
+
+
 @asynccontextmanager
 async def worker_here(
     client: Client,
@@ -99,7 +105,10 @@ async def worker_here(
     task_queue: str = "",
     activities_at_once: int = 4,
 ) -> AsyncIterator[str]:
-    """Yields a Task Queue with a Worker in this process, which has imported LiteLLM before."""
+    """Yields a Task Queue with a Worker in this process, which has imported LiteLLM before.
+
+    Without `functions`, nobody takes an Activity. With some, a test that waits for another fails.
+    """
     with ThreadPoolExecutor(activities_at_once) as threads:
         worker = Worker(
             Client(
@@ -107,7 +116,7 @@ async def worker_here(
             ),
             task_queue=task_queue or str(uuid4()),
             workflows=[GenerateReportWorkflow],
-            activities=functions,
+            activities=[*functions, unknown_activity] if functions else [],
             activity_executor=threads,
             max_concurrent_activities=activities_at_once,
             max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -149,10 +158,17 @@ async def draft_of(report: ReportHandle) -> str:
 
 
 async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], bool]) -> ReportStatus:
-    """The first status that is as wanted."""
+    """The first status that is as wanted. A report that was terminated fails with the reason."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        status = await report.query(GenerateReportWorkflow.get_report_status)
+        try:
+            status = await report.query(
+                GenerateReportWorkflow.get_report_status,
+                reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
+            )
+        except WorkflowQueryRejectedError:
+            await report.result()
+            raise
         if wanted(status):
             return status
         assert time.monotonic() < deadline, status

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from support import PROJECT
+from machine import PROJECT
 
 
 def test_a_later_collection_finds_the_same_tests(request: pytest.FixtureRequest) -> None:

@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 
 import pytest
-from support import PROJECT
+from machine import PROJECT
 
 import activities
 import worker

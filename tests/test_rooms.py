@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from support import PROJECT
+from machine import PROJECT
 
 FIVE = {"models", "workflow", "activities", "worker", "starter"}
 

@@ -8,7 +8,7 @@ from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode as Node
 
 from beyond.markdown import get_words
-from beyond.markdown.source import DISPLAYED
+from beyond.markdown.formulas import DISPLAYED
 from beyond.markdown.sources import split_constructs
 from beyond.markdown.tokens import make_code_token
 from beyond.pdf.prepare import Prepared

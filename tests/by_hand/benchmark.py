@@ -44,7 +44,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 sys.path.extend(map(str, Path(__file__).parents[1:3]))
 
-from support import PROJECT, forget_own_settings
+from machine import PROJECT, forget_own_settings
 
 from beyond.process import exit_process
 from beyond.server.dev_server import start_server

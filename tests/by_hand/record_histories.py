@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from machine import PROJECT
 from support import (
-    PROJECT,
     RECORDED_LIMIT,
     ReportHandle,
     edit,

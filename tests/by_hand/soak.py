@@ -21,13 +21,13 @@ from typing import TypeVar
 sys.path.extend(map(str, Path(__file__).parents[1:3]))
 
 from loopback_llm import LoopbackLLM, Reply
+from machine import forget_own_settings
 from support import (
     KEY,
     ReportHandle,
     WorkerProcess,
     draft_of,
     edit,
-    forget_own_settings,
     free_port,
     keep,
     start_report,

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from machine import PROJECT
 from pages import pieces, read
 from pypdf import PdfReader
-from support import PROJECT
 
 from beyond import markdown as drafts
 from beyond import pdf

@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from support import PATIENCE, PROJECT, WorkerProcess, eventually, free_port, report_of
+from machine import PROJECT
+from support import PATIENCE, WorkerProcess, eventually, free_port, report_of
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
+from machine import PROJECT
 from support import (
     KEY,
     PATIENCE,
-    PROJECT,
     RESULT,
     WorkerProcess,
     eventually,

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from machine import PROJECT
 from starters import OpenStarter, piped
-from support import PATIENCE, PROJECT
+from support import PATIENCE
 from temporalio.client import Client
 
 

@@ -30,7 +30,7 @@ from workflow import GenerateReportWorkflow
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_link_to_the_file_is_shown_if_it_is_there(
+async def test_a_kept_report_shows_a_link_to_its_file(
     reports: Path, open_starter: OpenStarter
 ) -> None:
     starter = open_starter("bees")
@@ -59,7 +59,7 @@ async def test_no_file_is_shown_that_is_not_the_reports(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_folder_of_nobody_hides_the_file_and_nothing_else(
+def test_a_reports_folder_of_nobody_hides_the_file_and_keeps_the_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REPORTS_DIR", "~nobody-of-that-name/reports")

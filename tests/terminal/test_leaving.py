@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM
+from machine import PROJECT
 from starters import KEPT, STARTER, OpenStarter, Starter
-from support import PATIENCE, PROJECT, decisions_on, is_running, report_of
+from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 
 
@@ -45,19 +46,39 @@ def reach_the_instruction(starter: Starter, llm: LoopbackLLM) -> None:
     starter.line_is("Enter additional instructions (optional): short")
 
 
+CTRL_C = "\x03"
+CTRL_D = "\x15\x04"  # it ends the input on an empty line only: Ctrl-U empties it
+
+
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("reach", [reach_the_live_line, reach_the_decision, reach_the_instruction])
-async def test_ctrl_c_stops_nothing_but_the_starter(
+@pytest.mark.parametrize(
+    ("leave", "reach", "exit_code"),
+    [
+        (CTRL_C, reach_the_live_line, 130),
+        (CTRL_C, reach_the_decision, 130),
+        (CTRL_C, reach_the_instruction, 130),
+        (CTRL_D, reach_the_live_line, 0),
+        (CTRL_D, reach_the_decision, 0),
+        (signal.SIGTERM, reach_the_live_line, 143),
+        (signal.SIGTERM, reach_the_decision, 143),
+    ],
+)
+async def test_keys_and_signals_stop_nothing_but_the_starter(
+    leave: str | signal.Signals,
     reach: Callable[[Starter, LoopbackLLM], None],
+    exit_code: int,
     llm: LoopbackLLM,
     client: Client,
     open_starter: OpenStarter,
 ) -> None:
     starter = open_starter()
     reach(starter, llm)
-    starter.presses("\x03")
+    if isinstance(leave, str):
+        starter.presses(leave)
+    else:
+        starter.process.kill(leave)
     workflow_id = starter.sees(re.compile(re.escape(KEPT) + r" --workflow-id (\S+)$"))[1]
-    assert starter.ends() == 130
+    assert starter.ends() == exit_code
     assert starter.errors == ""
     report = report_of(client, workflow_id)
     assert await is_running(report)
@@ -65,12 +86,12 @@ async def test_ctrl_c_stops_nothing_but_the_starter(
 
 
 @pytest.mark.usefixtures("worker")
-async def test_ctrl_c_before_there_is_a_report_just_ends_the_starter(
+async def test_ctrl_c_before_there_is_a_report_ends_the_starter_without_a_command(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     starter = open_starter()
     reach_the_topic(starter, llm)
-    starter.presses("\x03")
+    starter.presses(CTRL_C)
     assert starter.ends() == 130
     assert KEPT not in starter.text
     assert starter.errors == ""
@@ -78,50 +99,11 @@ async def test_ctrl_c_before_there_is_a_report_just_ends_the_starter(
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("reach", [reach_the_live_line, reach_the_decision])
-async def test_ctrl_d_stops_nothing_but_the_starter(
-    reach: Callable[[Starter, LoopbackLLM], None],
-    llm: LoopbackLLM,
-    client: Client,
-    open_starter: OpenStarter,
-) -> None:
-    starter = open_starter()
-    reach(starter, llm)
-    starter.presses("\x15\x04")  # Ctrl-D ends the input on an empty line only: Ctrl-U empties it
-    workflow_id = starter.sees(re.compile(re.escape(KEPT) + r" --workflow-id (\S+)$"))[1]
-    assert starter.ends() == 0
-    assert await is_running(report_of(client, workflow_id))
-
-
-@pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(
-    ("number", "reach"),
-    [
-        (signal.SIGTERM, reach_the_live_line),
-        (signal.SIGTERM, reach_the_decision),
-        (signal.SIGINT, reach_the_live_line),
-    ],
+    ("more", "reach"),
+    [(signal.SIGINT, reach_the_live_line), (signal.SIGTERM, reach_the_decision)],
 )
-async def test_a_signal_stops_nothing_but_the_starter(
-    number: signal.Signals,
-    reach: Callable[[Starter, LoopbackLLM], None],
-    llm: LoopbackLLM,
-    client: Client,
-    open_starter: OpenStarter,
-) -> None:
-    starter = open_starter()
-    reach(starter, llm)
-    starter.process.kill(number)
-    workflow_id = starter.sees(re.compile(re.escape(KEPT) + r" --workflow-id (\S+)$"))[1]
-    assert starter.ends() == 128 + number
-    assert starter.errors == ""
-    assert await is_running(report_of(client, workflow_id))
-
-
-@pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("more", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize("reach", [reach_the_live_line, reach_the_decision])
-def test_further_signals_change_nothing(
+def test_further_signals_do_not_interrupt_the_last_words(
     more: signal.Signals,
     reach: Callable[[Starter, LoopbackLLM], None],
     llm: LoopbackLLM,
@@ -151,7 +133,7 @@ starter.main()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_the_starter_ends_changes_nothing(
+def test_a_signal_while_the_starter_ends_leaves_its_exit_code(
     number: signal.Signals, client: Client
 ) -> None:
     """The loop that the signal would have woken is closed."""
@@ -207,7 +189,7 @@ def starter_without_a_controlling_terminal(errors: Path) -> tuple[subprocess.Pop
     return starter, window
 
 
-def test_a_reader_that_goes_away_is_no_crash(client: Client) -> None:
+def test_a_reader_that_goes_away_ends_the_starter_quietly(client: Client) -> None:
     process = subprocess.Popen(
         [sys.executable, STARTER, "bees"],
         stdin=subprocess.DEVNULL,

@@ -97,7 +97,7 @@ async def test_a_query_waits_for_a_worker_that_is_busy(
     assert NO_WORKER not in starter.text
 
 
-def test_no_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_its_address_and_command_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     unused_port = free_port()
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{unused_port}")
     started = time.monotonic()

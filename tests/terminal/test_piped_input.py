@@ -57,7 +57,7 @@ async def test_a_script_reads_why_a_call_is_retried(llm: LoopbackLLM) -> None:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
-async def test_a_stream_that_is_closed_is_no_crash(
+async def test_a_report_starts_though_a_stream_is_closed(
     closed: str, client: Client, tmp_path: Path
 ) -> None:
     command = ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, STARTER, "bees"]
@@ -69,7 +69,7 @@ async def test_a_stream_that_is_closed_is_no_crash(
     assert len(reports) == 1
 
 
-async def test_an_error_that_comes_again_shows_again(llm: LoopbackLLM) -> None:
+async def test_an_error_shows_each_time_it_comes(llm: LoopbackLLM) -> None:
     llm.default = Reply(status=400, text="not this topic")
     too_long = "x" * (PROMPT_LIMIT + 1)  # to replace the topic
     done = piped(f"topic\nedit\n{too_long}\nedit\n{too_long}\n")

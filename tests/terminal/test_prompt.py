@@ -9,7 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import STARTER, OpenStarter
+from starters import STARTER, OpenStarter, Starter
 from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 
@@ -85,7 +85,7 @@ async def test_topics_and_instructions_are_remembered_from_run_to_run(
     assert asked == ["why do cats purr?", "why do cats purr?"]
 
 
-def test_a_folder_that_takes_no_history_is_no_failure(
+def test_a_report_is_kept_without_a_folder_for_the_history(
     open_starter: OpenStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -96,7 +96,7 @@ def test_a_folder_that_takes_no_history_is_no_failure(
     starter.sees_result()
 
 
-def test_a_history_that_cannot_be_written_is_no_failure(
+def test_a_report_starts_though_its_topic_cannot_be_remembered(
     open_starter: OpenStarter, tmp_path: Path
 ) -> None:
     starter = open_starter()
@@ -189,43 +189,69 @@ async def test_with_stdout_in_a_file_the_questions_are_still_seen(tmp_path: Path
 TALL = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
 
 
-async def test_a_draft_is_shown_in_full_and_query_opens_a_tall_one_in_the_pager(
-    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, use_script: UseScript
+@pytest.fixture
+def query_tall_draft(llm: LoopbackLLM, open_starter: OpenStarter) -> Callable[[], Starter]:
+    """Call it for a starter that is asked for a draft that is taller than its window."""
+
+    def query() -> Starter:
+        llm.default = TALL
+        starter = open_starter("bees", columns=80)
+        starter.sees("paragraph 29")
+        starter.asked_to_decide()
+        starter.types("query")
+        return starter
+
+    return query
+
+
+async def test_query_opens_a_tall_draft_in_the_pager_and_ctrl_c_there_is_the_pagers(
+    query_tall_draft: Callable[[], Starter], tmp_path: Path, use_script: UseScript
 ) -> None:
-    use_script("PAGER", "cat > paged.txt\necho THE PAGER")
-    llm.replies.append(Reply(text="short"))
-    llm.default = TALL
-    starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
-    starter.edit("longer")
-    starter.sees("paragraph 29")
-    starter.asked_to_decide()
-    assert "THE PAGER" not in starter.text
-    starter.types("query")
+    use_script("PAGER", "cat > paged.txt\necho THE PAGER\nread key < /dev/tty\necho READ ${#key}")
+    starter = query_tall_draft()
     starter.sees("THE PAGER")
     paged = (tmp_path / "paged.txt").read_text()
     assert "paragraph 0" in paged
     assert "paragraph 29" in paged
+    starter.presses("\x03\r")
+    starter.sees("READ 1")
     starter.keep()
     starter.sees_result()
+    assert starter.ends() == 0
+
+
+async def test_query_shows_a_short_draft_without_the_pager(
+    open_starter: OpenStarter, use_script: UseScript
+) -> None:
+    use_script("PAGER", "echo THE PAGER")
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.types("query")
+    starter.sees("Research Result:")
+    starter.asked_to_decide()
+    assert "THE PAGER" not in starter.text
 
 
 @pytest.mark.skipif(not shutil.which("less"), reason="less is not installed")
 async def test_less_says_how_to_go_back(
-    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+    query_tall_draft: Callable[[], Starter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PAGER")
-    llm.default = TALL
-    starter = open_starter("bees", columns=80)
-    starter.asked_to_decide()
-    starter.types("query")
+    starter = query_tall_draft()
     starter.sees("Space shows more, q goes back to the question")
     starter.presses("G")
     starter.line_is("q goes back to the question")
     starter.presses("q")
-    starter.keep()
-    starter.sees_result()
+    starter.asked_to_decide()
+
+
+async def test_the_question_comes_again_after_a_pager_that_fails(
+    query_tall_draft: Callable[[], Starter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAGER", "no-such-pager")
+    starter = query_tall_draft()
+    starter.asked_to_decide()
+    assert "no-such-pager: not found" in starter.errors
 
 
 async def test_in_a_wide_window_the_text_has_100_columns(
@@ -256,7 +282,7 @@ async def test_lines_pasted_without_bracketed_paste_are_one_topic(
     assert llm.calls[0].messages[-1]["content"] == "why do cats purr?\nand\ndo lions?"
 
 
-async def test_a_line_that_ends_with_a_part_of_what_is_pasted_is_not_the_last(
+async def test_a_paste_that_comes_in_parts_is_one_topic(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     """prompt-toolkit reads 1,024 bytes at a time: 16 of these lines."""
@@ -276,33 +302,6 @@ async def test_lines_pasted_before_the_prompt_is_ready_are_one_topic(
     starter.presses("why do cats purr?\rdo lions?\r")
     starter.asked_to_decide()
     assert llm.calls[0].messages[-1]["content"] == "why do cats purr?\ndo lions?"
-
-
-async def test_ctrl_c_in_the_pager_is_the_pagers(
-    llm: LoopbackLLM, open_starter: OpenStarter, use_script: UseScript
-) -> None:
-    use_script("PAGER", "cat > paged.txt\necho THE PAGER\nread key < /dev/tty")
-    llm.default = TALL
-    starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
-    starter.sees("THE PAGER")
-    starter.presses("\x03\r")
-    starter.keep()
-    starter.sees_result()
-    assert starter.ends() == 0
-
-
-async def test_a_pager_that_fails_is_no_crash(
-    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PAGER", "no-such-pager")
-    llm.default = TALL
-    starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
-    starter.keep()
-    starter.sees_result()
 
 
 def test_a_bell_rings_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:

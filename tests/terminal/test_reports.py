@@ -30,10 +30,10 @@ pytestmark = pytest.mark.usefixtures("worker")
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-async def test_the_list_is_a_row_a_line(
+async def test_the_list_has_a_row_a_line_whatever_the_width(
     columns: int, llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
-    reports = [await start_report(client, f"a topic of many words {'on and ' * 20}")]
+    reports = [await start_report(client, f"a topic of [red] words {'on and ' * 20}")]
     reports.append(await start_report(client, "bees"))
     for report in reports:
         await waiting(report, draft=1)
@@ -52,7 +52,7 @@ async def test_the_list_is_a_row_a_line(
         assert re.search(rf"^{own_part}  .* \d+ s +{phase}$", line)
 
 
-async def test_one_that_cannot_answer_says_nothing_about_the_others(client: Client) -> None:
+async def test_the_list_shows_unknown_for_a_report_without_a_worker(client: Client) -> None:
     silent = await start_report(client, "wasps", task_queue="where nobody polls")
     report = await start_report(client, "bees")
     await waiting(report, draft=1)
@@ -124,7 +124,7 @@ async def test_the_list_shows_the_newest_and_says_how_to_see_the_others(
     assert time.monotonic() - started < 20
 
 
-async def test_a_worker_that_does_not_answer_holds_up_no_list(
+async def test_the_list_shows_unknown_for_a_worker_that_does_not_answer(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await start_report(client, "bees")
@@ -161,16 +161,18 @@ async def test_ended_reports_are_listed_with_their_pdfs(client: Client) -> None:
     assert rows[stopped.id] == ["TERMINATED", ""]
 
 
-def test_what_finds_no_report_or_several_is_one_sentence(client: Client) -> None:
+def test_an_id_that_finds_no_report_is_told_with_the_way_to_one(client: Client) -> None:
     done = piped("", "--workflow-id", "")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Which report? Give its Workflow ID or a part of it. ")
     done = piped("", "--workflow-id", "zzz")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("There is no report with the Workflow ID zzz. ")
+    assert done.stderr == (
+        "There is no report with the Workflow ID zzz. --list shows the open ones.\n"
+    )
 
 
-async def test_an_ambiguous_part_is_one_sentence(client: Client) -> None:
+async def test_a_part_of_two_ids_is_told_with_both(client: Client) -> None:
     for topic in ("bees", "wasps"):
         await waiting(await start_report(client, topic), draft=1)
     await listed(client, 2)

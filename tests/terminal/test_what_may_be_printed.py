@@ -47,7 +47,9 @@ async def test_a_terminal_shows_all_that_the_pdf_will_hold(
     assert "|" not in starter.text.partition("====")[0].replace("│", "")
 
 
-async def test_the_address_of_a_link_is_seen(llm: LoopbackLLM, open_starter: OpenStarter) -> None:
+async def test_a_link_shows_its_address_and_is_none_of_the_terminals(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
     llm.default = Reply(text="See [your bank](https://elsewhere.example/).")
     starter = open_starter("bees")
     starter.asked_to_decide()
@@ -78,7 +80,7 @@ async def test_no_escape_of_the_models_reaches_a_pipe(llm: LoopbackLLM) -> None:
     assert not CONTROLS.search(done.stdout)
 
 
-async def test_no_color_is_honoured(
+async def test_with_no_color_nothing_is_coloured(
     llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     llm.default = Reply(text="`code` and\n\n```python\nimport this\n```\n\n- [link](https://x.y)")
@@ -95,7 +97,9 @@ async def test_no_color_is_honoured(
     assert not colour.search(plain.raw)
 
 
-async def test_a_narrow_window_wraps(llm: LoopbackLLM, open_starter: OpenStarter) -> None:
+async def test_a_narrow_window_wraps_and_loses_no_word(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
     words = [f"word{number}" for number in range(40)]
     llm.replies.append(Reply(status=503, text="very busy", headers={"retry-after": "5"}))
     llm.replies.append(Reply(text=f"# A title\n\n{' '.join(words)}"))

@@ -27,7 +27,7 @@ async def test_the_menu_stands_once_and_is_one_line_after_that(open_starter: Ope
     assert starter.text.count(CHOICES) == 1
 
 
-async def test_an_unknown_word_costs_the_tutorials_sentence_and_a_new_prompt(
+async def test_an_unknown_word_gets_the_tutorials_sentence_and_a_new_prompt(
     open_starter: OpenStarter,
 ) -> None:
     starter = open_starter("bees")

@@ -1,6 +1,6 @@
 """Decisions as Signals to the Workflow on a real server, with `StandIns` for its Activities.
 
-What the decisions mean is tested in test_report.py.
+Which decisions count, and what they mean, is tested in test_report.py.
 """
 
 import asyncio
@@ -9,10 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from stand_ins import StandIns, during_a_call, hold_a_call, refusal
+from stand_ins import StandIns, during_a_call, refusal
 from support import (
     RESULT,
-    draft_of,
     edit,
     events_of,
     eventually,
@@ -20,7 +19,6 @@ from support import (
     metadata_of,
     start_report,
     status_when,
-    undo,
     waiting,
     worker_here,
 )
@@ -34,21 +32,7 @@ from models import Phase
 from workflow import GenerateReportWorkflow
 
 
-async def test_edits_during_one_call_are_applied_together(
-    client: Client, stand_ins: StandIns
-) -> None:
-    """The tutorial keeps the last decision only: the first of two EDITs was lost."""
-    report = await during_a_call(client, stand_ins)
-    await edit(report, "add sources")
-    await edit(report, "make it shorter")
-    stand_ins.go_on.set()
-    status = await waiting(report, draft=2)
-    assert status.prompt == f"bees{MORE}add sources{MORE}make it shorter"
-    assert [call.prompt for call in stand_ins.calls] == ["bees", status.prompt]
-    assert (stand_ins.calls[1].draft_prompt, stand_ins.calls[1].draft) == ("bees", "Text 1")
-
-
-async def test_none_of_300_edits_is_lost(client: Client, stand_ins: StandIns) -> None:
+async def test_none_of_300_edits_beside_calls_is_lost(client: Client, stand_ins: StandIns) -> None:
     """In the tutorial, 244 of them were."""
     report = await start_report(client, "bees", stand_ins.task_queue)
     for number in range(300):
@@ -79,28 +63,12 @@ async def test_1000_decisions_that_came_while_no_worker_ran_fail_no_workflow_tas
         assert not await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
 
-async def test_a_keep_for_a_replaced_draft_is_not_applied(
+async def test_decisions_during_a_call_are_taken_in_their_order_when_it_is_done(
     client: Client, stand_ins: StandIns
 ) -> None:
-    """In the tutorial, KEEP during a regeneration approved a text that nobody had read."""
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await hold_a_call(report, stand_ins, "shorter")
-    await keep(report, draft=1)
-    stand_ins.go_on.set()
-    status = await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
-    assert status.error == "Draft 1 was not kept: draft 2 is the current one."
-    assert (status.draft, status.text) == (2, "Text 2")
-    assert not stand_ins.pdfs
-    await keep(report, draft=2)
-    assert await report.result() == RESULT
-    assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2"]
-
-
-async def test_decisions_without_a_number_during_a_call_are_about_its_draft(
-    client: Client, stand_ins: StandIns
-) -> None:
+    """The tutorial keeps the last decision only: the first of two EDITs was lost."""
     report = await during_a_call(client, stand_ins)
+    await edit(report, "add sources")
     await edit(report, "shorter")
     await keep(report)
     await edit(report, "too late: it comes after the approval")
@@ -109,54 +77,11 @@ async def test_decisions_without_a_number_during_a_call_are_about_its_draft(
     assert await report.result() == RESULT
     status = await report.query(GenerateReportWorkflow.get_report_status)
     assert status.error == "The EDIT did not count: draft 2 was already approved."
-    assert [call.prompt for call in stand_ins.calls] == ["bees", f"bees{MORE}shorter"]
+    assert [call.prompt for call in stand_ins.calls] == [
+        "bees",
+        f"bees{MORE}add sources{MORE}shorter",
+    ]
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2"]
-
-
-async def test_a_keep_behind_a_refused_edit_approves_nothing(
-    client: Client, stand_ins: StandIns
-) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    stand_ins.outcomes.append(refusal("too long"))
-    await hold_a_call(report, stand_ins, "a whole book")
-    await keep(report)
-    stand_ins.go_on.set()
-    status = await status_when(report, lambda s: s.phase == Phase.WAITING and "not kept" in s.error)
-    assert status.error == (
-        "Draft 2 failed: too long. "
-        'The instruction "a whole book" was taken back. '
-        "The draft was not kept: the EDIT before the KEEP failed."
-    )
-    assert not stand_ins.pdfs
-
-
-async def test_undo_goes_back_without_a_call(client: Client, stand_ins: StandIns) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await edit(report, "shorter", draft=1)
-    assert (await waiting(report, draft=2)).earlier_drafts == 1
-    await undo(report, draft=2)
-    status = await waiting(report, draft=3)
-    assert (status.text, status.prompt, status.earlier_drafts) == ("Text 1", "bees", 0)
-    assert await draft_of(report) == "Text 1"
-    await keep(report, draft=3)
-    await report.result()
-    assert len(stand_ins.calls) == 2
-
-
-async def test_an_edit_after_a_refused_topic_replaces_it(
-    client: Client, stand_ins: StandIns
-) -> None:
-    stand_ins.outcomes.append(refusal("not that"))
-    report = await start_report(client, "a forbidden thing", stand_ins.task_queue)
-    assert (await status_when(report, lambda s: s.phase == Phase.WAITING)).topic_refused
-    await edit(report, "bees")
-    assert (await waiting(report, draft=1)).prompt == "bees"
-    await keep(report, draft=1)
-    await report.result()
-    assert [call.prompt for call in stand_ins.calls] == ["a forbidden thing", "bees"]
-    assert stand_ins.pdfs[0].topic == "bees"
 
 
 # What people type into the Web UI.
@@ -247,19 +172,18 @@ async def test_text_that_is_no_unicode_does_not_stop_a_report(
 
 
 async def test_decisions_after_the_approval_are_refused_and_logged(
-    client: Client, caplog: pytest.LogCaptureFixture
+    client: Client, stand_ins: StandIns, caplog: pytest.LogCaptureFixture
 ) -> None:
-    functions = StandIns()
-    async with worker_here(client, functions.llm_call) as queue:  # which makes no PDF
-        report = await start_report(client, "bees", queue)
-        await waiting(report, draft=1)
-        await keep(report)
-        status = await status_when(report, lambda s: s.phase == Phase.CREATING_PDF)
-        assert status.error == ""
-        details = (await metadata_of(report)).current_details
-        assert details == "Draft 1 is approved: the PDF is next."
-        await edit(report, "too late")
-        status = await status_when(report, lambda s: bool(s.error))
-        assert status.error == "The EDIT did not count: draft 1 was already approved."
-        await eventually(lambda: "Ignored a decision: the draft is approved" in caplog.text)
-        assert len(functions.calls) == 1
+    stand_ins.pdfs_by_hand = True
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    await keep(report)
+    status = await status_when(report, lambda s: s.phase == Phase.CREATING_PDF)
+    assert status.error == ""
+    details = (await metadata_of(report)).current_details
+    assert details == "Draft 1 is approved: the PDF is next."
+    await edit(report, "too late")
+    status = await status_when(report, lambda s: bool(s.error))
+    assert status.error == "The EDIT did not count: draft 1 was already approved."
+    await eventually(lambda: "Ignored a decision: the draft is approved" in caplog.text)
+    assert len(stand_ins.calls) == 1

@@ -1,6 +1,5 @@
 """Calls and PDFs that fail for good. Of the Workflow alone, with `StandIns` for its Activities."""
 
-import pytest
 from stand_ins import StandIns, during_a_call, refusal
 from support import (
     RESULT,
@@ -35,23 +34,6 @@ async def test_a_refused_edit_keeps_the_draft_and_its_prompt(
     await keep(report, draft=1)
     assert await report.result() == RESULT
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 1"]
-
-
-@pytest.mark.parametrize(
-    ("message", "told"),
-    [
-        *[("say no", "say no."), ("say no.", "say no."), ("say no...", "say no.")],
-        *[("and why?", "and why?"), ("and more…", "and more…")],
-        ("'x'", "BadRequestError: 'x'."),  # as Python says of an error that nobody expected
-    ],
-)
-async def test_an_error_ends_with_one_full_stop(
-    client: Client, stand_ins: StandIns, message: str, told: str
-) -> None:
-    stand_ins.outcomes.append(refusal(message))
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    status = await status_when(report, lambda s: bool(s.error))
-    assert status.error == f"Draft 1 failed: {told}"
 
 
 async def test_a_long_prompt_and_a_long_draft_become_a_pdf(

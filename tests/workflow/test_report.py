@@ -184,7 +184,7 @@ def test_after_the_approval_nothing_changes_the_draft() -> None:
     assert (len(play.calls), play.report.has_decisions()) == (1, False)
 
 
-def test_what_is_no_decision_is_ignored() -> None:
+def test_a_signal_without_a_decision_is_ignored() -> None:
     report = Play().start().report
     assert report.add(None) == "a Signal that is not a decision"
     assert report.add(UserDecisionSignal(UserDecision.WAIT)) == "WAIT"
@@ -209,6 +209,19 @@ def test_a_failed_edit_keeps_the_draft_and_tells_the_instruction() -> None:
 def test_a_long_instruction_is_quoted_in_part() -> None:
     play = Play("Text 1", REFUSED).start().send(f"EDIT: {'x' * 300}")
     assert f'"{"x" * QUOTE_LIMIT}…" was taken back' in play.error
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        *[("say no", "say no."), ("say no.", "say no."), ("say no...", "say no.")],
+        *[("and why?", "and why?"), ("and more…", "and more…")],
+        ("'x'", "BadRequestError: 'x'."),  # as Python says of an error that nobody expected
+    ],
+)
+def test_an_error_ends_with_one_full_stop(message: str, told: str) -> None:
+    play = Play(("BadRequestError", message)).start()
+    assert play.error == f"Draft 1 failed: {told}"
 
 
 @pytest.mark.parametrize(
@@ -298,7 +311,7 @@ def test_an_edit_after_a_refused_topic_replaces_it() -> None:
     assert play.approved.topic == "bees"
 
 
-def test_an_undo_before_it_does_not_change_what_replaces_the_topic() -> None:
+def test_an_edit_behind_an_undo_replaces_a_refused_topic() -> None:
     play = Play(REFUSED).start().send("UNDO", "EDIT: wasps")
     assert play.prompts == ["bees", "wasps"]
 
@@ -328,7 +341,7 @@ def test_a_topic_that_replaces_another_may_not_be_longer_than_one() -> None:
     assert (play.error, len(play.calls)) == (PROMPT_TOO_LONG, 1)
 
 
-def test_without_a_draft_keep_and_undo_are_answered() -> None:
+def test_keep_and_undo_without_a_draft_say_that_there_is_none() -> None:
     play = Play(NO_CREDIT).start().send("UNDO")
     assert play.error == f"Draft 1 failed: no credit. {NO_EARLIER_DRAFT}"
     play.send("KEEP")
@@ -349,7 +362,7 @@ def test_undo_goes_back_and_gives_the_text_a_new_number() -> None:
     assert (play.calls[3].draft, play.prompts[3]) == ("Text 1", "bees + c")
 
 
-def test_so_many_drafts_are_kept_for_undo() -> None:
+def test_undo_goes_back_at_most_so_many_drafts() -> None:
     play = Play().start()
     for _ in range(UNDO_LIMIT + 2):
         play.send("EDIT")
@@ -413,7 +426,7 @@ def test_a_person_may_not_send_the_number_of_stale_decisions() -> None:
     assert play.error == "Draft -1 was not kept: draft 1 is the current one."
 
 
-def test_more_than_a_run_can_hand_over_is_decided_first() -> None:
+def test_a_run_takes_decisions_that_it_could_not_hand_over() -> None:
     many = Play().start().wait_with(*["EDIT: x"] * (CARRY_LIMIT + 1))
     assert not many.report.can_be_carried()
     assert many.send().report.can_be_carried()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from stand_ins import StandIns, during_a_call, refusal
+from stand_ins import StandIns, during_a_call
 from support import (
     PATIENCE,
     RESULT,
@@ -16,7 +16,6 @@ from support import (
     keep,
     metadata_of,
     start_report,
-    status_when,
     waiting,
 )
 from temporalio.api.enums.v1 import EventType
@@ -169,13 +168,6 @@ async def test_the_web_ui_is_told_what_the_report_waits_for_and_how_to_answer(
     await keep(report)
     await report.result()
     assert (await metadata_of(report)).current_details == "Done: research_pdf.pdf"
-
-
-async def test_the_web_ui_is_told_the_error(client: Client, stand_ins: StandIns) -> None:
-    stand_ins.outcomes.append(refusal("no credit"))
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await status_when(report, lambda s: bool(s.error))
-    assert "no credit" in (await metadata_of(report)).current_details
 
 
 async def test_signal_and_queries_describe_themselves(client: Client, stand_ins: StandIns) -> None:
