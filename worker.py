@@ -28,7 +28,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
-from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
+from activities import create_pdf_in_turn, llm_call
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
@@ -51,6 +51,8 @@ CACHED_WORKFLOWS = 500
 # The SDK would hold heartbeats back for 16 of the 20 seconds they are allowed, and a cancellation,
 # which comes with the answer to one.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
+# In which calls in progress may end after SIGTERM. It cuts longer ones: they are asked again.
+SHUTDOWN_GRACE = timedelta(minutes=10)
 
 
 def main() -> NoReturn:
@@ -94,7 +96,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         max_concurrent_activities=ACTIVITY_SLOTS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         # A call that is cut off is paid for twice.
-        graceful_shutdown_timeout=LLM_START_TO_CLOSE_TIMEOUT,
+        graceful_shutdown_timeout=SHUTDOWN_GRACE,
     )
     try:
         async with worker:

@@ -63,7 +63,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("PAGER", "cat")  # which needs no keys
-    monkeypatch.setattr("beyond.llm.streams._without_streams", set())
+    monkeypatch.setattr("beyond.llm.streams._odd_answers", {})
     monkeypatch.chdir(tmp_path)
 
 
