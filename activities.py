@@ -19,11 +19,11 @@ from beyond.pdf_process import PDFProcess
 from beyond.reports_dir import BadNameError, ReportsDirError, place_report
 from models import LLMCallInput, PDFGenerationInput
 
-# Reasoning models think for minutes, and a call that is cut off is paid for all the same, so the
-# limit is generous; heartbeats, not this limit, reveal a dead Worker. The HTTP client gives up
-# first, so that the error names the provider.
-LLM_HTTP_TIMEOUT = timedelta(minutes=9, seconds=30)
-LLM_START_TO_CLOSE_TIMEOUT = timedelta(minutes=10)
+# Research takes tens of minutes, and a call that is cut off is paid for all the same, so the limit
+# is generous; heartbeats, not this limit, reveal a dead Worker. The call gives up before Temporal
+# does, so that the error says why.
+LLM_TIME_LIMIT = timedelta(hours=1)
+LLM_START_TO_CLOSE_TIMEOUT = LLM_TIME_LIMIT + timedelta(minutes=1)
 # A PDF waits for its turn in the Worker, behind any number of others.
 PDF_START_TO_CLOSE_TIMEOUT = timedelta(days=1)
 # By the clock: ten times what the slowest draft of 1 MB takes, as slow and busy machines exist.
@@ -68,7 +68,7 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     writing = Writing()
     async with send_heartbeats(writing.describe):
         answer = await llm.complete(
-            input, LLM_HTTP_TIMEOUT, writing, retry_unusable=attempt < UNUSABLE_ANSWER_ATTEMPTS
+            input, LLM_TIME_LIMIT, writing, last_try=attempt >= UNUSABLE_ANSWER_ATTEMPTS
         )
     activity.logger.info(
         "%s answered in %.1f s%s", get_model(), time.monotonic() - began, _count_tokens(answer)

@@ -27,12 +27,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
-from activities import (
-    LLM_START_TO_CLOSE_TIMEOUT,
-    create_pdf_in_turn,
-    llm_call,
-    start_pdf_process,
-)
+from activities import create_pdf_in_turn, llm_call, start_pdf_process
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
@@ -53,6 +48,8 @@ CACHED_WORKFLOWS = 500
 # By default, the SDK sends a heartbeat every 16 s, 80% of the timeout. A cancellation arrives with
 # the response to one, so it would be late, too.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
+# In which calls in progress may end after SIGTERM. It cuts longer ones: they are asked again.
+SHUTDOWN_GRACE = timedelta(minutes=10)
 
 
 def main() -> NoReturn:
@@ -96,7 +93,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         max_concurrent_activities=ACTIVITY_SLOTS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         # A call that is cut off is paid for twice.
-        graceful_shutdown_timeout=LLM_START_TO_CLOSE_TIMEOUT,
+        graceful_shutdown_timeout=SHUTDOWN_GRACE,
     )
     try:
         async with worker:

@@ -1,6 +1,7 @@
 """A language model on loopback: a real HTTP server that speaks the OpenAI protocol."""
 
 import json
+import re
 import select
 import socket
 import time
@@ -52,7 +53,9 @@ class _QuickServer(HTTPServer):
 class LoopbackLLM:
     """Answers as `replies` say, in their order, and as `default` says after that.
 
-    While `go_on` is cleared, no call is answered. `called` is set when the first one comes.
+    A provider of another protocol answers as `case` says: with its `whole`, or the events of its
+    `stream`, whatever the path. While `go_on` is cleared, no call is answered. `called` is set when
+    the first one comes.
     """
 
     def __init__(self) -> None:
@@ -61,12 +64,15 @@ class LoopbackLLM:
         self._server = _QuickServer(host="127.0.0.1", threaded=True)
         path = "/v1/chat/completions"
         self._server.expect_request(path, method="POST").respond_with_handler(self._respond)
+        anything = self._server.expect_request(re.compile(".*"), method="POST")
+        anything.respond_with_handler(self._play)
         self.reset()
 
     def reset(self) -> None:
         """Forgets replies and calls."""
         self.default = Reply()
         self.replies: deque[Reply] = deque()
+        self.case: dict[str, Any] = {}
         self.calls: list[Call] = []
         self.most_in_flight = 0
         self.called.clear()
@@ -89,6 +95,14 @@ class LoopbackLLM:
         if self._server.is_running():
             self._server.stop()
 
+    def play(self, case: dict[str, Any]) -> dict[str, str]:
+        """Answers as `case` says, and returns the settings with which its provider is asked."""
+        self.case = case
+        variable, path = case["base"]
+        settings: dict[str, str] = case.get("env", {})
+        address = self.base_url.removesuffix("/v1") + path
+        return {"LLM_MODEL": case["model"], variable: address, **settings}
+
     @property
     def base_url(self) -> str:
         return self._server.url_for("/v1")
@@ -98,6 +112,8 @@ class LoopbackLLM:
         return sum(not (call.answered or call.abandoned) for call in self.calls)
 
     def _respond(self, request: Request) -> Response:
+        if self.case:
+            return self._play(request)
         streamed = bool(request.json.get("stream"))
         with self._lock:
             if streamed and (self.replies[0] if self.replies else self.default).body is not None:
@@ -120,6 +136,18 @@ class LoopbackLLM:
         body = reply.body if reply.body is not None else json.dumps(_payload(reply, call))
         content_type = "application/json" if reply.body is None else reply.content_type
         return Response(body, reply.status, reply.headers, content_type=content_type)
+
+    def _play(self, request: Request) -> Response:
+        if not self.case:
+            return Response(json.dumps({"error": "no such path"}), 404)
+        asked = json.loads(request.data)
+        streamed = bool(asked.get("stream")) or "stream" in request.path.lower()
+        self.calls.append(Call(asked.get("messages", []), "", streamed, answered=True))
+        if streamed:
+            events = (e if isinstance(e, str) else json.dumps(e) for e in self.case["stream"])
+            body = "".join(f"data: {event}\n\n" for event in events)
+            return Response(body, content_type="text/event-stream")
+        return Response(json.dumps(self.case["whole"]), content_type="application/json")
 
     def _stream(self, reply: Reply, call: Call, request: Request) -> Iterator[str]:
         call.answered = False

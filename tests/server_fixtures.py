@@ -45,7 +45,7 @@ async def server(
 
 @pytest.fixture(autouse=True)
 def forget_gateways_without_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beyond.llm.streams._without_streams", set())
+    monkeypatch.setattr("beyond.llm.streams._odd_answers", {})
 
 
 @pytest.fixture(scope="session")

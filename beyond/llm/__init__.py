@@ -7,78 +7,109 @@ Workflow and the starter, which need no model, never wait for it.
 import asyncio
 import json
 import os
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from types import ModuleType
 from typing import Any
 
+from temporalio.converter import default
 from temporalio.exceptions import ApplicationError
 
-from beyond.llm.demo import DEMO_MODELS, answer_as_demo
-from beyond.llm.errors import make_application_error, make_upstream_error
-from beyond.llm.settings import find_key_to_send, find_problem, get_model
-from beyond.llm.streams import ask_for_stream, may_stream, stream_no_more
+from beyond.llm.demo import answer_as_demo
+from beyond.llm.errors import (
+    make_application_error,
+    make_empty_error,
+    make_late_error,
+    make_size_error,
+    make_upstream_error,
+)
+from beyond.llm.raw import Raw
+from beyond.llm.settings import DEMO_MODELS, find_key_to_send, find_problem, get_model
+from beyond.llm.sources import add_sources
+from beyond.llm.streams import SILENCE_LIMIT, ask_for_stream, may_stream, note_odd_stream
 from beyond.llm.thoughts import take_out_thoughts
 from beyond.llm.writing import Writing
-from models import LLMCallInput
+from models import DRAFT_LIMIT, LLMCallInput
 
 # How providers say that a model had finished, that a limit of tokens or a filter stopped it, or
 # that they broke off. LiteLLM makes "stop" of what it does not know, and keeps the true word.
 FINISHED = {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"}
 AT_LIMIT = {"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"}
-FILTERED = {"content_filter", "safety", "sensitive"}
+FILTERED = {"content_filter", "safety", "sensitive", "refusal"}
 BROKEN_OFF = {"error", "network_error"}
+# The pages that Claude has read, encrypted: tens of kilobytes each, which nobody reads.
+UNREAD = ("web_search_results", "web_search_calls")
+SLACK = 60  # seconds by which our own limit comes before LiteLLM's, so that it is told as ours
 
 
 async def complete(
-    input: LLMCallInput,
-    time_limit: timedelta,
-    writing: Writing,
-    *,
-    retry_unusable: bool = True,
+    input: LLMCallInput, time_limit: timedelta, writing: Writing, *, last_try: bool = False
 ) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once, and returns its answer in the OpenAI shape.
 
-    `writing` learns what the model writes meanwhile. The answer's `finish_reason` is "stop" of a
-    whole text, "length", "content_filter", or the provider's own word. Raises ApplicationError with
-    a sentence for a person: retryable if asking again can help. An answer that is no completion, or
-    that broke off, is retryable if `retry_unusable`.
+    `writing` learns what the model writes meanwhile. The text ends with its sources, if the model
+    has searched. The answer's `finish_reason` is "stop" of a whole text, "length",
+    "content_filter", or the provider's own word. Raises ApplicationError with a sentence for a
+    person: retryable if asking again can help. An answer that is no completion, that broke off or
+    that is late is retryable unless this is the `last_try`.
     """
     model, messages = get_model(), _make_messages(input)
     litellm = await asyncio.to_thread(load_litellm)
     if not litellm:
         return await answer_as_demo(model, messages[-1]["content"], writing)
+    seconds = time_limit.total_seconds()
     ask = partial(
         litellm.acompletion,
         model=model,
         api_key=find_key_to_send(),
         messages=messages,
-        timeout=time_limit.total_seconds(),
+        timeout=seconds + SLACK,
         # Temporal retries. With retries here, too, one failed attempt costs three requests.
         num_retries=0,
         max_retries=0,
     )
     # A gateway whose streams break each time may still give a whole answer: the last try is one.
-    is_streamed = retry_unusable and may_stream()
-    if is_streamed and (streamed := await ask_for_stream(litellm, ask, time_limit, writing)):
-        return _judge(streamed, retry_unusable)
+    is_streamed = not last_try and may_stream()
+    raw, answer = Raw(), None
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout_at(began + seconds) as limit:
+            if is_streamed:
+                answer = await ask_for_stream(litellm, ask, limit, writing, raw)
+            if is_whole := not answer:
+                limit.reschedule(began + seconds)
+                raw, answer = await _ask_for_whole(ask, last_try)
+    except TimeoutError:
+        is_silent = (limit.when() or 0) < began + seconds
+        raise make_late_error(
+            SILENCE_LIMIT if is_silent else seconds, is_silent, last_try
+        ) from None
+    judged = _judge(answer, raw, last_try)
+    if is_streamed and is_whole:
+        note_odd_stream()
+    return judged
+
+
+async def _ask_for_whole(ask: Callable[..., Awaitable[Any]], last_try: bool) -> tuple[Raw, Any]:
+    """Returns what the provider sent, and its answer in the OpenAI shape."""
     received: dict[str, Any] = {}  # what LiteLLM got, even if it cannot read it
     try:
         answer = await ask(logger_fn=received.update)
     except Exception as error:
         body = received.get("original_response")
-        result = _read_parts(body)
+        body = body if isinstance(body, str) else ""
+        result = _read_body(body)
         if not result:
             # "from None": the chain would carry headers and request bodies into the Event History.
-            body = body if isinstance(body, str) else ""
-            raise make_application_error(error, retry_unusable, body) from None
+            raise make_application_error(error, last_try, body) from None
     else:
         # Pydantic warns about fields that providers add; the answer is kept as it came.
         result = answer.model_dump(exclude_none=True, warnings=False)
-    judged = _judge(result, retry_unusable)
-    if is_streamed:
-        stream_no_more()
-    return judged
+    raw = Raw()
+    if not raw.add(received.get("original_response")):
+        raw.add(result)
+    return raw, result
 
 
 def load_litellm() -> ModuleType | None:
@@ -117,33 +148,39 @@ def _make_messages(input: LLMCallInput) -> list[dict[str, str]]:
     return [{**m, "content": m["content"].encode(errors="replace").decode()} for m in messages]
 
 
-def _read_parts(body: Any) -> dict[str, Any]:
-    """Returns an answer whose content is a list of parts, which LiteLLM does not take, or {}."""
+def _read_body(body: str) -> dict[str, Any]:
+    """Returns an answer with a text that LiteLLM does not take, or {}."""
     try:
         answer = json.loads(body)
-    except (TypeError, ValueError):
+    except (ValueError, RecursionError):
         return {}
     match answer:
-        case {"choices": [{"message": {"content": [*_]}}, *_]}:
+        case {"choices": [{"message": {"content": [*_] | str()}}, *_]}:
             return dict(answer)
     return {}
 
 
-def _judge(result: dict[str, Any], retry_unusable: bool) -> dict[str, Any]:
+def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
     """Returns the answer with the report alone as its content, and the true reason of its end."""
     choice = result["choices"][0] if result["choices"] else {"message": {}}
     message = choice["message"]
-    take_out_thoughts(message)
     fields = choice.get("provider_specific_fields") or {}
-    reason = str(fields.get("native_finish_reason") or choice.get("finish_reason") or "stop")
-    choice["finish_reason"] = reason = _name_reason(reason)
+    told = fields.get("native_finish_reason") or raw.reason or choice.get("finish_reason")
+    reason = choice["finish_reason"] = _name_reason(str(told or "stop"))
     error = fields.get("error") or choice.get("error")
-    if (error or reason in BROKEN_OFF) and retry_unusable:
-        raise make_upstream_error(json.dumps(error) if error else "")
+    if (error or reason in BROKEN_OFF) and not last_try:
+        raise make_upstream_error(error or raw.error)
     if error and reason == "stop":
         choice["finish_reason"] = "error"
+    take_out_thoughts(message)
     if not _is_readable(message.get("content")):
-        raise _make_empty_error(reason, message)
+        raise make_empty_error(reason, message)
+    message["content"] = add_sources(message["content"], raw.sources)
+    for name in UNREAD:
+        (message.get("provider_specific_fields") or {}).pop(name, None)
+    size = default().payload_converter.to_payload(result).ByteSize()
+    if size > DRAFT_LIMIT:
+        raise make_size_error(size)
     return result
 
 
@@ -152,19 +189,6 @@ def _name_reason(reason: str) -> str:
         if reason.lower() in words:
             return name
     return reason
-
-
-def _make_empty_error(reason: str, message: dict[str, Any]) -> ApplicationError:
-    kind, why = "EmptyAnswer", "answered without any text"
-    if refusal := message.get("refusal"):
-        kind, why = "ContentPolicyViolationError", f"refused: {' '.join(str(refusal).split())}"
-    elif reason == "content_filter":
-        kind, why = "ContentPolicyViolationError", "was stopped by the provider's content filter"
-    elif message.get("reasoning_content") and reason == "length":
-        why += ": its thoughts reached the token limit"
-    elif message.get("reasoning_content"):
-        why += " besides its thoughts"
-    return ApplicationError(f"{get_model()} {why}", type=kind, non_retryable=True)
 
 
 def _is_readable(content: object) -> bool:

@@ -4,12 +4,10 @@ import asyncio
 import re
 from typing import Any
 
+from beyond.llm.settings import SLOW_DEMO_MODEL
 from beyond.llm.writing import Writing
 from models import INSTRUCTIONS_MARK
 
-DEMO_MODEL = "offline/demo"
-SLOW_DEMO_MODEL = "offline/slow-demo"
-DEMO_MODELS = (DEMO_MODEL, SLOW_DEMO_MODEL)
 DEMO_DELAY = 1  # seconds, in which the words come one by one
 SLOW_DEMO_DELAY = 15  # seconds: time enough to kill a Worker in the middle of a call
 

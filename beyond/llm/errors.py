@@ -4,9 +4,12 @@ The Workflow goes by the error's type. "BadRequestError", "ContentPolicyViolatio
 "ContextWindowExceededError" and "UnprocessableEntityError" say that the prompt itself was refused.
 """
 
+import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
@@ -20,15 +23,19 @@ from beyond.llm.quotes import (
     shorten,
 )
 from beyond.llm.settings import find_address_variable, get_model
+from models import DRAFT_LIMIT
 
 # Besides every 5xx. RFC 9110: timeout, conflict, too early, too many requests.
 TRANSIENT_STATUSES = {408, 409, 425, 429}
+# Of a request that cannot be streamed. A 429 that names streams passes.
+NO_STREAM_STATUSES = {400, 404, 422, 501}
 # No provider's Retry-After may park a report for longer than this.
 RETRY_AFTER_CAP = timedelta(minutes=10)
 
 TOP_UP = "top up the account, or set another key in LLM_API_KEY and start again"
 CHECK_KEY = "check LLM_API_KEY and start again"
 CHECK_MODEL = "check LLM_MODEL and start again"
+ENDPOINT = "/chat/completions"  # which LiteLLM adds to the address
 NO_ANSWER = (
     "the response is not a model's answer; check whether a proxy or a sign-in page is in the way"
 )
@@ -74,13 +81,11 @@ UNREADABLE = re.compile(
 )
 
 
-def make_application_error(
-    error: Exception, retry_unusable: bool, answer: str = ""
-) -> ApplicationError:
+def make_application_error(error: Exception, last_try: bool, body: str = "") -> ApplicationError:
     """Says what went wrong in the innermost words there are, and sorts it by who can mend it.
 
-    `answer` is the body of an answer of status 200. What is returned is retryable if asking again
-    can help. An answer that is no completion is retryable if `retry_unusable`.
+    `body` is that of an answer of status 200. What is returned is retryable if asking again can
+    help. An answer that is no completion is retryable unless this is the `last_try`.
     """
     causes = list(walk_causes(error))
     if wrong := explain_wrong_setting(causes):
@@ -89,40 +94,81 @@ def make_application_error(
         return _make(outage, "ConnectionError", transient=True)
     answered = _find_answer(causes)
     status = _read_status(error, causes)
-    if told := find_message(parse_quoted(answer)):
+    if told := find_message(parse_quoted(body)):
         if status == 422:  # which LiteLLM makes of an error without a status
             return _make(shorten(hide_keys(told)), "APIError", transient=False)
-        answered = answer
-    elif 200 <= status < 300 or (status == 500 and UNREADABLE.search(str(error))):
-        return _make(NO_ANSWER, "UnusableAnswer", transient=retry_unusable)
+        answered = body
+    elif _is_unreadable(error, status, causes, body):
+        return _make(NO_ANSWER, "UnusableAnswer", transient=not last_try)
     elif not answered and not _is_of_provider(causes):
         words = quote_provider(str(causes[-1]) or str(error))
         return _make(f"{words}; set that and start again", "SettingsError", transient=False)
-    words = quote_provider(answered or str(error))
-    kind, cure, transient = _sort(error, status, f"{words} {find_codes(parse_quoted(answered))}")
-    sentence = f"{words}; {cure}" if cure else words
-    return _make(sentence, kind, transient, _read_retry_after(error) if transient else None)
+    return _make_sorted(error, status, answered or str(error))
+
+
+def make_stream_error(error: Exception | None, told: Any) -> ApplicationError:
+    """What ended a stream in the middle. `told` is the provider's error in it, or None."""
+    cause = [None, *walk_causes(error)][-1]
+    told = told or getattr(cause, "body", None)
+    if isinstance(told, dict) and isinstance(code := told.get("code"), int) and 400 <= code < 500:
+        return _make_sorted(error or Exception(), code, json.dumps({"error": told}))
+    is_of_provider = type(cause).__module__.startswith(("openai", "litellm.llms"))
+    return make_upstream_error(told or (str(cause) if is_of_provider else ""))
+
+
+def make_upstream_error(told: Any) -> ApplicationError:
+    """The provider's own error in the middle of an answer, which asking again can mend."""
+    words = quote_provider(told if isinstance(told, str) else json.dumps(told)) if told else ""
+    words = words or "the provider broke off in the middle"
+    return _make(words, "UpstreamError", transient=True)
+
+
+def make_late_error(seconds: float, has_begun: bool, last_try: bool) -> ApplicationError:
+    """Our own limit for a call, or for the silence of a model that `has_begun` to write."""
+    if has_begun:
+        words = f"the model fell silent in the middle: nothing came for {seconds:.0f} s"
+        return _make(words, "UpstreamError", transient=True)
+    limit = f"{seconds / 60:.0f} minutes" if seconds >= 60 else f"{seconds:.1f} s"
+    words = f"there was no whole answer after {limit}, the limit of this app"
+    return _make(words, "TimeoutError", transient=not last_try)
+
+
+def make_size_error(size: int) -> ApplicationError:
+    """An answer of `size` bytes, which the Event History cannot hold."""
+    return ApplicationError(
+        f"the answer has {size / 1e6:.1f} MB, and a report holds at most "
+        f"{DRAFT_LIMIT / 1e6:.0f}; ask for a shorter one",
+        type="AnswerTooLarge",
+        non_retryable=True,
+    )
+
+
+def make_empty_error(reason: str, message: dict[str, Any]) -> ApplicationError:
+    """An answer without a text; `reason` is that of its end."""
+    kind, why = "EmptyAnswer", "answered without any text"
+    if refusal := message.get("refusal"):
+        kind, why = "ContentPolicyViolationError", f"refused: {quote_provider(str(refusal))}"
+    elif reason == "content_filter":
+        kind, why = "ContentPolicyViolationError", "was stopped by the provider's content filter"
+    elif message.get("reasoning_content") and reason == "length":
+        why += ": its thoughts reached the token limit"
+    elif message.get("reasoning_content"):
+        why += " besides its thoughts"
+    return ApplicationError(f"{get_model()} {why}", type=kind, non_retryable=True)
 
 
 def refuses_to_stream(error: Exception) -> bool:
     """Whether a provider or a gateway says that it sends no streams."""
     causes = list(walk_causes(error))
-    status = _read_status(error, causes)
     told = f"{error} {_find_answer(causes)}"
-    return (400 <= status < 500 or status == 501) and bool(STREAM_WORDS.search(told))
+    return _read_status(error, causes) in NO_STREAM_STATUSES and bool(STREAM_WORDS.search(told))
 
 
-def make_broken_error(error: Exception) -> ApplicationError:
-    """What ended a stream in the middle, which asking again can mend."""
-    cause = list(walk_causes(error))[-1]
-    is_of_provider = type(cause).__module__.startswith(("openai", "litellm.llms"))
-    return make_upstream_error(str(cause) if is_of_provider else "")
-
-
-def make_upstream_error(message: str) -> ApplicationError:
-    """The provider's own error in the middle of an answer, which asking again can mend."""
-    words = quote_provider(message) or "the provider broke off in the middle"
-    return _make(words, "UpstreamError", transient=True)
+def _make_sorted(error: Exception, status: int, told: str) -> ApplicationError:
+    words = quote_provider(told)
+    kind, cure, transient = _sort(error, status, f"{words} {find_codes(parse_quoted(told))}")
+    sentence = f"{words}; {cure}" if cure else words
+    return _make(sentence, kind, transient, _read_retry_after(error) if transient else None)
 
 
 def _make(
@@ -161,10 +207,13 @@ def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
         return "AuthenticationError", CHECK_KEY, False
     if status == 403:
         return kind, "check what this key may use", False
+    address = find_address_variable()
+    if status in (404, 405) and os.environ.get(address, "").rstrip("/").endswith(ENDPOINT):
+        return "SettingsError", f"take {ENDPOINT} off the end of {address} and start again", False
     if status == 404 or (status == 400 and MODEL_WORDS.search(told)):
         return "NotFoundError", CHECK_MODEL, False
     if status == 400 and TLS_WORDS.search(told):
-        return "SettingsError", f"write https:// in {find_address_variable()}", False
+        return "SettingsError", f"write https:// in {address}", False
     return kind, "", False
 
 
@@ -188,6 +237,17 @@ def _find_answer(causes: list[BaseException]) -> str:
         except (AttributeError, RuntimeError):  # there is none, or nobody has read it
             continue
     return ""
+
+
+def _is_unreadable(
+    error: Exception, status: int, causes: list[BaseException], body: str
+) -> bool:
+    """Whether LiteLLM could not read an answer of status 200."""
+    if 200 <= status < 300 or (status == 500 and UNREADABLE.search(str(error))):
+        return True
+    if any(isinstance(cause, json.JSONDecodeError) for cause in causes):
+        return not _find_answer(causes)
+    return bool(body) and type(causes[-1]).__module__.startswith(("builtins", "pydantic"))
 
 
 def _is_of_provider(causes: list[BaseException]) -> bool:

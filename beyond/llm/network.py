@@ -80,7 +80,12 @@ def _name_all(causes: list[BaseException]) -> set[str]:
 
 
 def _is_of_network(causes: list[BaseException]) -> bool:
-    return isinstance(causes[-1], OSError) or "APIConnectionError" in _name_all(causes)
+    """By the innermost cause: LiteLLM calls missing settings a connection error, too."""
+    module = type(causes[-1]).__module__.partition(".")[0]
+    is_of_client = module in ("aiohttp", "httpcore", "httpx")
+    return isinstance(causes[-1], OSError) or (
+        is_of_client and type(causes[-1]).__name__ != "HTTPStatusError"
+    )
 
 
 def _find_host(causes: list[BaseException]) -> str:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from beyond.llm.settings import get_key
+from beyond.printable import printable
 
 ERROR_LIMIT = 400  # characters of a provider's message that the Event History keeps
 # "litellm.BadRequestError: ContentPolicyViolationError: OpenAIException - " and the like
@@ -35,7 +36,8 @@ def _leave_out_objects(text: str) -> str:
 
 
 def shorten(text: str) -> str:
-    return " ".join(text.split())[:ERROR_LIMIT].rstrip(". ")
+    """Returns a text on one short line, without what could redraw a terminal."""
+    return printable(" ".join(text.split()))[:ERROR_LIMIT].rstrip(". ")
 
 
 def find_message(value: Any) -> str:
@@ -81,7 +83,7 @@ def parse_quoted(text: str) -> Any:
 
 
 def hide_keys(text: str) -> str:
-    """Providers quote the key, whole or masked, in their errors."""
+    """Providers quote the key, whole or masked, in their errors, and clients the address."""
     secrets = {
         form
         for name, value in os.environ.items()
@@ -89,6 +91,10 @@ def hide_keys(text: str) -> str:
         for form in (value, get_key(name), json.dumps(value)[1:-1])
         if len(form) >= 4
     }
+    for name, value in os.environ.items():
+        if name.endswith(("_BASE_URL", "_API_BASE", "_PROXY", "_proxy")) and "@" in value:
+            user = value.rpartition("@")[0].rpartition("//")[2]
+            secrets |= {user, user.partition(":")[2] or user}
     for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
         text = text.replace(secret, "[key]")
     return re.sub(r"\bsk-[\w*.-]+\w", "[key]", text)

@@ -4,9 +4,10 @@ import os
 import re
 from types import ModuleType
 
-from beyond.llm.demo import DEMO_MODEL, DEMO_MODELS
-
 DEFAULT_MODEL = "openai/gpt-4o"
+DEMO_MODEL = "offline/demo"
+SLOW_DEMO_MODEL = "offline/slow-demo"
+DEMO_MODELS = (DEMO_MODEL, SLOW_DEMO_MODEL)
 
 # Providers that need a key, named in a variable after them, and that take no other credentials.
 PROVIDERS_WITH_KEY = {"openai", "anthropic", "deepseek", "groq", "mistral", "openrouter", "xai"}

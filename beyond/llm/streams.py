@@ -1,76 +1,133 @@
 """A model's answer as a stream, so that a person reads the draft while it is written."""
 
 import asyncio
+import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
+from temporalio.exceptions import ApplicationError
+
 from beyond.llm.errors import (
     make_application_error,
-    make_broken_error,
-    make_upstream_error,
+    make_size_error,
+    make_stream_error,
     refuses_to_stream,
 )
+from beyond.llm.raw import Raw, listen
 from beyond.llm.settings import get_model
+from beyond.llm.thoughts import join_parts
 from beyond.llm.writing import Writing
+from models import DRAFT_LIMIT
 
-# Each of a draft's hundreds of chunks costs LiteLLM and its HTTP client 0.3 to 2 ms of CPU, and a
-# whole answer 5 ms.
-STREAMS_AT_ONCE = 16
+# A chunk costs LiteLLM and its HTTP client up to 1 ms of CPU, and a fast model sends 70 a second:
+# eight streams take half a core.
+STREAMS_AT_ONCE = 8
+CHUNKS_AT_ONCE = 50  # after which others have their turn, when a gateway sends all at once
+SILENCE_LIMIT = 90  # seconds without a chunk, of a model that has begun to write
+MEMORY = 3600  # seconds for which a model that does not stream is asked for whole answers
 
 _turns = asyncio.Semaphore(STREAMS_AT_ONCE)
-_without_streams: set[str] = set()  # the models that have refused, for the life of the Worker
+# When each model last answered oddly to a request for a stream. Two in a row count, and a refusal
+# counts as two.
+_odd_answers: dict[str, list[float]] = {}
 
 
 def may_stream() -> bool:
-    """Whether the next call is to be streamed: not if many are, or if the model refused before."""
-    return not _turns.locked() and get_model() not in _without_streams
+    """Whether the next call is to be streamed: not if many are, or if the model does not stream."""
+    recent = [at for at in _odd_answers.get(get_model(), []) if time.monotonic() - at < MEMORY]
+    return not _turns.locked() and len(recent) < 2
 
 
-def stream_no_more() -> None:
-    """Notes that the model answers, but not with a stream."""
-    _without_streams.add(get_model())
+def note_odd_stream(times: int = 1) -> None:
+    """Notes that a stream brought no draft, for a reason that lies with the way it is asked for."""
+    _odd_answers.setdefault(get_model(), []).extend([time.monotonic()] * times)
 
 
 async def ask_for_stream(
     litellm: ModuleType,
     ask: Callable[..., Awaitable[Any]],
-    time_limit: timedelta,
+    limit: asyncio.Timeout,
     writing: Writing,
+    raw: Raw,
 ) -> dict[str, Any] | None:
     """Asks for a stream, tells `writing` of each piece, and returns the whole in the OpenAI shape.
 
     Returns None if the provider does not stream, or if nothing to read came. `ask` is LiteLLM's
-    call with all but what makes it a stream. Raises ApplicationError.
+    call with all but what makes it a stream. `raw` learns what the provider sends. From its first
+    word on, `limit` is soon reached if nothing comes. Raises ApplicationError.
     """
     async with _turns:
         try:
             stream = await ask(stream=True, stream_options={"include_usage": True})
         except Exception as error:
             if refuses_to_stream(error):
+                note_odd_stream(times=2)
                 return None
-            raise make_application_error(error, retry_unusable=True) from None
-        chunks = []
+            raise make_application_error(error, last_try=False) from None
+        chunks: list[Any] = []
         try:
             # Its end closes the connection: nothing more is paid for a draft that nobody wants.
-            async with asyncio.timeout(time_limit.total_seconds()), aclosing(stream):
-                async for chunk in stream:
-                    chunks.append(chunk)
-                    for choice in chunk.choices[:1]:
-                        delta = choice.delta
-                        writing.add(delta.get("content"), delta.get("reasoning_content"))
-            whole = await asyncio.to_thread(litellm.stream_chunk_builder, chunks)
+            async with aclosing(stream):
+                await listen(stream, raw, _make_alarm(limit, writing))
+                await _read(stream, chunks, writing)
+        except ApplicationError:
+            raise
         except Exception as error:
-            raise make_broken_error(error) from None
-    # The provider's own word, or None. LiteLLM makes "stop" of none, and of what it does not know.
-    # Gemini's it keeps in the second place.
-    reason = stream.received_finish_reason or stream.intermittent_finish_reason
-    if not writing.describe() and reason in (None, "stop"):
-        return None  # as a whole answer, it may be a refusal, or text in a list of parts
-    if not reason:
-        raise make_upstream_error("")
+            _require_end(raw, raw.has_ended and raw.is_whole, error)
+    # Of what LiteLLM does not pass on as it came, it knows the reason alone.
+    reason = raw.reason or ("" if raw.has_choices else stream.received_finish_reason)
+    _require_end(raw, bool(reason or raw.is_whole or not writing.has_begun))
+    if not writing.describe() and reason in ("", "stop", None):
+        return None  # as a whole answer, it may be a refusal
+    whole = await asyncio.to_thread(litellm.stream_chunk_builder, chunks)
     answer: dict[str, Any] = whole.model_dump(exclude_none=True, warnings=False)
-    answer["choices"][0]["finish_reason"] = reason
+    answer["choices"][0]["finish_reason"] = reason or "stop"
+    _odd_answers.pop(get_model(), None)
     return answer
+
+
+def _make_alarm(limit: asyncio.Timeout, writing: Writing) -> Callable[[], None]:
+    """Returns what each event calls: from the first word on, the next one may not be late."""
+    loop, deadline = asyncio.get_running_loop(), limit.when() or 0.0
+
+    def put_off() -> None:
+        if writing.has_begun:
+            limit.reschedule(min(deadline, loop.time() + SILENCE_LIMIT))
+
+    return put_off
+
+
+async def _read(stream: Any, chunks: list[Any], writing: Writing) -> None:
+    """Reads a stream to its end. Raises ApplicationError if it is longer than a draft may be."""
+    texts, size = [], 0
+    async for chunk in stream:
+        chunks.append(chunk)
+        if len(chunks) % CHUNKS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        for choice in chunk.choices[:1]:
+            delta = choice.delta
+            if isinstance(delta.content, list):
+                thoughts, delta.content = join_parts(delta.content)
+                delta.reasoning_content = thoughts or None
+            text, thoughts = delta.content or "", delta.get("reasoning_content") or ""
+            texts += [delta] if text else []
+            writing.add(text, thoughts)
+            size += len(json.dumps(f"{text}{thoughts}"))
+            if size > DRAFT_LIMIT:
+                raise make_size_error(size)
+    # RAGFlow's last piece repeats all before it.
+    *before, last = [delta.content for delta in texts] or [""]
+    if len(before) > 1 and last == "".join(before):
+        texts[-1].content = ""
+
+
+def _require_end(raw: Raw, is_whole: bool, error: Exception | None = None) -> None:
+    """Raises ApplicationError of a stream that was cut off, or that an error ended."""
+    if is_whole and not (raw.error and not raw.reason):
+        return
+    if raw.has_ended and not raw.error:
+        note_odd_stream()  # it was not cut off: the server gives no reason
+    raise make_stream_error(error, raw.error) from None

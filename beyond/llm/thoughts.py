@@ -44,6 +44,7 @@ END_TOKENS = re.compile(r"(?:\s*(?:<[|\uff5c][\w▁]{2,}[|\uff5c]>|<eos>|<end_of
 FENCED = r"^(?P<fence>`{3,9}|~{3,9}).*?^(?P=fence)"
 IN_LINE = r"(?<!`)(?P<ticks>`{1,9})(?!`)[^\n]{1,500}?(?<!`)(?P=ticks)(?!`)"
 CODE = re.compile(f"{FENCED}|{IN_LINE}", re.DOTALL | re.MULTILINE)
+GLUED_HEADING = re.compile(r"(?<=[a-z\d)][.!?:…])(?=#{1,6} \S)")
 
 
 def take_out_thoughts(message: dict[str, Any]) -> None:
@@ -55,10 +56,13 @@ def take_out_thoughts(message: dict[str, Any]) -> None:
         thoughts, text = split_thoughts(content)
     else:
         return
-    known = message.get("reasoning_content")
-    message["content"] = text.lstrip() if known else text
+    known = message.pop("reasoning_content", None)
+    if isinstance(known, str):
+        message["reasoning_content"] = known
+    message["content"] = _begin_headings(text.lstrip() if known else text)
     if thoughts:
-        message["reasoning_content"] = f"{known}\n\n{thoughts}" if known else thoughts
+        told = f"{known}\n\n{thoughts}" if isinstance(known, str) else thoughts
+        message["reasoning_content"] = told
 
 
 def split_thoughts(answer: str) -> tuple[str, str]:
@@ -83,6 +87,14 @@ def join_parts(parts: list[Any]) -> tuple[str, str]:
                 thoughts += text
     inner_thoughts, report = split_thoughts(texts)
     return thoughts + inner_thoughts, report
+
+
+def _begin_headings(text: str) -> str:
+    """Claude searches in the middle of a text, and LiteLLM glues what comes before and after."""
+    masked = CODE.sub(lambda code: "`" * len(code[0]), text)
+    for glued in reversed(list(GLUED_HEADING.finditer(masked))):
+        text = f"{text[: glued.start()]}\n\n{text[glued.start() :]}"
+    return text
 
 
 def _find_report(answer: str) -> int:

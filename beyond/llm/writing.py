@@ -11,14 +11,17 @@ WORD = re.compile(rf"[{HAN_AND_KANA}]|[^\s{HAN_AND_KANA}]+")
 
 
 class Writing:
-    """What a model has written so far."""
+    """What a model has written so far. `has_begun` says that there is a first word, or a thought
+    that the model does not keep apart."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._thinks = False
+        self.has_begun = False
 
     def add(self, text: str | None, thoughts: str | None = None) -> None:
         self._pieces.append(text or "")
+        self.has_begun = self.has_begun or bool(text)
         self._thinks = self._thinks or bool(thoughts)
 
     def describe(self) -> LiveDraft | None:

@@ -11,8 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from beyond.data_dir import find_data_dir
-from beyond.llm.demo import DEMO_MODEL, DEMO_MODELS
-from beyond.llm.settings import find_obvious_problem, find_provider_keys, get_model
+from beyond.llm.settings import (
+    DEMO_MODEL,
+    DEMO_MODELS,
+    find_obvious_problem,
+    find_provider_keys,
+    get_model,
+)
 from beyond.process import RefusedError
 from beyond.reports_dir import ReportsDirError, find_reports_dir
 from beyond.server.connection import (

@@ -269,7 +269,7 @@ async def test_a_cut_connection_is_transient_and_one_request(llm: LoopbackLLM) -
 async def test_a_call_beyond_the_http_timeout_is_transient_and_closed(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activities, "LLM_HTTP_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(activities, "LLM_TIME_LIMIT", timedelta(seconds=0.5))
     error = await refused(llm, Reply(delay=PATIENCE))
     assert (error.type, error.non_retryable) == ("ConnectionError", False)
     assert error.message.endswith("did not answer in time")
@@ -278,8 +278,8 @@ async def test_a_call_beyond_the_http_timeout_is_transient_and_closed(
 
 
 def test_the_http_client_gives_up_before_temporal_and_heartbeats_survive_a_loss() -> None:
-    assert timedelta(minutes=2) < activities.LLM_HTTP_TIMEOUT
-    assert activities.LLM_HTTP_TIMEOUT < activities.LLM_START_TO_CLOSE_TIMEOUT
+    assert timedelta(minutes=2) < activities.LLM_TIME_LIMIT
+    assert activities.LLM_TIME_LIMIT < activities.LLM_START_TO_CLOSE_TIMEOUT
     assert 3 * heartbeats.HEARTBEAT_INTERVAL < heartbeats.HEARTBEAT_TIMEOUT
     assert timedelta(seconds=20) >= heartbeats.HEARTBEAT_TIMEOUT
 

@@ -81,7 +81,7 @@ async def ask(
     text = body if isinstance(body, str) else json.dumps(body)
     llm.replies.append(Reply(status=status, body=text, content_type="application/json"))
     try:
-        return await complete(LLMCallInput("tea"), LIMIT, Writing(), retry_unusable=retry_unusable)
+        return await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=not retry_unusable)
     finally:
         assert len(llm.calls) == 1
 

@@ -39,7 +39,7 @@ async def refused(llm: LoopbackLLM, reply: Reply, retry_unusable: bool = True) -
     """The error of a call that gets this reply."""
     llm.replies.append(reply)
     with pytest.raises(ApplicationError) as error:
-        await complete(LLMCallInput("bees"), LIMIT, Writing(), retry_unusable=retry_unusable)
+        await complete(LLMCallInput("bees"), LIMIT, Writing(), last_try=not retry_unusable)
     return error.value
 
 
@@ -181,7 +181,7 @@ def test_an_error_whose_answer_was_not_read_speaks_for_itself() -> None:
     request = httpx.Request("POST", "http://127.0.0.1/v1")
     unread = httpx.Response(500, request=request, stream=httpx.ByteStream(b"more"))
     error = httpx.HTTPStatusError("down for an hour", request=request, response=unread)
-    assert make_application_error(error, retry_unusable=True).message == (
+    assert make_application_error(error, last_try=False).message == (
         "openai/gpt-4o: down for an hour"
     )
 
@@ -204,13 +204,13 @@ def test_an_error_whose_answer_was_not_read_speaks_for_itself() -> None:
     ],
 )
 def test_the_providers_own_words_are_found_in_litellms(raw: str, told: str) -> None:
-    error = make_application_error(Exception(raw), retry_unusable=True)
+    error = make_application_error(Exception(raw), last_try=False)
     assert error.message == f"openai/gpt-4o: {told}"
 
 
 def test_an_error_without_a_status_is_permanent() -> None:
     """It is a defect of the program, and the same defect would be met every minute."""
-    assert make_application_error(ValueError("a defect"), retry_unusable=True).non_retryable
+    assert make_application_error(ValueError("a defect"), last_try=False).non_retryable
 
 
 # Keys.

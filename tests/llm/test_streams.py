@@ -30,7 +30,7 @@ BROKEN = "openai/gpt-4o: the provider broke off in the middle"
 
 async def ask(writing: Writing | None = None, *, last_try: bool = False) -> dict[str, Any]:
     prompt = LLMCallInput("bees")
-    return await complete(prompt, LIMIT, writing or Writing(), retry_unusable=not last_try)
+    return await complete(prompt, LIMIT, writing or Writing(), last_try=last_try)
 
 
 async def fail() -> ApplicationError:

@@ -1,0 +1,279 @@
+"""The sources of a draft, which end it as a numbered list.
+
+Providers that search the web send them beside the text. Titles and addresses come from any page,
+so nothing of them may become Markdown or a link that is not one to the web.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from beyond.llm.thoughts import CODE
+from beyond.printable import printable
+
+HEADING = "## Sources"
+TITLE_LIMIT = 200  # characters
+ADDRESS_LIMIT = 2_000  # characters: Google's redirects have hundreds
+
+# What providers name their sources: Perplexity, xAI, Azure and Anthropic; Perplexity; Zhipu; OpenAI
+# and OpenRouter; Anthropic and OpenAI in a stream; Gemini; Groq.
+NUMBERED = ("citations", "search_results", "web_search")
+GROWING = ("annotations", "citation", "annotation", "executed_tools")
+GROUNDING = ("groundingChunks", "groundingSupports")
+FOREIGN_MARK = re.compile(r"\[(doc\d+|ref_\d+)\]")  # of Azure, of Zhipu
+
+ADDRESS = re.compile(r"https?://[^\s<>\"'\[\]]+", re.IGNORECASE)
+SIGNS = re.compile(r"[\\`*_\[\]<>#~$^]|&(?=#?\w+;)")
+BLOCK_START = re.compile(r"^(?=[-+=])|^(\d+)(?=[.)])")  # of a list or a line, if it begins a text
+LINK_OR_ADDRESS = re.compile(r"\[[^\]\n]{0,300}\]\([^)\n]{0,2000}\)|https?://[^\s<>]{1,2000}")
+
+ITEM = re.compile(
+    r"(?P<lead>\s{0,3}(?:(?P<number>\d+)[.)]|\[(?P<mark>\d+)\]:?|[-*+])\s+)(?P<text>.*)"
+)
+LINK = re.compile(r"[*\"]?(?:\[|<?https?://)")
+LIST_WORD = re.compile(
+    r"source|reference|citation|bibliograph|further reading|quelle|literatur|einzelnachweis|fuente"
+    r"|referencia|référence|fonti|fontes|bronnen|źródła|источник|来源|來源|参考|參考|出典|출처",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Page:
+    """A source. `mark` is how the text cites it, if not by its number."""
+
+    address: str  # "" if it cannot be a link
+    title: str
+    mark: str = ""
+
+    @property
+    def key(self) -> str:
+        return _key(self.address)
+
+
+class Sources:
+    """What a provider has told of the pages behind its text."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, list[Any]] = {}
+
+    def add(self, name: str, value: Any) -> None:
+        """Takes a field of an answer, or of an event in a stream."""
+        entries = value if isinstance(value, list) else [value] if value else []
+        if name == "citations" and any(map(_is_quotation, entries)):
+            name, entries = "citation", [e for q in entries for e in (q if isinstance(q, list) else [q])]
+        if name in GROWING:
+            self._told.setdefault(name, []).extend(entries)
+        elif name in NUMBERED + GROUNDING and entries and isinstance(value, list):
+            self._told[name] = entries  # streams repeat them
+
+    def number(self) -> list[Page]:
+        """The pages that the provider numbers, in that order, also those that are no use."""
+        cited, found = self._get("citations"), [_read(e) for e in self._get("search_results")]
+        told = [*map(_read, self._get("annotations")), *found]
+        titles = {page.key: page.title for page in told if page.title and page.address}
+        pages = [_read(entry) for entry in cited or self._get("web_search")] or found
+        for number, page in enumerate(pages, 1):
+            page.mark = page.mark or f"doc{number}"
+            page.title = page.title or titles.get(page.key, "")
+            if not (page.title or page.address) and number <= len(found):
+                page.title = found[number - 1].title
+        return pages
+
+    def collect(self) -> list[Page]:
+        """The pages of a provider that does not number them, each once."""
+        pages: dict[str, Page] = {}
+        for page in map(_read, self._list_entries()):
+            if page.address:
+                pages.setdefault(page.key, page)
+        return list(pages.values())
+
+    def find_places(self, text: str) -> Iterator[tuple[int, str]]:
+        """Yields where each place ends that a page supports, in the text, and the page's key."""
+        chunks, at = [_read(chunk) for chunk in self._get("groundingChunks")], 0
+        for support in self._get("groundingSupports"):
+            match support:
+                case {"segment": {"text": str(quoted)}, "groundingChunkIndices": [*numbers]}:
+                    # Its offsets count the bytes of a part of the answer: its words are plainer.
+                    if quoted and (found := text.find(quoted, at)) >= 0:
+                        at = found + 1
+                        for number in numbers:
+                            if isinstance(number, int) and 0 <= number < len(chunks):
+                                yield found + len(quoted), chunks[number].key
+        for entry in [] if chunks else self._get("annotations") + self._get("annotation"):
+            match _unfold(entry):
+                case {"start_index": int(start), "end_index": int(end)} if start < end <= len(text):
+                    yield end, _read(entry).key
+
+    def _get(self, name: str) -> list[Any]:
+        return self._told.get(name, [])
+
+    def _list_entries(self) -> Iterator[Any]:
+        if chunks := self._get("groundingChunks"):
+            yield from chunks
+            return  # LiteLLM makes annotations of them
+        for name in ("annotations", "annotation", "citation"):
+            yield from self._get(name)
+        for tool in self._get("executed_tools"):
+            match tool:
+                case {"search_results": {"results": [*results]}}:
+                    yield from results
+
+
+def add_sources(text: str, sources: Sources) -> str:
+    """Returns the draft with its list of sources, and with a mark behind what a source supports.
+
+    A draft that names all of them stays as it is, and a list of its own is continued.
+    """
+    numbered = sources.number()
+    pages = numbered or sources.collect()
+    named = {_key(address) for address in ADDRESS.findall(text)}
+    if not pages or (any(p.address for p in pages) and all(p.key in named | {""} for p in pages)):
+        return text
+    text = text.rstrip()
+    if own := _find_list(text):
+        start, items = own
+        text, numbers = _continue_list(text, start, items, pages)
+    else:
+        numbers = {page.key: number for number, page in enumerate(pages, 1)}
+        entries = (f"{number}. {_write(page)}" for number, page in enumerate(pages, 1))
+        start, text = len(text), "\n".join([text, "", HEADING, "", *entries, ""])
+    if numbered:
+        marks = {page.mark: numbers.get(page.key) for page in pages}
+        return _replace_marks(text, marks)
+    body = text[:start]
+    places = [(end, numbers.get(key)) for end, key in sources.find_places(body)]
+    return _insert_marks(body, places) + text[start:]
+
+
+# What providers send.
+
+
+def _is_quotation(entry: Any) -> bool:
+    """Whether an entry of `citations` quotes a page, as Anthropic's do: it numbers nothing."""
+    return isinstance(entry, list) or (isinstance(entry, dict) and "cited_text" in entry)
+
+
+def _unfold(entry: Any) -> Any:
+    """Some providers put an entry's fields one level deeper."""
+    match entry:
+        case {"url_citation": dict(inner)} | {"web": dict(inner)}:
+            return inner
+    return entry
+
+
+def _read(entry: Any) -> Page:
+    entry = _unfold(entry)
+    if isinstance(entry, str):
+        return Page(_make_address(entry), "")
+    if not isinstance(entry, dict):
+        return Page("", "")
+    address = entry.get("url") or entry.get("uri") or entry.get("link") or ""
+    title = entry.get("title") or entry.get("filepath") or ""
+    mark = entry.get("refer")
+    return Page(_make_address(address), _tidy(title), mark if isinstance(mark, str) else "")
+
+
+def _make_address(address: Any) -> str:
+    """Returns an address that is safe in Markdown, or "" if it is none of the web."""
+    if not isinstance(address, str) or len(address) > ADDRESS_LIMIT:
+        return ""
+    address = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
+    if not re.match(r"https?://[^/?#\s]", address, re.IGNORECASE):
+        return ""
+    return quote(address, safe="%:/?#@!&*+,=~", errors="replace")
+
+
+def _tidy(title: Any) -> str:
+    title = printable(" ".join(title.split())) if isinstance(title, str) else ""
+    return title if len(title) <= TITLE_LIMIT else title[: TITLE_LIMIT - 1] + "…"
+
+
+def _key(address: str) -> str:
+    """What two ways to write one address have in common."""
+    address = re.sub(r"#:~:.*|(?<=[?&])utm_source=[^&#]*&?", "", _make_address(address))
+    address = re.sub(r"^https?://(?:www\.)?", "", address, flags=re.IGNORECASE)
+    return address.replace("%29", ")").rstrip("/?&.,:!*)")
+
+
+# The list.
+
+
+def _write(page: Page) -> str:
+    title = SIGNS.sub(r"\\\g<0>", page.title or _tidy(page.address))
+    if page.address:
+        return f"[{title}](<{page.address}>)"
+    return BLOCK_START.sub(r"\1\\", title) or "(no address)"
+
+
+def _find_list(text: str) -> tuple[int, list[re.Match[str]]] | None:
+    """Returns where the list of sources at the end of a text begins, and its items."""
+    items: list[re.Match[str]] = []
+    end = len(text)
+    while end > 0:
+        start = text.rfind("\n", 0, end) + 1
+        line = text[start:end]
+        if item := ITEM.fullmatch(line):
+            items.insert(0, item)
+            first = start
+        elif line.strip() and not line.startswith("  "):
+            break
+        end = start - 1
+    else:
+        line = ""
+    if not items or not any(ADDRESS.search(item["text"]) for item in items):
+        return None
+    are_links = all(LINK.match(item["text"]) for item in items)
+    is_title = len(line) < 80 and (LIST_WORD.search(line) or (are_links and line[:1] in "#*-_"))
+    return (first, items) if is_title else None
+
+
+def _continue_list(
+    text: str, start: int, items: list[re.Match[str]], pages: list[Page]
+) -> tuple[str, dict[str, int | None]]:
+    """Returns the text with new pages at its end, and the numbers of all in the list."""
+    numbers: dict[str, int | None] = {}
+    last = 0
+    for item in items:
+        last = int(item["number"] or item["mark"] or 0) if last == 0 else last + 1
+        for address in ADDRESS.findall(item["text"]):
+            numbers.setdefault(_key(address), last or None)
+    lead = items[-1]["lead"]
+    gap = "\n\n" if "\n\n" in text[start:] else "\n"
+    for page in pages:
+        if page.address and page.key not in numbers:
+            last = last + 1 if last else 0
+            numbers[page.key] = last or None
+            text += gap + re.sub(r"\d+", str(last), lead) + _write(page)
+    return text + "\n", numbers
+
+
+# The marks.
+
+
+def _replace_marks(text: str, marks: dict[str, int | None]) -> str:
+    """Returns the text with a number in each mark of a provider that does not use numbers."""
+    return FOREIGN_MARK.sub(lambda m: f"[{marks[m[1]]}]" if marks.get(m[1]) else m[0], text)
+
+
+def _insert_marks(text: str, places: Iterable[tuple[int, int | None]]) -> str:
+    """Returns the text with marks, none of them in code, in a link or within a word."""
+    code = [match.span() for match in CODE.finditer(text)]
+    links = [match.span() for match in LINK_OR_ADDRESS.finditer(text)]
+    marks: dict[int, str] = {}
+    for end, number in places:
+        end = next((stop for start, stop in links if start < end < stop), end)
+        while end > 0 and text[end - 1] in " \t\n|":
+            end -= 1
+        while 0 < end < len(text) and text[end - 1].isalnum() and text[end].isalnum():
+            end += 1
+        mark = f"[{number}]"
+        is_in_code = any(start < end < stop for start, stop in code)
+        if number and not is_in_code and mark not in marks.get(end, ""):
+            marks[end] = marks.get(end, "") + mark
+    for end in sorted(marks, reverse=True):
+        if not text.startswith(marks[end], end):
+            text = text[:end] + marks[end] + text[end:]
+    return text
