@@ -7,7 +7,6 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.common import Priority, RetryPolicy
-from temporalio.converter import default
 from temporalio.exceptions import ApplicationError
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
@@ -16,8 +15,8 @@ from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
 from beyond.llm.settings import get_model
 from beyond.llm.writing import Writing
 from beyond.paper import find_paper
-from beyond.reports_dir import place_report
-from models import PAYLOAD_LIMIT, LLMCallInput, PDFGenerationInput
+from beyond.reports_dir import BadNameError, ReportsDirError, place_report
+from models import LLMCallInput, PDFGenerationInput
 
 # Reasoning models think for minutes, and a call that is cut off is paid for all the same, so the
 # limit is generous; heartbeats, not this limit, reveal a dead Worker. The HTTP client gives up
@@ -72,14 +71,6 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     activity.logger.info(
         "%s answered in %.1f s%s", get_model(), time.monotonic() - began, _count_tokens(answer)
     )
-    size = default().payload_converter.to_payload(answer).ByteSize()
-    if size > PAYLOAD_LIMIT:
-        raise ApplicationError(
-            f"the answer has {size / 1e6:.1f} MB, "
-            f"and a report holds at most {PAYLOAD_LIMIT / 1e6}; ask for a shorter one",
-            type="AnswerTooLarge",
-            non_retryable=True,
-        )
     return answer
 
 
@@ -104,17 +95,11 @@ def create_pdf(input: PDFGenerationInput) -> str:
 
     workflow_id = (activity.info().workflow_id if activity.in_activity() else None) or ""
     try:
-        approved = date.fromisoformat(input.approved) if input.approved else None
-    except ValueError:
-        raise ApplicationError(
-            f"{input.approved!r} is no date: write 2025-12-31", type="BadDate", non_retryable=True
-        ) from None
-    try:
         content = pdf.render(
             input.content,
             topic=input.topic,
             workflow_id=workflow_id,
-            approved=approved,
+            approved=date.fromisoformat(input.approved) if input.approved else None,
             paper=find_paper(),
             work_limit=PDF_WORK_LIMIT,
         )
@@ -124,7 +109,12 @@ def create_pdf(input: PDFGenerationInput) -> str:
             type="Unprintable",
             non_retryable=True,
         ) from None
-    return place_report(content, input.filename, workflow_id)
+    try:
+        return place_report(content, input.filename, workflow_id)
+    except BadNameError as error:
+        raise ApplicationError(str(error), type="BadName", non_retryable=True) from None
+    except ReportsDirError as error:
+        raise ApplicationError(str(error), type="ReportsDir") from None
 
 
 @activity.defn(name="create_pdf")

@@ -1,15 +1,17 @@
 """The contract between the Workflow, its Activities, the Worker and the starter.
 
-Every type here is a payload in the Event History. Old histories must go on decoding, so a new
-field needs a default, and a field is never renamed.
+The types of the tutorial come first, and each field beyond the tutorial's has a default. Every type
+is a payload, most of them in the Event History. Old histories must go on decoding, so a new field
+needs a default, and a field is never renamed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 TASK_QUEUE = "research"
 WORKFLOW_TYPE = "GenerateReportWorkflow"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
+
 PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the step that carries them
 DRAFT_LIMIT = 1_000_000  # bytes of an answer; a revision carries one beside the prompt
 PROMPT_LIMIT = 100_000  # characters; each step carries the prompt
@@ -55,19 +57,6 @@ class LLMCallInput:
 
 
 @dataclass
-class LiveDraft:
-    """What the model has written of a draft: the details of `llm_call`'s heartbeats.
-
-    `text` is its end and `words` the number of all its words. Before the first one, a reasoning
-    model is `thinking`.
-    """
-
-    text: str = ""
-    words: int = 0
-    thinking: bool = False
-
-
-@dataclass
 class PDFGenerationInput:
     """The approved text, the topic, and the day of approval in UTC as an ISO date."""
 
@@ -82,39 +71,6 @@ class GenerateReportInput:
     prompt: str
 
 
-@dataclass
-class EarlierDraft:
-    """What UNDO goes back to: a text, and the prompt that it answers."""
-
-    text: str
-    prompt: str
-
-
-@dataclass
-class ReportState:
-    """What a run of the Workflow hands to the next one when it continues as new."""
-
-    prompt: str  # the topic and the instructions that the current draft answers
-    draft: str = ""
-    number: int = 0  # of the current draft
-    error: str = ""
-    refusal: str = ""  # of the last decision that did not count
-    decisions: list[UserDecisionSignal] = field(default_factory=list)  # the oldest first
-    earlier: list[EarlierDraft] = field(default_factory=list)  # the latest last
-    topic_refused: bool = False
-
-
-@dataclass
-class ContinuedReport:
-    """The Workflow's input when it continues as new.
-
-    A type of its own, so that the input of a new report stays what the tutorial says.
-    """
-
-    prompt: str
-    carried: ReportState
-
-
 class Phase(StrEnum):
     RESEARCHING = "RESEARCHING"
     WAITING = "WAITING"
@@ -126,11 +82,10 @@ class Phase(StrEnum):
 class ReportStatus:
     """The answer to the Query `get_report_status`.
 
-    `draft` is the number of the current draft, 0 before the first, and `text` its text, or "" if
-    it is too long to be told beside the rest. `prompt`
-    is the topic with the instructions that the draft answers. `error` is one sentence for the
-    person, or "". `earlier_drafts` is how many times UNDO can go back. `topic_refused` says that
-    the next instruction replaces the topic.
+    `draft` is the number of the current draft, 0 before the first, and `text` its text. `prompt` is
+    the topic with the instructions that the draft answers. `error` is one sentence for the person,
+    or "". `earlier_drafts` is how many times UNDO can go back. `topic_refused` says that the next
+    instruction replaces the topic.
     """
 
     phase: Phase
@@ -140,3 +95,16 @@ class ReportStatus:
     text: str = ""
     earlier_drafts: int = 0
     topic_refused: bool = False
+
+
+@dataclass
+class LiveDraft:
+    """What the model has written of a draft: the details of `llm_call`'s heartbeats.
+
+    `text` is its end and `words` the number of all its words. Before the first one, a reasoning
+    model is `thinking`.
+    """
+
+    text: str = ""
+    words: int = 0
+    thinking: bool = False

@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import partial
 from typing import NoReturn
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
@@ -26,19 +26,27 @@ from beyond.server.connection import (
     TemporalUnreachableError,
     connect,
     require_namespace,
-    until_answered,
+    retry_until_answered,
 )
 from beyond.server.local import mention_local_reports, run_local
 from beyond.terminal import reports
-from beyond.terminal.dialogue import Dialogue, Report, ask_for_topic
+from beyond.terminal.dialogue import Dialogue, ReportHandle, ask_for_topic
 from beyond.terminal.screen import LeaveError, Screen
-from models import PROMPT_LIMIT, TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
+from models import (
+    PROMPT_LIMIT,
+    TASK_QUEUE,
+    WORKFLOW_ID_PREFIX,
+    GenerateReportInput,
+    ReportStatus,
+    UserDecisionSignal,
+)
 from workflow import GenerateReportWorkflow
 
 # For how long a Query waits for a Worker: at each look at the report, and if a person asks.
 STATUS_TIMEOUT = timedelta(seconds=3)
 DRAFT_TIMEOUT = timedelta(seconds=10)
-# For so long, the SDK repeats a request whose answer is lost, and a Signal counts once.
+# How long the SDK retries a request whose reply is lost. The retries have the same request ID, so a
+# Signal counts once.
 RETRY_FOR = 3_000  # milliseconds
 
 
@@ -63,7 +71,7 @@ async def run(arguments: argparse.Namespace) -> int:
                 await reports.list_reports(
                     client,
                     screen,
-                    lambda workflow_id: open_report(client, workflow_id).status(),
+                    partial(query_report_status, client),
                     ended=arguments.ended,
                     every=arguments.all,
                 )
@@ -71,14 +79,7 @@ async def run(arguments: argparse.Namespace) -> int:
             if arguments.discard is not None:
                 await reports.discard_report(client, screen, arguments.discard)
                 return 0
-            if arguments.resume:
-                workflow_id = await reports.find_latest_report(client)
-                await reports.introduce_report(client, screen, workflow_id)
-            elif arguments.workflow_id is not None:
-                workflow_id = await reports.find_report(client, arguments.workflow_id)
-                await reports.introduce_report(client, screen, workflow_id)
-            else:
-                workflow_id = await start_report(client, screen, " ".join(arguments.prompt))
+            workflow_id = await choose_report(client, screen, arguments)
             command = "uv run starter.py --local" if arguments.local else "uv run starter.py"
             command += f" --workflow-id {workflow_id}"
             report = open_report(client, workflow_id)
@@ -103,6 +104,21 @@ async def connect_to_temporal() -> Client:
     return client
 
 
+async def choose_report(client: Client, screen: Screen, arguments: argparse.Namespace) -> str:
+    """Returns the Workflow ID of a report to come back to, or of a new one.
+
+    Raises RefusedError if there is no such report, or the topic is too long, and LeaveError.
+    """
+    if arguments.resume:
+        workflow_id = await reports.find_latest_report(client)
+    elif arguments.workflow_id is not None:
+        workflow_id = await reports.find_report(client, arguments.workflow_id)
+    else:
+        return await start_report(client, screen, " ".join(arguments.prompt))
+    await reports.introduce_report(client, screen, workflow_id)
+    return workflow_id
+
+
 async def start_report(client: Client, screen: Screen, topic: str) -> str:
     """Returns the Workflow ID. Asks for the topic if it is empty.
 
@@ -111,42 +127,71 @@ async def start_report(client: Client, screen: Screen, topic: str) -> str:
     prompt = await ask_for_topic(screen, topic)
     if len(prompt) > PROMPT_LIMIT:
         raise RefusedError(PROMPT_TOO_LONG)
-    start = partial(
-        client.start_workflow,
-        GenerateReportWorkflow.run,
-        GenerateReportInput(prompt),
-        id=f"{WORKFLOW_ID_PREFIX}{uuid.uuid4()}",
-        task_queue=TASK_QUEUE,
-        static_summary=reports.summarize(prompt),
-        # For a start that is repeated because the answer to the first one was lost.
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-    )
+    workflow_id = f"{WORKFLOW_ID_PREFIX}{uuid.uuid4()}"
+
+    async def start() -> WorkflowHandle[GenerateReportWorkflow, str]:
+        return await client.start_workflow(
+            GenerateReportWorkflow.run,
+            GenerateReportInput(prompt),
+            id=workflow_id,
+            task_queue=TASK_QUEUE,
+            static_summary=reports.summarize(prompt),
+            # For a start that is repeated because the answer to the first one was lost.
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+
     try:
-        handle = await until_answered(client, start, screen.say)
+        handle = await retry_until_answered(client, start, screen.say)
     except (RPCError, asyncio.CancelledError):
         if not topic:  # on the command line, it is in the shell's history
             screen.say(f"The report was not started. Your topic was: {prompt}")
         raise
     screen.say(f"Started workflow. Workflow ID: {handle.id}, RunID {handle.result_run_id}")
-    return handle.id
+    return workflow_id
 
 
-def open_report(client: Client, workflow_id: str) -> Report:
-    """What can be asked of the report's Workflow, and told to it. Nothing is sent yet."""
-    # Of no run in particular: the report may be reset, or continue as new.
-    workflow = client.get_workflow_handle_for(GenerateReportWorkflow.run, workflow_id)
-    return Report(
+# What is said to a report. Each handle names no run: the report may be reset, or continue as new.
+
+
+async def query_research_result(client: Client, workflow_id: str) -> str:
+    """The current draft, or "" before the first."""
+    handle = client.get_workflow_handle(workflow_id)
+    return await handle.query(GenerateReportWorkflow.get_research_result, rpc_timeout=DRAFT_TIMEOUT)
+
+
+async def query_report_status(client: Client, workflow_id: str) -> ReportStatus:
+    handle = client.get_workflow_handle(workflow_id)
+    return await handle.query(GenerateReportWorkflow.get_report_status, rpc_timeout=STATUS_TIMEOUT)
+
+
+async def send_user_decision_signal(
+    client: Client, workflow_id: str, decision: UserDecisionSignal
+) -> None:
+    handle = client.get_workflow_handle(workflow_id)
+    await handle.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def cancel_report(client: Client, workflow_id: str) -> None:
+    handle = client.get_workflow_handle(workflow_id)
+    await handle.cancel()
+
+
+async def wait_for_result(client: Client, workflow_id: str) -> str:
+    """The sentence that the Workflow returns. Raises WorkflowFailureError."""
+    handle = client.get_workflow_handle_for(GenerateReportWorkflow.run, workflow_id)
+    return await handle.result()
+
+
+def open_report(client: Client, workflow_id: str) -> ReportHandle:
+    """What the dialogue needs of the above, for one report. Nothing is sent yet."""
+    return ReportHandle(
         id=workflow_id,
-        draft=partial(
-            workflow.query, GenerateReportWorkflow.get_research_result, rpc_timeout=DRAFT_TIMEOUT
-        ),
-        status=partial(
-            workflow.query, GenerateReportWorkflow.get_report_status, rpc_timeout=STATUS_TIMEOUT
-        ),
-        decide=partial(workflow.signal, GenerateReportWorkflow.user_decision_signal),
-        discard=workflow.cancel,
-        describe=partial(reports.describe, client, workflow_id),
-        result=workflow.result,
+        draft=partial(query_research_result, client, workflow_id),
+        status=partial(query_report_status, client, workflow_id),
+        decide=partial(send_user_decision_signal, client, workflow_id),
+        discard=partial(cancel_report, client, workflow_id),
+        describe=partial(reports.describe_report, client, workflow_id),
+        result=partial(wait_for_result, client, workflow_id),
     )
 
 

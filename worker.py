@@ -9,8 +9,8 @@ from beyond.process import (
     end_at_ctrl_c,
     exit_process,
     make_event_loop,
+    make_stop_event,
     run_process,
-    stop_event,
 )
 
 if __name__ == "__main__":
@@ -19,7 +19,6 @@ if __name__ == "__main__":
 import argparse
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import NoReturn
 
@@ -32,7 +31,7 @@ from activities import LLM_START_TO_CLOSE_TIMEOUT, create_pdf_in_turn, llm_call
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
-from beyond.report.payloads import DATA_CONVERTER
+from beyond.payloads import DATA_CONVERTER
 from beyond.server.connection import connect, require_namespace, watch_server
 from beyond.worker_log import SDK_LOG, set_up_logging
 from models import TASK_QUEUE
@@ -44,8 +43,6 @@ log = logging.getLogger(__name__)
 # SDK's default is 100). No call waits behind PDFs while there are fewer of these.
 ACTIVITY_SLOTS = 2000
 OPEN_FILES = 4096  # a call has a socket; systems allow a process 256 or 1024 unless it asks
-# Python computes in one thread at a time, so more Workflow Tasks at once would wait for each other.
-WORKFLOW_SLOTS, WORKFLOW_THREADS = 8, 1
 # A report that waits for its person takes 0.15 MiB while it is cached, and its replay milliseconds.
 CACHED_WORKFLOWS = 500
 # The SDK would hold heartbeats back for 16 of the 20 seconds they are allowed, and a cancellation,
@@ -71,7 +68,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     Raises RefusedError if there is no server, no namespace, or no model that can be called, or if
     a setting is wrong.
     """
-    stop = stop_event(with_stdin=stop_with_stdin)
+    stop = make_stop_event(with_stdin=stop_with_stdin)
     try:
         find_paper()
     except ValueError as error:
@@ -89,8 +86,8 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         workflows=[GenerateReportWorkflow],
         activities=[llm_call, create_pdf_in_turn],
         max_cached_workflows=CACHED_WORKFLOWS,
-        max_concurrent_workflow_tasks=WORKFLOW_SLOTS,
-        workflow_task_executor=ThreadPoolExecutor(WORKFLOW_THREADS, "workflow"),
+        # Python computes in one thread at a time, and the SDK fails a task that waits for 2 s.
+        max_concurrent_workflow_tasks=8,
         max_concurrent_activities=ACTIVITY_SLOTS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         # A call that is cut off is paid for twice.

@@ -19,9 +19,10 @@ with workflow.unsafe.imports_passed_through():
         create_pdf,
         llm_call,
     )
+    from beyond.event_history import RunSize
     from beyond.report import Report
+    from beyond.report.state import ContinuedReport
     from models import (
-        ContinuedReport,
         GenerateReportInput,
         LLMCallInput,
         Phase,
@@ -30,28 +31,33 @@ with workflow.unsafe.imports_passed_through():
         UserDecisionSignal,
     )
 
-# In a Workflow Task, Signals come before a cancellation. A timer makes another Task, so that a run
-# never ends with a cancellation that it has not heard of.
-HEAR_OUT = timedelta(milliseconds=1)
+# The SDK delivers Signals before a cancellation. A timer forces another Workflow Task, so that a
+# cancellation that arrived with a Signal is not lost when the report continues as new.
+CANCELLATION_DELAY = timedelta(milliseconds=1)
 
 
 @workflow.defn
 class GenerateReportWorkflow:
     """Drafts a report, revises it until a person keeps it, and creates the PDF."""
 
-    # With workflow.init, a Signal that arrives before run() starts finds the report.
     @workflow.init
     def __init__(self, input: ContinuedReport | GenerateReportInput | None = None) -> None:
+        # workflow.init hands over the input of run(), so that a Signal handler that runs before it
+        # finds the report.
         self._report = Report(input)
+        self._run_size = RunSize()
 
     @workflow.query(description="The current draft; empty before the first.")
     def get_research_result(self) -> str:
+        # A Query reads the state and must not change it: it leaves no event in the history.
         return self._report.draft
 
     @workflow.query(
         description="The phase, the current draft with its number, its prompt, an error."
     )
     def get_report_status(self) -> ReportStatus:
+        # A Query returns a value of any type that the data converter can encode. It also answers
+        # after the Workflow has ended.
         return self._report.status()
 
     @workflow.signal(
@@ -59,6 +65,9 @@ class GenerateReportWorkflow:
         '{"decision": "EDIT", "additional_prompt": "make it shorter"}.'
     )
     def user_decision_signal(self, decision: UserDecisionSignal | None = None) -> None:
+        # A Signal changes the state and returns nothing. It may arrive at any time, so the handler
+        # only notes the decision, and run() acts on it.
+        self._run_size.add_step(decision)
         if why := self._report.add(decision):
             workflow.logger.warning("Ignored %s", why)
 
@@ -88,21 +97,26 @@ class GenerateReportWorkflow:
         """Waits for a decision that counts."""
         report = self._report
         while True:
-            workflow.set_current_details(report.explain_decisions())
+            workflow.set_current_details(_web_ui_details(report.number, report.error))
             # No timeout: the report waits for its person for days or years, at no cost.
-            await workflow.wait_condition(lambda: report.has_decisions() or report.is_long())
-            if report.is_long():
-                await workflow.sleep(HEAR_OUT)
+            await workflow.wait_condition(lambda: report.has_decisions() or self._is_long())
+            if self._is_long():
+                await workflow.sleep(CANCELLATION_DELAY)
                 _end_if_cancelled()
-                if report.is_long():
+                if self._is_long():
                     workflow.continue_as_new(report.carried())
             if decision := report.next_decision():
                 return decision
+
+    def _is_long(self) -> bool:
+        """Whether the report is to go on in a new run, which has an empty Event History."""
+        return self._run_size.is_large() and self._report.can_be_carried()
 
     async def _research(self, call: LLMCallInput) -> None:
         """Replaces the draft with the model's answer, or says in the status why it cannot."""
         number = self._report.number + 1
         workflow.set_current_details(f"The model writes draft {number}.")
+        self._run_size.add_step(call)
         try:
             answer = await workflow.execute_activity(
                 llm_call, call, **LLM_CALL_OPTIONS | ActivityConfig(summary=f"Draft {number}")
@@ -112,12 +126,14 @@ class GenerateReportWorkflow:
             self._report.refuse(call, *_explain(error))
         else:
             _end_if_cancelled()
+            self._run_size.add_result(answer)
             self._report.accept(call, answer)
 
     async def _create_pdf(self) -> str:
         """Returns the name of the PDF. If there is none, returns "" and says why in the status."""
         report = self._report
         approved = report.approve(workflow.now().date().isoformat())
+        self._run_size.add_step(approved)
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
         # A passing fault is over after the first tries, and a lasting one is for the person to see.
         summary = ActivityConfig(summary=f"PDF of draft {report.number}")
@@ -128,12 +144,23 @@ class GenerateReportWorkflow:
                 )
             except ActivityError as error:
                 _end_if_cancelled()
-                report.miss_pdf(*_explain(error), for_good=_is_final(error))
+                report.pdf_failed(*_explain(error), for_good=_is_final(error))
                 if _is_final(error):
                     break
             else:
                 return report.finish(pdf_filename)
         return ""
+
+
+def _web_ui_details(draft: int, error: str) -> str:
+    """Says in Markdown how to decide on a report that waits. `draft` is 0 if there is none."""
+    edit = '`{"decision": "EDIT", "additional_prompt": "make it shorter"}`'
+    answers, waiting = edit, "The report waits"
+    if draft:
+        answers = f'`{{"decision": "KEEP", "draft": {draft}}}` or {edit}'
+        waiting = f"Draft {draft} waits"
+    printable = error.encode(errors="replace").decode()  # it may quote half a character
+    return f"{printable}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
 
 
 def _end_if_cancelled() -> None:

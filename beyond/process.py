@@ -114,7 +114,7 @@ def cancel_on_signals() -> None:
     _call_on_signals(cancel, "SIGTERM", "SIGHUP")
 
 
-def stop_event(*, with_stdin: bool) -> asyncio.Event:
+def make_stop_event(*, with_stdin: bool) -> asyncio.Event:
     """Returns an event that Ctrl-C and SIGTERM set. A second Ctrl-C ends the process.
 
     `with_stdin`, the end of standard input sets it, too, so that no process outlives its parent.

@@ -7,8 +7,6 @@ import re
 import uuid
 from pathlib import Path
 
-from temporalio.exceptions import ApplicationError
-
 from models import WORKFLOW_ID_PREFIX
 
 # If the system's own words do not say what to do.
@@ -24,19 +22,26 @@ OWN_PART_LIMIT = 100  # characters, of one byte each
 SHORT_ID = 8  # characters of a Workflow ID's own part that tell one report from the others
 
 
+class ReportsDirError(OSError):
+    """Says in a sentence why no PDF can be written into the folder."""
+
+
+class BadNameError(ValueError):
+    """Says in a sentence that no file can have the name."""
+
+
 def find_reports_dir() -> Path:
     """The folder that `REPORTS_DIR` names, or the working directory.
 
-    Raises ApplicationError if it begins with a home directory that does not exist.
+    Raises ReportsDirError if it begins with a home directory that does not exist.
     """
     setting = os.environ.get("REPORTS_DIR") or "."
     try:
         return Path(setting).expanduser()
     except RuntimeError:
-        raise ApplicationError(
+        raise ReportsDirError(
             f"REPORTS_DIR={setting} names a home directory that does not exist; "
-            "set the whole path and start again",
-            type="Settings",
+            "set the whole path and start again"
         ) from None
 
 
@@ -44,16 +49,12 @@ def place_report(content: bytes, filename: str, workflow_id: str) -> str:
     """Puts a finished file into the folder, and returns its name, the same on each attempt.
 
     The name is `filename`. If another file has it, the report's own part of its Workflow ID comes
-    behind it: the beginning, or else the whole. Raises ApplicationError: non-retryable if
-    `filename` cannot be the name of a file, retryable (with the reason) if the disk refuses.
+    behind it: the beginning, or else the whole. Raises BadNameError if `filename` cannot be the
+    name of a file, and ReportsDirError if the disk refuses.
     """
     name = Path(filename)
     if "\0" in filename or name.name in ("", "..") or len(os.fsencode(name.name)) > NAME_LIMIT:
-        raise ApplicationError(
-            f"{filename[:PATH_LIMIT]!r} cannot be the name of a report",
-            type="BadName",
-            non_retryable=True,
-        )
+        raise BadNameError(f"{filename[:PATH_LIMIT]!r} cannot be the name of a report")
     # Outside a Worker, there is no Workflow ID.
     own = workflow_id.removeprefix(WORKFLOW_ID_PREFIX) or hashlib.sha256(content).hexdigest()
     own = re.sub("[^A-Za-z0-9-]", "_", own)[:OWN_PART_LIMIT]
@@ -64,9 +65,8 @@ def place_report(content: bytes, filename: str, workflow_id: str) -> str:
         return str(_link(content, folder, names))
     except OSError as error:
         reason = DISK_CURES.get(error.errno or 0) or error.strerror or str(error)
-        raise ApplicationError(
-            f"the report cannot be written to {_name_folder((folder / name).parent)}: {reason}",
-            type=type(error).__name__,
+        raise ReportsDirError(
+            f"the report cannot be written to {_name_folder((folder / name).parent)}: {reason}"
         ) from None
 
 

@@ -24,7 +24,7 @@ from temporalio.converter import default as default_converter
 from temporalio.service import GrpcCompression
 from temporalio.worker import Worker
 
-from beyond.report.payloads import DATA_CONVERTER
+from beyond.payloads import DATA_CONVERTER
 from beyond.server.dev_server import UI_PORT_OFFSET
 from models import (
     TASK_QUEUE,
@@ -67,7 +67,7 @@ class WorkerProcess(subprocess.Popen[bytes]):
         self.log_file = folder / f"worker-{uuid4()}.log"
         command = [sys.executable, str(project / "worker.py")]
         if continue_after:
-            limit = f"import beyond.report; beyond.report.CONTINUE_AFTER = {continue_after}"
+            limit = f"from beyond import event_history as h; h.CONTINUE_AFTER = {continue_after}"
             start = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {limit}; import worker"
             command = [sys.executable, "-c", f"{start}; worker.main()"]
         with self.log_file.open("wb") as output:

@@ -4,38 +4,35 @@ Nothing here knows Temporal. The Workflow asks a `Report` what to do next, does 
 how that ended.
 """
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from beyond.report.decisions import (
-    BEHIND_A_FAILURE,
-    explain_late,
-    explain_refusal,
-    is_edit,
+from beyond.report.state import (
+    ContinuedReport,
+    EarlierDraft,
+    QueuedDecision,
+    ReportState,
+    json_size,
+    pack_decisions,
+    unpack_decisions,
 )
 from models import (
+    DRAFT_LIMIT,
     INSTRUCTIONS_MARK,
     PAYLOAD_LIMIT,
     PROMPT_LIMIT,
-    ContinuedReport,
-    EarlierDraft,
     GenerateReportInput,
     LLMCallInput,
     PDFGenerationInput,
     Phase,
-    ReportState,
     ReportStatus,
     UserDecision,
     UserDecisionSignal,
 )
 
-# A run of the Workflow ends after so many Signals and Activities, or bytes of them, and the report
-# goes on in a new one. Each adds at most 6 events to the history, which makes 12,000 and 8 MB, and
-# the last step at most 4 MB more. Temporal ends a Workflow at 51,200 events or 50 MB.
-CONTINUE_AFTER = 2_000
-CONTINUE_AFTER_BYTES = 8_000_000
+# The status and the next run carry a draft with its prompt, however many EDITs have made it.
+LONGEST_PROMPT = PAYLOAD_LIMIT - DRAFT_LIMIT  # bytes
 CARRY_LIMIT = 1_000  # decisions; a run that has more works through them first
 UNDO_LIMIT = 10  # drafts
 QUOTE_LIMIT = 200  # characters of an instruction that the status quotes
@@ -43,6 +40,9 @@ PDF_TOPIC_LIMIT = 1_000  # characters; create_pdf prints fewer
 
 PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most."
 INSTRUCTIONS_TOO_LONG = "With the draft, the instructions are too long. Send shorter ones."
+NO_DRAFT = "There is no draft to keep yet."
+NO_EARLIER_DRAFT = "There is no earlier draft to go back to."
+KEPT_BEHIND_A_FAILURE = "The draft was not kept: the EDIT before the KEEP failed."
 WRONG_INPUT = 'A report starts with one JSON object as its input: {"prompt": "your topic"}'
 # How llm_call names an error if the provider refuses the prompt itself.
 PROMPT_REFUSALS = {
@@ -61,8 +61,7 @@ CUT_OFF = {
 class Report:
     """What a report knows, in the contract's words:
 
-    - Decisions are taken in the order of their arrival, as if each had come when the one before it
-      was done.
+    - Decisions are handled in the order in which they arrive, one after the other.
     - EDITs that wait together, with no other decision between them, are one call to the model.
     - A decision without a number is about the draft that is current when its turn comes.
     - A KEEP or UNDO whose number is not the current draft's does not count, nor does a KEEP without
@@ -75,10 +74,11 @@ class Report:
         self.phase = Phase.RESEARCHING
         self._topic = input.prompt if input else ""
         self._state = ReportState(self._topic)
+        self._queue: list[QueuedDecision] = []
         self._new_topic, self._instructions = self._topic, ""  # of the call in progress
-        self._steps = self._bytes = 0  # Signals and Activities of this run
         if isinstance(input, ContinuedReport):
-            self._state, self.phase = input.carried, Phase.WAITING
+            self._state, self.phase = replace(input.carried, decisions=[]), Phase.WAITING
+            self._queue = unpack_decisions(input.carried.decisions)
         elif not input:
             self.problem = WRONG_INPUT
         elif len(input.prompt) > PROMPT_LIMIT:
@@ -94,65 +94,69 @@ class Report:
         return self._state.number
 
     @property
-    def _error(self) -> str:
+    def error(self) -> str:
+        """What the person is told of the last step, in one or two sentences, or ""."""
         return f"{self._state.error} {self._state.refusal}".strip()
 
     def status(self) -> ReportStatus:
-        """The answer to the Query. It leaves the text out if Temporal could not carry it."""
         state = self._state
-        status = ReportStatus(
+        return ReportStatus(
             phase=self.phase,
             draft=state.number,
             prompt=state.prompt,
-            error=self._error,
+            error=self.error,
             text=state.draft,
             earlier_drafts=len(state.earlier),
             topic_refused=state.topic_refused,
         )
-        return status if _measure(status) <= PAYLOAD_LIMIT else replace(status, text="")
-
-    def explain_decisions(self) -> str:
-        """Says in Markdown, for the Web UI, how to decide on a report that waits."""
-        edit = '`{"decision": "EDIT", "additional_prompt": "make it shorter"}`'
-        answers, waiting = edit, "The report waits"
-        if self.number:
-            answers = f'`{{"decision": "KEEP", "draft": {self.number}}}` or {edit}'
-            waiting = f"Draft {self.number} waits"
-        error = self._error.encode(errors="replace").decode()  # may quote half a character
-        return f"{error}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
 
     # Decisions.
 
     def add(self, decision: UserDecisionSignal | None) -> str:
         """Queues a decision. Returns why it is ignored instead, or ""."""
-        self._count(decision)
         if not decision:
             return "a Signal that is not a decision"
         if decision.decision == UserDecision.WAIT:
             return "WAIT"
         if self.phase in (Phase.CREATING_PDF, Phase.DONE):
-            self._state.refusal = explain_late(decision, self.number) or self._state.refusal
+            self._state.refusal = _explain_late(decision, self.number) or self._state.refusal
             return "a decision: the draft is approved"
-        self._state.decisions.append(decision)
+        self._queue.append(QueuedDecision(decision))
         return ""
 
     def has_decisions(self) -> bool:
-        return bool(self._state.decisions)
+        return bool(self._queue)
 
     def next_decision(self) -> UserDecision | None:
         """Takes the next KEEP or UNDO that counts, or tells that an EDIT is next.
 
         None if no decision is left that counts.
         """
-        state = self._state
-        while state.decisions:
-            if is_edit(state.decisions[0]):
+        while self._queue:
+            if _is_edit(self._queue[0]):
                 return UserDecision.EDIT
-            decision = state.decisions.pop(0)
-            state.refusal = explain_refusal(decision, state)
-            if not state.refusal:
-                return decision.decision
+            queued = self._queue.pop(0)
+            self._state.refusal = self._explain_refusal(queued)
+            if not self._state.refusal:
+                return queued.decision.decision
         return None
+
+    def _explain_refusal(self, queued: QueuedDecision) -> str:
+        """Why a KEEP or an UNDO does not count for the current draft, or "" if it counts."""
+        decision, state = queued.decision, self._state
+        keeps = decision.decision == UserDecision.KEEP
+        if not state.number:
+            return NO_DRAFT if keeps else NO_EARLIER_DRAFT
+        if queued.is_stale:
+            return KEPT_BEHIND_A_FAILURE
+        if decision.draft not in (0, state.number):
+            done = "kept" if keeps else "undone"
+            return (
+                f"Draft {decision.draft} was not {done}: draft {state.number} is the current one."
+            )
+        if not keeps and not state.earlier:
+            return NO_EARLIER_DRAFT
+        return ""
 
     # Drafts.
 
@@ -166,19 +170,20 @@ class Report:
         EDITs fail because they are too long.
         """
         state = self._state
-        edits = list(takewhile(is_edit, state.decisions))
-        del state.decisions[: len(edits)]
-        instructions = [text for edit in edits if (text := edit.additional_prompt.strip())]
+        edits = list(takewhile(_is_edit, self._queue))
+        del self._queue[: len(edits)]
+        texts = [edit.decision.additional_prompt.strip() for edit in edits]
+        instructions = [text for text in texts if text]
         self._instructions, self._new_topic = "; ".join(instructions), self._topic
         prompt = state.prompt
-        if instructions and state.topic_refused and edits[0].draft != BEHIND_A_FAILURE:
+        if instructions and state.topic_refused and not edits[0].is_stale:
             prompt = self._new_topic = instructions.pop(0)
         call = LLMCallInput(prompt + "".join(INSTRUCTIONS_MARK + text for text in instructions))
         if self._instructions and self.number:
             call.draft, call.draft_prompt = state.draft, state.prompt
         if len(self._new_topic) > PROMPT_LIMIT:
             self._fail(PROMPT_TOO_LONG)
-        elif _measure(call) > PAYLOAD_LIMIT:
+        elif json_size(call) > PAYLOAD_LIMIT or json_size(call.prompt) > LONGEST_PROMPT:
             self._fail(INSTRUCTIONS_TOO_LONG)
         else:
             return self._begin(call)
@@ -186,7 +191,6 @@ class Report:
 
     def accept(self, call: LLMCallInput, answer: Any) -> None:
         """Makes the model's answer the current draft. It is in the OpenAI shape, or anything."""
-        self._bytes += _measure(answer)
         match answer:
             case {"choices": [{"message": {"content": str(text)}, **choice}, *_]} if text.strip():
                 state = self._state
@@ -229,15 +233,13 @@ class Report:
         """Returns what to print. What waits behind the KEEP comes too late."""
         state = self._state
         self.phase, state.error = Phase.CREATING_PDF, ""
-        waiting, state.decisions = state.decisions, []
-        for decision in waiting:
-            state.refusal = explain_late(decision, self.number) or state.refusal
+        for queued in self._queue:
+            state.refusal = _explain_late(queued.decision, self.number) or state.refusal
+        self._queue = []
         topic = self._topic[:PDF_TOPIC_LIMIT]
-        approved = PDFGenerationInput(content=state.draft, topic=topic, approved=day)
-        self._count(approved)
-        return approved
+        return PDFGenerationInput(content=state.draft, topic=topic, approved=day)
 
-    def miss_pdf(self, kind: str, reason: str, *, for_good: bool) -> None:
+    def pdf_failed(self, kind: str, reason: str, *, for_good: bool) -> None:
         """Says why there is no PDF. If there will be none, the person decides again."""
         self._state.error = _sentence("The PDF was not created", explain_failure(kind, reason))
         if for_good:
@@ -246,53 +248,43 @@ class Report:
     def finish(self, pdf_filename: str | None) -> str:
         """Returns the name of the PDF, or "" if somebody ended its Activity by hand without one."""
         if not pdf_filename:
-            self.miss_pdf("", "create_pdf returned no file name", for_good=True)
+            self.pdf_failed("", "create_pdf returned no file name", for_good=True)
             return ""
         self.phase, self._state.error = Phase.DONE, ""
         return pdf_filename
 
     # Going on in a new run.
 
-    def is_long(self) -> bool:
-        """Whether the report is to go on in a new run.
-
-        False while its state is too large to hand over: working through it makes it smaller.
-        """
-        return (
-            (self._steps >= CONTINUE_AFTER or self._bytes >= CONTINUE_AFTER_BYTES)
-            and len(self._state.decisions) <= CARRY_LIMIT
-            and _measure(self._carry(earlier=[])) <= PAYLOAD_LIMIT
-        )
+    def can_be_carried(self) -> bool:
+        """False while a new run could not take what waits: deciding on it makes it smaller."""
+        return len(self._queue) <= CARRY_LIMIT and json_size(self._carry([])) <= PAYLOAD_LIMIT
 
     def carried(self) -> ContinuedReport:
         """What the next run begins with: as many of the earlier drafts as fit."""
         earlier = self._state.earlier
-        while _measure(self._carry(earlier)) > PAYLOAD_LIMIT:
+        while json_size(self._carry(earlier)) > PAYLOAD_LIMIT:
             earlier = earlier[1:]
         return self._carry(earlier)
 
     def _carry(self, earlier: list[EarlierDraft]) -> ContinuedReport:
-        return ContinuedReport(self._topic, replace(self._state, earlier=earlier))
+        decisions = pack_decisions(self._queue)
+        return ContinuedReport(
+            self._topic, replace(self._state, decisions=decisions, earlier=earlier)
+        )
 
     def _begin(self, call: LLMCallInput) -> LLMCallInput:
         self.phase = Phase.RESEARCHING
         self._state.error = self._state.refusal = ""
-        self._count(call)
         return call
 
     def _fail(self, error: str) -> None:
-        """Ends an EDIT or the first call without a draft: what waits behind it came too early."""
+        """Ends an EDIT or the first call without a draft."""
         self.phase = Phase.WAITING
         self._state.error, self._state.refusal = error, ""
-        for decision in self._state.decisions:
-            keeps = decision.decision == UserDecision.KEEP
-            if is_edit(decision) or (keeps and not decision.draft):
-                decision.draft = BEHIND_A_FAILURE
-
-    def _count(self, payload: Any) -> None:
-        """Counts a Signal, or an Activity by what it gets."""
-        self._steps += 1
-        self._bytes += _measure(payload)
+        for queued in self._queue:
+            keeps = queued.decision.decision == UserDecision.KEEP
+            if _is_edit(queued) or (keeps and not queued.decision.draft):
+                queued.is_stale = True
 
 
 def explain_failure(kind: str, reason: str) -> str:
@@ -300,16 +292,22 @@ def explain_failure(kind: str, reason: str) -> str:
     return reason if " " in reason else ": ".join(filter(None, (kind, reason)))
 
 
+def _is_edit(queued: QueuedDecision) -> bool:
+    return queued.decision.decision == UserDecision.EDIT
+
+
+def _explain_late(decision: UserDecisionSignal, number: int) -> str:
+    """Why a decision after the approval does not count. "" for a KEEP: it asks for nothing new."""
+    if decision.decision == UserDecision.KEEP:
+        return ""
+    return f"The {decision.decision} did not count: draft {number} was already approved."
+
+
 def _explain_end(finish_reason: object) -> str:
     """Why a draft is not whole, in words, or "". Old answers and stand-ins may give no reason."""
     if finish_reason in (None, "stop"):
         return ""
     return CUT_OFF.get(str(finish_reason), f'the provider says "{finish_reason}"')
-
-
-def _measure(payload: Any) -> int:
-    """The bytes of a payload as JSON, which Temporal writes in ASCII."""
-    return len(json.dumps(payload, default=asdict))
 
 
 def _quote(instructions: str) -> str:

@@ -142,7 +142,7 @@ def is_on_this_machine(address: str) -> bool:
     return address.rpartition(":")[0] in THIS_MACHINE
 
 
-async def until_answered(
+async def retry_until_answered(
     client: Client,
     request: Callable[[], Awaitable[T]],
     say: Callable[[str], None],
@@ -181,5 +181,5 @@ async def watch_server(client: Client, say: Callable[[str], None]) -> None:
 
     with suppress(RPCError):  # an error that the server answers with is the Worker's to report
         while True:
-            await until_answered(client, ask, say)
+            await retry_until_answered(client, ask, say)
             await asyncio.sleep(SERVER_CHECK_INTERVAL.total_seconds())

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from temporalio.exceptions import ApplicationError
-
 from beyond.data_dir import find_data_dir
 from beyond.llm.demo import DEMO_MODEL, DEMO_MODELS
 from beyond.llm.settings import find_obvious_problem, find_provider_keys, get_model
 from beyond.process import RefusedError
-from beyond.reports_dir import find_reports_dir
+from beyond.reports_dir import ReportsDirError, find_reports_dir
 from beyond.server.connection import (
     CONNECT_TIMEOUT,
     TemporalUnreachableError,
@@ -214,8 +212,8 @@ def _require_reports_dir() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
-    except ApplicationError as error:
-        raise RefusedError(error.message) from None
+    except ReportsDirError as error:
+        raise RefusedError(str(error)) from None
     except OSError as error:
         raise RefusedError(
             f"No PDF can be written to {folder.absolute()}: {error.strerror}. "

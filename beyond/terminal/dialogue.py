@@ -18,11 +18,12 @@ from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
-from beyond.report.decisions import NO_DRAFT, NO_EARLIER_DRAFT
-from beyond.server.connection import NO_SERVER, until_answered
+from beyond.report import NO_DRAFT, NO_EARLIER_DRAFT
+from beyond.server.connection import NO_SERVER, retry_until_answered
 from beyond.terminal.progress import NO_WORKER, Progress, find_live_draft, is_open
 from beyond.terminal.reports import confirm_discard, find_pdf
 from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
+from beyond.terminal.words import HELP, find_word
 from models import LiveDraft, Phase, ReportStatus, UserDecision, UserDecisionSignal
 
 DEFAULT_PROMPT = "Give me 5 fun and fascinating facts about tardigrades."
@@ -32,17 +33,6 @@ CHOICES = """\
 3. Type 'edit' to modify the research"""
 LINE = "=" * 50
 MORE = "Type 'help' for more."
-WORDS = ("query", "keep", "edit", "undo", "discard", "help", "quit")
-SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
-HELP = """
-query     show the current draft again
-keep      approve the draft on the screen and create the PDF
-edit      say what to change; the model revises the draft
-undo      go back to the draft before
-discard   end the report without a PDF
-quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
-The first letters are enough. Tab completes a word, Alt-Enter starts a new line,
-Ctrl-X Ctrl-E opens your editor."""
 PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
 ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 TRY_AGAIN = "Type 'edit' to try again."
@@ -57,8 +47,12 @@ T = TypeVar("T")
 
 
 @dataclass
-class Report:
-    """What can be asked of a report on the server, and told to it. starter.py says how."""
+class ReportHandle:
+    """What the dialogue can ask of a report on the server, and tell it. starter.py says how.
+
+    Each raises RPCError if the server does not answer or refuses. `draft` and `status`, which a
+    Worker answers, also raise WorkflowQueryFailedError, and `result` WorkflowFailureError.
+    """
 
     id: str
     draft: Callable[[], Awaitable[str]]
@@ -86,7 +80,7 @@ class Dialogue:
     """
 
     def __init__(
-        self, client: Client, report: Report, screen: Screen, command: str, open_pdf: bool
+        self, client: Client, report: ReportHandle, screen: Screen, command: str, open_pdf: bool
     ) -> None:
         self._client = client
         self._report = report
@@ -101,6 +95,15 @@ class Dialogue:
         self._decided_at = time.monotonic()
         self._one_request = asyncio.Lock()
         self._progress = Progress()
+        self._actions: dict[str, Callable[[], Awaitable[None]]] = {
+            "query": self._query,
+            "keep": self._keep,
+            "edit": self._edit,
+            "undo": self._undo,
+            "discard": self._discard,
+            "help": self._help,
+            "quit": self._quit,
+        }
 
     async def follow(self) -> int:
         """Returns the exit code when the report ends. Raises LeaveError when the person leaves."""
@@ -143,55 +146,63 @@ class Dialogue:
                 menu_wanted = True
             if menu_wanted:
                 self._show_menu()
-            typed = await self._screen.ask("Your decision (query/keep/edit): ", WORDS)
-            word, problem = _find_word(typed.strip().lower())
+            typed = await self._screen.ask("Your decision (query/keep/edit): ", [*self._actions])
+            word, problem = find_word(typed.strip().lower(), self._actions)
+            menu_wanted = bool(word)
             if word:
-                menu_wanted = await self._obey(word)
+                await self._actions[word]()
             else:
                 self._screen.say(problem)
-                menu_wanted = False
 
-    async def _obey(self, word: str) -> bool:
-        """Returns whether the menu is to be shown again. Raises LeaveError."""
-        say, ask = self._screen.say, self._screen.ask
+    async def _query(self) -> None:
+        await self._show_research(in_pager=True)
+
+    async def _keep(self) -> None:
         number, _ = self._shown
-        if word == "query":
-            await self._show_research(in_pager=True)
-        elif word == "keep":
-            if not number:  # to the Workflow, 0 means whichever draft comes next
-                say(f"{NO_DRAFT} {TRY_AGAIN}")
-            elif await self._decide(UserDecision.KEEP):
-                say("Signal sent to keep research and create PDF")
-        elif word == "edit":
-            refused = self._status and self._status.topic_refused
-            question = ANOTHER_TOPIC if refused else "Enter additional instructions (optional): "
-            instruction = (await ask(question)).strip()
-            afresh = not instruction and number
-            if afresh and not await self._screen.confirm("Write it afresh? [y/N] "):
-                return False
-            if await self._decide(UserDecision.EDIT, instruction):
-                say("Signal sent to regenerate research")
-        elif word == "undo":
-            if not (self._status and self._status.earlier_drafts):
-                say(NO_EARLIER_DRAFT)
-            elif await self._decide(UserDecision.UNDO):
-                say("Signal sent to go back to the draft before")
-        elif word == "discard":
-            if await confirm_discard(self._screen):
-                await self._discard()
-        elif word == "help":
-            self._screen.say_wrapped(HELP)
-        elif word == "quit":
-            raise LeaveError(0)
-        return True
+        if not number:  # to the Workflow, 0 means whichever draft comes next
+            self._screen.say(f"{NO_DRAFT} {TRY_AGAIN}")
+        elif await self._decide(UserDecision.KEEP):
+            self._screen.say("Signal sent to keep research and create PDF")
+
+    async def _edit(self) -> None:
+        number, _ = self._shown
+        refused = self._status and self._status.topic_refused
+        question = ANOTHER_TOPIC if refused else "Enter additional instructions (optional): "
+        instruction = (await self._screen.ask(question)).strip()
+        afresh = not instruction and number
+        if afresh and not await self._screen.confirm("Write it afresh? [y/N] "):
+            return
+        if await self._decide(UserDecision.EDIT, instruction):
+            self._screen.say("Signal sent to regenerate research")
+
+    async def _undo(self) -> None:
+        if not (self._status and self._status.earlier_drafts):
+            self._screen.say(NO_EARLIER_DRAFT)
+        elif await self._decide(UserDecision.UNDO):
+            self._screen.say("Signal sent to go back to the draft before")
+
+    async def _discard(self) -> None:
+        if not await confirm_discard(self._screen):
+            return
+        async with self._one_request:
+            await retry_until_answered(self._client, self._report.discard, self._screen.say)
+            self._discarded = True
+            self._note_decision()
+
+    async def _help(self) -> None:
+        self._screen.say_wrapped(HELP)
+
+    async def _quit(self) -> NoReturn:
+        raise LeaveError(0)
 
     def _show_menu(self) -> None:
         """The tutorial's menu the first time that there is a draft, and then one line."""
         number, _ = self._shown
         complete = "Research is complete!" if number else ""
         if self._menu_shown:
-            words = f"Type {', '.join(WORDS[:-1])} or {WORDS[-1]}."
-            self._screen.say_wrapped(f"\n{complete} {words}" if complete else f"\n{words}")
+            *words, last = self._actions
+            hint = f"Type {', '.join(words)} or {last}."
+            self._screen.say_wrapped(f"\n{complete} {hint}" if complete else f"\n{hint}")
             return
         self._menu_shown = True
         line = LINE[: self._screen.columns or len(LINE)]
@@ -216,7 +227,7 @@ class Dialogue:
         signal = UserDecisionSignal(decision, instruction, number)
         async with self._one_request:
             try:
-                await until_answered(
+                await retry_until_answered(
                     self._client, lambda: self._report.decide(signal), self._screen.say
                 )
             except RPCError as error:
@@ -225,12 +236,6 @@ class Dialogue:
             self._note_decision()
             self._status = None  # so that an error that comes again shows again
         return True
-
-    async def _discard(self) -> None:
-        async with self._one_request:
-            await until_answered(self._client, self._report.discard, self._screen.say)
-            self._discarded = True
-            self._note_decision()
 
     def _note_decision(self) -> None:
         self._decision_wanted.clear()
@@ -245,7 +250,7 @@ class Dialogue:
         seen: object = None
         while True:
             async with self._one_request:
-                description = await until_answered(
+                description = await retry_until_answered(
                     self._client, self._report.describe, self._screen.say
                 )
                 if not is_open(description):
@@ -295,11 +300,6 @@ class Dialogue:
             return False
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
             self._screen.say(f"\nSomebody else has decided on draft {status.draft}.")
-        if status.draft and not status.text:  # too long to be told beside the rest
-            draft = await self._ask_worker(self._report.draft)
-            if not draft:
-                return False
-            status.text = draft
         if status.draft and (status.draft, status.text) != self._shown:
             if time.monotonic() - self._decided_at > LONG_WAIT:
                 self._screen.ring()
@@ -318,7 +318,7 @@ class Dialogue:
         """Returns what a Worker answers to the Query, or None if none does."""
         try:
             # A deadline that passes means that no Worker answers, so only the server is waited for.
-            return await until_answered(self._client, query, self._screen.say, NO_SERVER)
+            return await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
         except (RPCError, WorkflowQueryFailedError, ValueError):  # the last, if it is paused
             return None
 
@@ -330,7 +330,7 @@ class Dialogue:
         if self._shown == (0, ""):  # the report had ended before this starter came
             await self._show_research(in_pager=False)
         try:
-            result = await until_answered(self._client, self._report.result, self._screen.say)
+            result = await retry_until_answered(self._client, self._report.result, self._screen.say)
         except WorkflowFailureError as failure:
             cause = failure.cause
             reason = cause.message if isinstance(cause, FailureError) else cause
@@ -345,16 +345,6 @@ class Dialogue:
         if path := find_pdf(self._report.id, result):
             self._screen.show_file(path, self._open_pdf)
         return 0
-
-
-def _find_word(typed: str) -> tuple[str, str]:
-    """Returns the word that the person means, and what is wrong if there is none."""
-    if typed in SHORTCUTS:
-        return SHORTCUTS[typed], ""
-    meant = [word for word in WORDS if typed and word.startswith(typed)]
-    if len(meant) > 1:
-        return "", f"'{typed}' can mean {' or '.join(meant)}."
-    return meant[0] if meant else "", "Please enter either 'keep', 'edit', or 'query'"
 
 
 def _advise(status: ReportStatus) -> str:

@@ -16,7 +16,6 @@ from temporalio.api.workflowservice.v1 import (
     ListWorkflowExecutionsRequest,
 )
 from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError
-from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
@@ -49,7 +48,7 @@ QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # by Workflow ID
 # One report.
 
 
-async def describe(
+async def describe_report(
     client: Client, workflow_id: str, run_id: str = ""
 ) -> DescribeWorkflowExecutionResponse:
     """What the server knows of a report, or of one of its runs, without asking a Worker.
@@ -67,7 +66,7 @@ async def describe(
 
 async def read_topic(client: Client, workflow_id: str, run_id: str = "") -> str:
     """The topic as the starter noted it for the Web UI, or ""."""
-    description = await describe(client, workflow_id, run_id)
+    description = await describe_report(client, workflow_id, run_id)
     summary = description.execution_config.user_metadata.summary
     if not summary.data:
         return ""
@@ -98,7 +97,7 @@ def find_pdf(workflow_id: str, result: str) -> Path | None:
         path = (find_reports_dir() / _name_pdf(result)).resolve()
         # A file of that name may be another report's; only its own names this one.
         return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
-    except (OSError, ApplicationError):  # the report has its PDF, wherever it is
+    except OSError:  # the report has its PDF, wherever it is
         return None
 
 
@@ -115,7 +114,7 @@ async def confirm_discard(screen: Screen) -> bool:
 async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
     """Cancels an open report when the person says yes. Raises RefusedError, and LeaveError."""
     workflow_id = await find_report(client, wanted)
-    description = await describe(client, workflow_id)
+    description = await describe_report(client, workflow_id)
     if not is_open(description):
         raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
     await introduce_report(client, screen, workflow_id)
@@ -149,7 +148,7 @@ async def find_report(client: Client, wanted: str) -> str:
     if not wanted:
         raise RefusedError(f"Which report? Give its Workflow ID or a part of it. {LIST_THEM}")
     try:
-        kind = (await describe(client, wanted)).workflow_execution_info.type.name
+        kind = (await describe_report(client, wanted)).workflow_execution_info.type.name
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise

@@ -105,7 +105,7 @@ async def test_continue_as_new(
     client: Client, llm: LoopbackLLM, task_queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run that hands over, with Signals undecided, and the one that takes over."""
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", RECORDED_LIMIT)
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", RECORDED_LIMIT)
     llm.go_on.clear()
     report = await start_report(client, "bees", task_queue)
     await eventually(lambda: llm.in_flight == 1)

@@ -18,7 +18,7 @@ from beyond.llm import complete
 from beyond.llm.streams import STREAMS_AT_ONCE
 from beyond.llm.writing import Writing
 from beyond.terminal.progress import find_live_draft
-from beyond.terminal.reports import describe
+from beyond.terminal.reports import describe_report
 from models import LIVE_DRAFT_LENGTH, LiveDraft, LLMCallInput
 
 pytestmark = pytest.mark.usefixtures("llm")
@@ -267,7 +267,7 @@ async def test_the_server_knows_what_is_written_and_the_history_grows_by_nothing
     report = await start_report(client, "bees")
 
     async def count_words() -> int:
-        live = await find_live_draft(client, await describe(client, report.id))
+        live = await find_live_draft(client, await describe_report(client, report.id))
         return live.words if live else 0
 
     for words in (50, 100):
@@ -279,7 +279,7 @@ async def test_the_server_knows_what_is_written_and_the_history_grows_by_nothing
         llm.go_on.set()
     await waiting(report, 1)
     assert await count_words() == 0
-    description = await describe(client, report.id)
+    description = await describe_report(client, report.id)
     assert description.workflow_execution_info.history_length == 10
     assert await draft_of(report) == "".join(WORDS[:100])
 
@@ -293,7 +293,7 @@ async def test_a_retry_begins_anew_and_says_why(client: Client, llm: LoopbackLLM
 
     async def told() -> tuple[str, str]:
         """What is written, and why there is another attempt."""
-        description = await describe(client, report.id)
+        description = await describe_report(client, report.id)
         live = await find_live_draft(client, description)
         activities = description.pending_activities
         return live.text if live else "", activities[0].last_failure.message if activities else ""

@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionR
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from beyond.terminal.reports import describe
+from beyond.terminal.reports import describe_report
 
 PAGE = (PROJECT / "docs" / "PRODUCTION.md").read_text()
 DIALOGUE = "why do zebras hum?\nedit\nmention lions\nundo\nkeep\n"
@@ -134,7 +134,7 @@ async def test_encryption_of_a_draft_while_it_is_written(
     seen: list[bytes] = []
 
     async def is_sent() -> bool:
-        for activity in (await describe(client, workflow_id)).pending_activities:
+        for activity in (await describe_report(client, workflow_id)).pending_activities:
             seen.extend(payload.data for payload in activity.heartbeat_details.payloads)
         return bool(seen)
 

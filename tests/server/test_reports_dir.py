@@ -5,9 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from temporalio.exceptions import ApplicationError
 
-from beyond.reports_dir import NAME_LIMIT, PATH_LIMIT, place_report
+from beyond.reports_dir import (
+    NAME_LIMIT,
+    PATH_LIMIT,
+    BadNameError,
+    ReportsDirError,
+    place_report,
+)
 from models import WORKFLOW_ID_PREFIX
 
 NAME = "research_pdf.pdf"
@@ -27,9 +32,8 @@ def test_a_name_that_is_taken_is_followed_by_the_reports_own_part(reports: Path)
     names = [place_report(text, NAME, REPORT) for text in (b"1", b"2")]
     assert names == ["research_pdf-1a2b3c4d.pdf", f"research_pdf-{OWN}.pdf"]
     assert [(reports / name).read_bytes() for name in (NAME, *names)] == [b"theirs", b"1", b"2"]
-    with pytest.raises(ApplicationError, match="other files have the names") as error:
+    with pytest.raises(ReportsDirError, match="other files have the names"):
         place_report(b"3", NAME, REPORT)
-    assert not error.value.non_retryable
     assert len(list(reports.iterdir())) == 3
 
 
@@ -99,21 +103,19 @@ def test_a_filename_may_name_folders(reports: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a\0b.pdf", "x" * (NAME_LIMIT + 1)])
-def test_what_cannot_be_a_filename_is_a_permanent_error(name: str) -> None:
-    with pytest.raises(ApplicationError, match="cannot be the name of a report") as error:
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(BadNameError, match="cannot be the name of a report"):
         place_report(b"ours", name, REPORT)
-    assert error.value.non_retryable
 
 
-def test_a_disk_that_refuses_is_a_transient_error_with_the_reason(
+def test_a_disk_that_refuses_is_told_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("REPORTS_DIR", str(tmp_path / "file" / "reports"))
-    with pytest.raises(ApplicationError) as error:
+    with pytest.raises(ReportsDirError) as error:
         place_report(b"ours", NAME, REPORT)
-    assert not error.value.non_retryable
-    assert error.value.message == (
+    assert str(error.value) == (
         f"the report cannot be written to {tmp_path / 'file' / 'reports'}: Not a directory"
     )
 
@@ -122,12 +124,11 @@ def test_a_disk_that_refuses_is_a_transient_error_with_the_reason(
 
 
 def disk_error() -> str:
-    with pytest.raises(ApplicationError) as error:
+    with pytest.raises(ReportsDirError) as error:
         place_report(b"ours", NAME, REPORT)
-    assert not error.value.non_retryable
-    assert "Errno" not in error.value.message
-    assert len(error.value.message) < 400
-    return error.value.message
+    assert "Errno" not in str(error.value)
+    assert len(str(error.value)) < 400
+    return str(error.value)
 
 
 def test_a_path_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,8 +172,7 @@ def test_the_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".pdf", "蜂" * 100 + ".pdf"], ids=["ascii", "bees"])
-def test_a_name_that_no_disk_takes_is_permanent(name: str) -> None:
-    with pytest.raises(ApplicationError) as error:
+def test_a_name_that_no_disk_takes_is_refused(name: str) -> None:
+    with pytest.raises(BadNameError) as error:
         place_report(b"ours", name, REPORT)
-    assert (error.value.type, error.value.non_retryable) == ("BadName", True)
-    assert len(error.value.message) < 2 * PATH_LIMIT
+    assert len(str(error.value)) < 2 * PATH_LIMIT

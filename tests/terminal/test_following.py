@@ -88,7 +88,7 @@ async def test_a_report_that_is_reset_is_followed(
 async def test_a_report_that_continues_as_new_is_followed(
     client: Client, llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 3)
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 3)
     async with worker_here(client, llm_call, create_pdf, task_queue=TASK_QUEUE):
         starter = open_starter()
         report = report_of(client, await asyncio.to_thread(starter.begin))

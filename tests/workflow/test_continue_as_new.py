@@ -26,6 +26,7 @@ from support import (
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
+from beyond.event_history import CONTINUE_AFTER_BYTES, RunSize
 from models import INSTRUCTIONS_MARK as MORE
 from models import Phase
 from workflow import GenerateReportWorkflow
@@ -35,7 +36,7 @@ LONG = 20  # Signals and Activities
 
 @pytest.fixture(autouse=True)
 def long_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", LONG)
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", LONG)
 
 
 async def continued_as_new(report: ReportHandle, everywhere: ReportHandle) -> bool:
@@ -107,7 +108,7 @@ async def test_a_cancellation_beside_the_signal_that_makes_a_report_long_counts(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK delivers Signals first: the run ended, and the cancellation with it."""
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 2)
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 2)
     functions = StandIns()
     async with worker_here(client, functions.llm_call) as queue:
         report = await start_report(client, "bees", queue)
@@ -125,7 +126,7 @@ async def test_a_worker_that_replays_continues_where_the_last_one_would_have(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a Query nor another Worker changes when a report goes on in a new run."""
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 4)
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 4)
     functions = StandIns()
     queue = str(uuid4())
     report = await start_report(client, "bees", queue)
@@ -172,3 +173,13 @@ async def test_a_decision_in_the_moment_in_which_another_worker_takes_a_long_rep
         for worker in workers:
             worker.kill()
             worker.wait()
+
+
+def test_ignored_signals_and_the_bytes_of_answers_make_a_run_large() -> None:
+    signals, answers = RunSize(), RunSize()
+    for _ in range(LONG):
+        assert not signals.is_large()
+        signals.add_step(None)
+    assert signals.is_large()
+    answers.add_result("x" * (CONTINUE_AFTER_BYTES - 2))  # and two quotation marks
+    assert answers.is_large()

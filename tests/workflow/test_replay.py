@@ -17,7 +17,7 @@ from support import RECORDED_LIMIT
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from beyond.report.payloads import DATA_CONVERTER
+from beyond.payloads import DATA_CONVERTER
 from models import WORKFLOW_ID_PREFIX
 from workflow import GenerateReportWorkflow
 
@@ -42,7 +42,7 @@ def test_every_shape_is_recorded() -> None:
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 def test_a_recorded_report_replays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if path.stem == "continue_as_new":
-        monkeypatch.setattr("beyond.report.CONTINUE_AFTER", RECORDED_LIMIT)
+        monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", RECORDED_LIMIT)
     history = WorkflowHistory.from_json(WORKFLOW_ID_PREFIX + path.stem, path.read_text())
     replayer = Replayer(workflows=[GenerateReportWorkflow], data_converter=DATA_CONVERTER)
     asyncio.run(replayer.replay_workflow(history))

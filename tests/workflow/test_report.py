@@ -7,14 +7,18 @@ import pytest
 from beyond.report import (
     CARRY_LIMIT,
     INSTRUCTIONS_TOO_LONG,
+    KEPT_BEHIND_A_FAILURE,
+    NO_DRAFT,
+    NO_EARLIER_DRAFT,
     PROMPT_TOO_LONG,
     QUOTE_LIMIT,
     UNDO_LIMIT,
     Report,
 )
-from beyond.report.decisions import KEPT_BEHIND_A_FAILURE, NO_DRAFT, NO_EARLIER_DRAFT
-from models import INSTRUCTIONS_MARK as MORE
+from beyond.report.state import json_size
 from models import (
+    DRAFT_LIMIT,
+    PAYLOAD_LIMIT,
     GenerateReportInput,
     LLMCallInput,
     PDFGenerationInput,
@@ -22,6 +26,7 @@ from models import (
     UserDecision,
     UserDecisionSignal,
 )
+from models import INSTRUCTIONS_MARK as MORE
 
 TOO_LATE = "The {} did not count: draft {} was already approved."
 
@@ -240,6 +245,18 @@ def test_an_edit_that_temporal_could_not_carry_fails() -> None:
     assert (len(play.calls), play.report.phase) == (1, Phase.WAITING)
 
 
+def test_the_status_of_the_longest_draft_fits_into_a_payload() -> None:
+    """Many long instructions: the prompt grows with each EDIT."""
+    play = Play(*["short"] * 9, "x" * (DRAFT_LIMIT - 100)).start()
+    for _ in range(9):
+        play.send("EDIT: " + "y" * 200_000)
+    assert play.error.startswith(INSTRUCTIONS_TOO_LONG)
+    play.outcomes = ["x" * DRAFT_LIMIT]
+    play.send("EDIT")
+    assert play.report.draft == "x" * DRAFT_LIMIT
+    assert json_size(play.report.status()) <= PAYLOAD_LIMIT
+
+
 @pytest.mark.parametrize(
     "wrong",
     [None, "", "text", [], {}, {"choices": []}, answer(""), answer(" \n"), answer(7)],  # type: ignore[arg-type]
@@ -344,11 +361,11 @@ def test_so_many_drafts_are_kept_for_undo() -> None:
 
 def test_a_pdf_that_fails_for_good_gives_the_report_back() -> None:
     play = Play().start().send("KEEP")
-    play.report.miss_pdf("OSError", "the disk is full", for_good=False)
+    play.report.pdf_failed("OSError", "the disk is full", for_good=False)
     status = play.report.status()
     assert status.phase == Phase.CREATING_PDF
     assert status.error == "The PDF was not created: the disk is full."
-    play.report.miss_pdf("Unprintable", "too long", for_good=True)
+    play.report.pdf_failed("Unprintable", "too long", for_good=True)
     assert play.report.phase == Phase.WAITING
     play.send("EDIT: shorter").send("KEEP")
     assert play.report.finish("x.pdf") == "x.pdf"
@@ -364,41 +381,44 @@ def test_a_pdf_without_a_name_gives_the_report_back() -> None:
 # A new run.
 
 
-def test_a_new_run_knows_what_the_last_one_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_run_knows_what_the_last_one_knew() -> None:
     play = Play("Text 1", REFUSED).start().send("EDIT: x").send("KEEP 7")
-    assert not play.report.is_long()
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 3)
-    assert play.report.is_long()
     play.wait_with("EDIT: y", "KEEP")
     again = Report(play.report.carried())
     assert again.status() == play.report.status()
-    assert not again.is_long()
     play.report = again
     assert play.send().approved
     assert play.prompts[2:] == ["bees + y"]
 
 
-def test_ignored_signals_and_bytes_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 3)
-    report = Play().start().report
-    report.add(None)
-    assert not report.is_long()
-    report.add(None)
-    assert report.is_long()
-    monkeypatch.undo()
-    assert not report.is_long()
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER_BYTES", 1_000)
-    big = Play("x" * 1_000).start().report
-    assert big.is_long()
+def test_stale_decisions_are_carried_with_the_number_minus_one() -> None:
+    """As histories of earlier versions hold them."""
+    play = Play("Text 1", REFUSED).start()
+    play.wait_with("EDIT: x")
+    assert play.report.next_decision() == UserDecision.EDIT
+    call = play.report.revision()
+    assert call
+    play.wait_with("KEEP", "KEEP 1", "UNDO", "EDIT 1: y")
+    play.report.refuse(call, *REFUSED)
+    carried = play.report.carried()
+    assert [decision.draft for decision in carried.carried.decisions] == [-1, 1, 0, -1]
+    play.report = Report(carried)
+    assert play.report.carried() == carried
+    assert play.send().approved  # by the KEEP with a number
+    assert play.error == "The EDIT did not count: draft 1 was already approved."
 
 
-def test_more_than_a_run_can_hand_over_is_decided_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beyond.report.CONTINUE_AFTER", 1)
+def test_a_person_may_not_send_the_number_of_stale_decisions() -> None:
+    play = Play().start().send("KEEP -1")
+    assert play.error == "Draft -1 was not kept: draft 1 is the current one."
+
+
+def test_more_than_a_run_can_hand_over_is_decided_first() -> None:
     many = Play().start().wait_with(*["EDIT: x"] * (CARRY_LIMIT + 1))
-    assert not many.report.is_long()
-    assert many.send().report.is_long()
+    assert not many.report.can_be_carried()
+    assert many.send().report.can_be_carried()
     much = Play().start().wait_with(*["EDIT: " + "x" * 500_000] * 6)
-    assert not much.report.is_long()
+    assert not much.report.can_be_carried()
 
 
 def test_earlier_drafts_are_handed_over_as_far_as_they_fit() -> None:

@@ -137,7 +137,7 @@ class Decisions(RuleBasedStateMachine):
     @rule()
     def lose_pdf(self) -> None:
         """The draft cannot become a PDF: the person decides again."""
-        self.report.miss_pdf("Unprintable", "no", for_good=True)
+        self.report.pdf_failed("Unprintable", "no", for_good=True)
         self.pdf = None
 
     @precondition(lambda self: not self.call and not self.pdf)
