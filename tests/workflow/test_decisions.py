@@ -12,6 +12,7 @@ import pytest
 from stand_ins import StandIns, during_a_call, hold_a_call, refusal
 from support import (
     RESULT,
+    correct,
     draft_of,
     edit,
     events_of,
@@ -46,6 +47,23 @@ async def test_edits_during_one_call_are_applied_together(
     assert status.prompt == f"bees{MORE}add sources{MORE}make it shorter"
     assert [call.prompt for call in stand_ins.calls] == ["bees", status.prompt]
     assert (stand_ins.calls[1].draft_prompt, stand_ins.calls[1].draft) == ("bees", "Text 1")
+
+
+async def test_a_correction_is_the_next_draft_and_the_one_before_can_be_asked_for(
+    client: Client, stand_ins: StandIns
+) -> None:
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    assert await report.query(GenerateReportWorkflow.get_earlier_draft) == ""
+    await correct(report, "Mine", draft=1)
+    status = await waiting(report, draft=2)
+    assert (status.text, status.prompt, status.earlier_drafts) == ("Mine", "bees", 1)
+    assert await report.query(GenerateReportWorkflow.get_earlier_draft) == "Text 1"
+    await report.signal("user_decision_signal", {"decision": "correct", "text": "Mine, too"})
+    await keep(report)
+    assert await report.result() == RESULT
+    assert [pdf.content for pdf in stand_ins.pdfs] == ["Mine, too"]
+    assert await report.query(GenerateReportWorkflow.get_earlier_draft) == "Mine"
 
 
 async def test_none_of_300_edits_is_lost(client: Client, stand_ins: StandIns) -> None:
