@@ -42,7 +42,8 @@ from models import (
 )
 from workflow import GenerateReportWorkflow
 
-# For how long a Query waits for a Worker: at each look at the report, and if a person asks.
+# How long a Query waits for a Worker: in a list, at each look at the report, and if a person asks.
+LIST_TIMEOUT = timedelta(seconds=1.5)
 STATUS_TIMEOUT = timedelta(seconds=3)
 DRAFT_TIMEOUT = timedelta(seconds=10)
 # How long the SDK retries a request whose reply is lost. The retries have the same request ID, so a
@@ -62,16 +63,18 @@ async def run(arguments: argparse.Namespace) -> int:
     only_looks = arguments.list or arguments.discard is not None
     restore_terminal = screen.stop_echo()
     try:
-        local_server = run_local(drafts=not only_looks) if arguments.local else nullcontext()
-        async with local_server as local:
+        local = run_local(needs_model=not only_looks) if arguments.local else nullcontext()
+        async with local as worker_polls:
             client = await connect_to_temporal()
-            if local and only_looks:
-                await local.wait_for_worker()
+            if worker_polls and only_looks:
+                await worker_polls.wait()
             if arguments.list:
+                # A Worker that has just begun is slow, but there is one.
+                timeout = DRAFT_TIMEOUT if worker_polls else LIST_TIMEOUT
                 await reports.list_reports(
                     client,
                     screen,
-                    partial(query_report_status, client),
+                    partial(query_report_status, client, rpc_timeout=timeout),
                     ended=arguments.ended,
                     every=arguments.all,
                 )
@@ -165,9 +168,11 @@ async def query_earlier_draft(client: Client, workflow_id: str) -> str:
     return await handle.query(GenerateReportWorkflow.get_earlier_draft, rpc_timeout=DRAFT_TIMEOUT)
 
 
-async def query_report_status(client: Client, workflow_id: str) -> ReportStatus:
+async def query_report_status(
+    client: Client, workflow_id: str, rpc_timeout: timedelta = STATUS_TIMEOUT
+) -> ReportStatus:
     handle = client.get_workflow_handle(workflow_id)
-    return await handle.query(GenerateReportWorkflow.get_report_status, rpc_timeout=STATUS_TIMEOUT)
+    return await handle.query(GenerateReportWorkflow.get_report_status, rpc_timeout=rpc_timeout)
 
 
 async def send_user_decision_signal(

@@ -45,8 +45,8 @@ ACTIVITY_SLOTS = 2000
 OPEN_FILES = 4096  # a call has a socket; systems allow a process 256 or 1024 unless it asks
 # A report that waits for its person takes 0.15 MiB while it is cached, and its replay milliseconds.
 CACHED_WORKFLOWS = 500
-# The SDK would hold heartbeats back for 16 of the 20 seconds they are allowed, and a cancellation,
-# which comes with the answer to one.
+# By default, the SDK sends a heartbeat every 16 s, 80% of the timeout. A cancellation arrives with
+# the response to one, so it would be late, too.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
 
 
@@ -99,16 +99,18 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     except ApplicationError as error:  # the model or its key is not usable
         raise RefusedError(error.message) from None
     except RuntimeError as error:  # of the SDK
-        await connect()  # says so if the server has just gone; else the namespace is not ours
+        await (
+            connect()
+        )  # raises if the server is down; otherwise, the key may not use the namespace
         raise RefusedError(str(error).partition(": Status {")[0]) from None
     finally:
         watching.cancel()
-    exit_process(0)  # from here: the event loop's end would wait for an import of LiteLLM
+    exit_process(0)  # here, because asyncio would wait for the thread that imports LiteLLM
 
 
 async def _serve(client: Client, stop: asyncio.Event) -> None:
     address = client.service_client.config.target_host
-    print(
+    print(  # the first line on standard output, for which starter.py --local waits
         f'Worker is polling Task Queue "{TASK_QUEUE}" at {address} '
         f"(namespace {client.namespace}). Press Ctrl-C to stop.",
         flush=True,

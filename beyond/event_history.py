@@ -4,9 +4,9 @@ from typing import Any
 
 from beyond.report.state import json_size
 
-# A run ends after so many Signals and Activities, or bytes of them, and the report goes on in a new
-# one. Each adds at most 6 events to the history, which makes 12,000 and 8 MB, and the last step at
-# most 4 MB more. Temporal ends a Workflow at 51,200 events or 50 MB.
+# A report continues as new after this many Signals and Activities, or this many bytes of them. Each
+# adds at most 6 events to the history, which makes 12,000 and 8 MB, and the last step at most 4 MB
+# more. Temporal ends a Workflow at 51,200 events or 50 MB.
 CONTINUE_AFTER = 2_000
 CONTINUE_AFTER_BYTES = 8_000_000
 

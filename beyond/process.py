@@ -1,4 +1,4 @@
-"""How a process of ours begins, reads its input, and ends: Ctrl-C, signals and failures."""
+"""Start-up, standard input and exit of the Worker and the starter."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ def run_process(
     except asyncio.CancelledError:
         result = 128 + signal.SIGTERM
     except BrokenPipeError:
-        result = 1  # nobody reads any more
+        result = 1  # the reader closed the pipe
     except UnicodeError as error:  # of .env, or of an argument
         result = f"This is not UTF-8: {error}"
     except OSError as error:  # such as a terminal that was closed, or a disk that is full

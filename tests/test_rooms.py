@@ -18,6 +18,12 @@ def test_nothing_beyond_the_tutorial_imports_one_of_its_files_but_models() -> No
             assert not (FIVE - {"models"}) & {name.partition(".")[0] for name in names}, module
 
 
+def test_a_report_knows_no_temporal() -> None:
+    for module in PROJECT.glob("beyond/report/*.py"):
+        assert "import temporalio" not in module.read_text(), module
+        assert "from temporalio" not in module.read_text(), module
+
+
 def test_beyond_itself_is_empty() -> None:
     assert not (PROJECT / "beyond" / "__init__.py").read_text()
 

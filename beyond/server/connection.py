@@ -54,7 +54,7 @@ async def connect(**options: Any) -> Client:
     """
     settings = connection_settings()
     if is_on_this_machine(settings["target_host"]):
-        # There is no network to spare.
+        # On localhost, compression only costs CPU.
         options.setdefault("grpc_compression", GrpcCompression.NONE)
     try:
         return await asyncio.wait_for(Client.connect(**settings, **options), CONNECT_TIMEOUT)

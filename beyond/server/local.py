@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -31,32 +30,17 @@ WORKER_STOP_TIMEOUT = 15  # seconds
 QUICK_STOP = 1  # seconds, in which a Worker stops that has no call in progress
 
 
-@dataclass
-class Local:
-    """The Worker that `--local` runs."""
-
-    worker_log: Path
-    log_start: int  # bytes; earlier Workers wrote what is before
-
-    async def wait_for_worker(self) -> None:
-        """Returns when the Worker polls. One that stops cancels the caller of `run_local`."""
-        while "Worker is polling" not in self.read_log():  # noqa: ASYNC110 - of a process
-            await asyncio.sleep(0.05)
-
-    def read_log(self) -> str:
-        return self.worker_log.read_bytes()[self.log_start :].decode(errors="replace")
-
-
 @asynccontextmanager
-async def run_local(drafts: bool = True) -> AsyncIterator[Local | None]:
+async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | None]:
     """Runs a server on this machine, unless one answers already, and a Worker of its own.
 
-    Without a model, the Worker drafts a demo, and there is none for the server of somebody else.
-    With one that cannot be called, there is no Worker, unless a draft is to come of it: `drafts`.
-    Both stop at the end. Raises RefusedError if they cannot start, and when the Worker stops early.
+    Yields an event that is set when the Worker polls, or None if there is no Worker. If no model is
+    configured, the Worker uses the demo model, but only on a server that this process started. If
+    the model cannot be used, no Worker starts; with `needs_model`, that is an error. Both stop at
+    the end. Raises RefusedError if they cannot start, and when the Worker stops early.
     """
     problem = find_obvious_problem() if _has_model() else ""
-    if problem and drafts:
+    if problem and needs_model:
         raise RefusedError(problem)
     _require_reports_dir()
     data = _require_data_dir()
@@ -65,8 +49,8 @@ async def run_local(drafts: bool = True) -> AsyncIterator[Local | None]:
             print(problem, flush=True)
             yield None
         elif is_ours or _has_model():
-            async with _run_worker(data / "worker.log") as local:
-                yield local
+            async with _run_worker(data / "worker.log") as polls:
+                yield polls
         else:
             print("No model is configured, so that server's own Workers do the work.", flush=True)
             yield None
@@ -151,22 +135,27 @@ def _is_taken(port: int) -> bool:
 
 
 @asynccontextmanager
-async def _run_worker(log: Path) -> AsyncIterator[Local]:
-    """Runs worker.py beside the caller. It stops with the caller, even with one that is killed."""
+async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
+    """Runs worker.py beside the caller. It stops with the caller, even with one that is killed.
+
+    Yields an event that is set when it polls. If it exits, the caller is cancelled.
+    """
     with log.open("ab") as output:
-        local = Local(log, output.tell())
+        log_start = output.tell()
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
             str(Path(__file__).parents[2] / "worker.py"),
             "--stop-with-stdin",
             env=os.environ if _has_model() else os.environ | {"LLM_MODEL": DEMO_MODEL},
             stdin=asyncio.subprocess.PIPE,
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=asyncio.subprocess.PIPE,  # its first line says that it polls
+            stderr=output,
             start_new_session=True,  # the terminal's Ctrl-C is for the starter
         )
     caller = asyncio.current_task()
-    assert worker.stdin and caller
+    assert worker.stdin and worker.stdout and caller
+    polls = asyncio.Event()
+    copying = asyncio.create_task(_copy_output(worker.stdout, log, polls))
     exited = asyncio.create_task(worker.wait())
 
     def wake_caller(_: object) -> None:
@@ -174,13 +163,13 @@ async def _run_worker(log: Path) -> AsyncIterator[Local]:
 
     exited.add_done_callback(wake_caller)
     try:
-        yield local
+        yield polls
     except asyncio.CancelledError:
         if not exited.done():
             raise
         caller.uncancel()
-        last_line = local.read_log().strip().rpartition("\n")[2]
-        raise RefusedError(f"The Worker stopped: {last_line} (its log: {log})") from None
+        reason = _read_last_line(log, log_start)
+        raise RefusedError(f"The Worker stopped: {reason} (its log: {log})") from None
     finally:
         exited.remove_done_callback(wake_caller)
         worker.stdin.close()
@@ -192,6 +181,21 @@ async def _run_worker(log: Path) -> AsyncIterator[Local]:
         finally:
             if not exited.done():
                 worker.kill()
+            copying.cancel()
+
+
+def _read_last_line(log: Path, start: int) -> str:
+    """The last line behind so many bytes, or "". Earlier Workers wrote what is before."""
+    return log.read_bytes()[start:].decode(errors="replace").strip().rpartition("\n")[2]
+
+
+async def _copy_output(output: asyncio.StreamReader, log: Path, polls: asyncio.Event) -> None:
+    """Copies what the Worker prints into its log, and sets the event when it prints anything."""
+    with log.open("ab") as file:
+        while chunk := await output.read(4096):
+            file.write(chunk)
+            file.flush()
+            polls.set()
 
 
 def _require_data_dir() -> Path:

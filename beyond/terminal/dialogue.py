@@ -38,9 +38,8 @@ ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 TRY_AGAIN = "Type 'edit' to try again."
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
-# Seconds from one look at the report to the next: as many as have passed since the last decision,
-# but at least the first number and at most the second, so that an open starter costs the server
-# one request a second.
+# The interval between two looks at the report grows with the time since the last decision, between
+# these bounds (seconds), so that an open starter costs the server one request a second.
 POLL_INTERVALS = 0.1, 1
 
 T = TypeVar("T")
@@ -126,7 +125,7 @@ class Dialogue:
         try:
             await asyncio.wait({asking, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # Both are over before the last words are said: neither may write after them.
+            # Waits for both, so that neither prints after the result.
             asking.cancel()
             watching.cancel()
             await asyncio.wait({asking, watching})
@@ -317,7 +316,7 @@ class Dialogue:
     async def _ask_worker(self, query: Callable[[], Awaitable[T]]) -> T | None:
         """Returns what a Worker answers to the Query, or None if none does."""
         try:
-            # A deadline that passes means that no Worker answers, so only the server is waited for.
+            # Retries only if the server is away: a timeout means that no Worker answers.
             return await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
         except (RPCError, WorkflowQueryFailedError, ValueError):  # the last, if it is paused
             return None

@@ -19,8 +19,8 @@ from models import TASK_QUEUE, LiveDraft
 
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
 STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the Activity's name
-# A live Worker takes a task at once. There is none if so many polls, over so many seconds, found
-# one untaken: the polls after a decision are quick, and those of a slow server are few.
+# A live Worker takes a task at once. None is running if a task stayed untaken for this many polls
+# and seconds: the polls after a decision are quick, and those of a slow server are few.
 UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
 
 

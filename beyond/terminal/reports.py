@@ -25,7 +25,6 @@ from beyond.terminal.screen import Screen
 from models import INSTRUCTIONS_MARK, WORKFLOW_ID_PREFIX, WORKFLOW_TYPE, ReportStatus
 
 DESCRIBE_TIMEOUT = timedelta(seconds=3)
-QUERY_TIMEOUT = 1.5  # seconds, of a row; a Worker answers in milliseconds
 CANCEL_TIMEOUT = 10  # seconds; a Worker cancels at once
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 PAGE = 20  # rows; they are queried together, and if no Worker answers the first page, no more are
@@ -95,7 +94,7 @@ def find_pdf(workflow_id: str, result: str) -> Path | None:
     """The report's PDF, if its Worker wrote it into the folder that REPORTS_DIR names here."""
     try:
         path = (find_reports_dir() / _name_pdf(result)).resolve()
-        # A file of that name may be another report's; only its own names this one.
+        # Another report's file may have this name; ours contains the Workflow ID.
         return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
     except OSError:  # the report has its PDF, wherever it is
         return None
@@ -255,10 +254,7 @@ async def _read_open(
         phase = "PAUSED"
     elif query_status:
         try:
-            async with asyncio.timeout(QUERY_TIMEOUT):
-                status = await query_status(workflow_id)
-        except TimeoutError:
-            pass
+            status = await query_status(workflow_id)
         except WorkflowQueryFailedError:
             phase = FAILING
         except RPCError as error:

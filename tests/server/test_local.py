@@ -401,9 +401,9 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     monkeypatch.setattr(local, "WORKER_STOP_TIMEOUT", 1)
-    async with local.run_local() as running:
-        assert running
-        await running.wait_for_worker()
+    async with local.run_local() as polls:
+        assert polls
+        await polls.wait()
         [worker] = workers(tmp_path)
         worker.suspend()  # it notices nothing any more
     worker.wait(timeout=PATIENCE)

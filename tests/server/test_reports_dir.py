@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
+from activities import create_pdf
 from beyond.reports_dir import (
     NAME_LIMIT,
     PATH_LIMIT,
@@ -13,7 +15,7 @@ from beyond.reports_dir import (
     ReportsDirError,
     place_report,
 )
-from models import WORKFLOW_ID_PREFIX
+from models import WORKFLOW_ID_PREFIX, PDFGenerationInput
 
 NAME = "research_pdf.pdf"
 OWN = "1a2b3c4d-0000-4000-8000-000000000000"
@@ -176,3 +178,16 @@ def test_a_name_that_no_disk_takes_is_refused(name: str) -> None:
     with pytest.raises(BadNameError) as error:
         place_report(b"ours", name, REPORT)
     assert len(str(error.value)) < 2 * PATH_LIMIT
+
+
+def test_create_pdf_is_retried_unless_no_file_can_have_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ApplicationError, match="cannot be the name of a report") as error:
+        create_pdf(PDFGenerationInput("bees", filename=".."))
+    assert error.value.non_retryable
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("REPORTS_DIR", str(tmp_path / "file" / "reports"))
+    with pytest.raises(ApplicationError, match="cannot be written to") as error:
+        create_pdf(PDFGenerationInput("bees"))
+    assert not error.value.non_retryable
