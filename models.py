@@ -24,6 +24,8 @@ class UserDecision(StrEnum):
     EDIT = "EDIT"
     WAIT = "WAIT"
     UNDO = "UNDO"  # back to the draft before, without a call to the model
+    CORRECT = "CORRECT"  # the person's own text is the next draft, without a call to the model
+    STOP = "STOP"  # cancels the call in progress; the draft before stays
 
     @classmethod
     def _missing_(cls, value: object) -> "UserDecision | None":
@@ -36,12 +38,14 @@ class UserDecisionSignal:
     """A person's decision on a draft.
 
     `draft` is the number of the draft that the person judged. The tutorial's starter sends none,
-    which is 0 and means the draft that is current when the decision's turn comes.
+    which is 0 and means the draft that is current when the decision's turn comes. `text`, of a
+    CORRECT, is the whole draft as the person corrected it.
     """
 
     decision: UserDecision
     additional_prompt: str = ""
     draft: int = 0
+    text: str = ""
 
 
 @dataclass
@@ -85,7 +89,8 @@ class ReportStatus:
     `draft` is the number of the current draft, 0 before the first, and `text` its text. `prompt` is
     the topic with the instructions that the draft answers. `error` is one sentence for the person,
     or "". `earlier_drafts` is how many times UNDO can go back. `topic_refused` says that the next
-    instruction replaces the topic.
+    instruction replaces the topic. `origin` is one sentence about the decision that the draft came
+    of, or "" for the first.
     """
 
     phase: Phase
@@ -95,6 +100,7 @@ class ReportStatus:
     text: str = ""
     earlier_drafts: int = 0
     topic_refused: bool = False
+    origin: str = ""
 
 
 @dataclass

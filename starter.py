@@ -162,6 +162,12 @@ async def query_research_result(client: Client, workflow_id: str) -> str:
     return await handle.query(GenerateReportWorkflow.get_research_result, rpc_timeout=DRAFT_TIMEOUT)
 
 
+async def query_earlier_draft(client: Client, workflow_id: str) -> str:
+    """The draft that UNDO would bring back, or "" if there is none."""
+    handle = client.get_workflow_handle(workflow_id)
+    return await handle.query(GenerateReportWorkflow.get_earlier_draft, rpc_timeout=DRAFT_TIMEOUT)
+
+
 async def query_report_status(
     client: Client, workflow_id: str, rpc_timeout: timedelta = STATUS_TIMEOUT
 ) -> ReportStatus:
@@ -192,6 +198,7 @@ def open_report(client: Client, workflow_id: str) -> ReportHandle:
     return ReportHandle(
         id=workflow_id,
         draft=partial(query_research_result, client, workflow_id),
+        earlier_draft=partial(query_earlier_draft, client, workflow_id),
         status=partial(query_report_status, client, workflow_id),
         decide=partial(send_user_decision_signal, client, workflow_id),
         discard=partial(cancel_report, client, workflow_id),

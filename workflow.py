@@ -6,6 +6,7 @@ a decision means, and what the person is told, is the `Report`'s to know.
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -46,11 +47,16 @@ class GenerateReportWorkflow:
         # finds the report.
         self._report = Report(input)
         self._run_size = RunSize()
+        self._call: workflow.ActivityHandle[dict[str, Any]] | None = None  # of the model
 
     @workflow.query(description="The current draft; empty before the first.")
     def get_research_result(self) -> str:
         # A Query reads the state and must not change it: it leaves no event in the history.
         return self._report.draft
+
+    @workflow.query(description="The draft that UNDO would bring back; empty if there is none.")
+    def get_earlier_draft(self) -> str:
+        return self._report.earlier_draft
 
     @workflow.query(
         description="The phase, the current draft with its number, its prompt, an error."
@@ -61,8 +67,10 @@ class GenerateReportWorkflow:
         return self._report.status()
 
     @workflow.signal(
-        description='A decision: {"decision": "KEEP", "draft": 1}, or '
-        '{"decision": "EDIT", "additional_prompt": "make it shorter"}.'
+        description='A decision: {"decision": "KEEP", "draft": 1}, '
+        '{"decision": "EDIT", "additional_prompt": "make it shorter"}, '
+        '{"decision": "CORRECT", "draft": 1, "text": "the whole draft as it should be"}, '
+        '{"decision": "UNDO", "draft": 2}, or {"decision": "STOP"}.'
     )
     def user_decision_signal(self, decision: UserDecisionSignal | None = None) -> None:
         # A Signal changes the state and returns nothing. It may arrive at any time, so the handler
@@ -70,6 +78,8 @@ class GenerateReportWorkflow:
         self._run_size.add_step(decision)
         if why := self._report.add(decision):
             workflow.logger.warning("Ignored %s", why)
+        elif self._report.is_stopped and self._call:
+            self._call.cancel()
 
     @workflow.run
     async def run(self, input: ContinuedReport | GenerateReportInput | None = None) -> str:
@@ -81,19 +91,21 @@ class GenerateReportWorkflow:
 
         while True:
             decision = await self._wait_for_decision()
-            if decision == UserDecision.EDIT:
+            if decision.decision == UserDecision.EDIT:
                 workflow.logger.info("User requested research modification.")
                 if call := report.revision():
                     await self._research(call)
-            elif decision == UserDecision.UNDO:
+            elif decision.decision == UserDecision.UNDO:
                 report.undo()
-            elif decision == UserDecision.KEEP:
+            elif decision.decision == UserDecision.CORRECT:
+                report.correct(decision.text)
+            elif decision.decision == UserDecision.KEEP:
                 workflow.logger.info("User approved the research. Creating PDF...")
                 if pdf_filename := await self._create_pdf():
                     workflow.set_current_details(f"Done: {pdf_filename}")
                     return f"Successfully created research report PDF: {pdf_filename}"
 
-    async def _wait_for_decision(self) -> UserDecision:
+    async def _wait_for_decision(self) -> UserDecisionSignal:
         """Waits for a decision that counts."""
         report = self._report
         while True:
@@ -114,13 +126,17 @@ class GenerateReportWorkflow:
 
     async def _research(self, call: LLMCallInput) -> None:
         """Replaces the draft with the model's answer, or says in the status why it cannot."""
+        if self._report.is_stopped:  # by a STOP that came before a Worker
+            self._report.refuse(call, "", "")
+            return
         number = self._report.number + 1
         workflow.set_current_details(f"The model writes draft {number}.")
         self._run_size.add_step(call)
+        self._call = workflow.start_activity(
+            llm_call, call, **LLM_CALL_OPTIONS | ActivityConfig(summary=f"Draft {number}")
+        )
         try:
-            answer = await workflow.execute_activity(
-                llm_call, call, **LLM_CALL_OPTIONS | ActivityConfig(summary=f"Draft {number}")
-            )
+            answer = await self._call
         except ActivityError as error:
             _end_if_cancelled()
             self._report.refuse(call, *_explain(error))
@@ -157,7 +173,9 @@ def _web_ui_details(draft: int, error: str) -> str:
     edit = '`{"decision": "EDIT", "additional_prompt": "make it shorter"}`'
     answers, waiting = edit, "The report waits"
     if draft:
-        answers = f'`{{"decision": "KEEP", "draft": {draft}}}` or {edit}'
+        keep = f'`{{"decision": "KEEP", "draft": {draft}}}`'
+        correct = f'`{{"decision": "CORRECT", "draft": {draft}, "text": "all of the text"}}`'
+        answers = f"{keep}, {edit} or {correct}"
         waiting = f"Draft {draft} waits"
     printable = error.encode(errors="replace").decode()  # it may quote half a character
     return f"{printable}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"

@@ -153,6 +153,16 @@ async def undo(report: ReportHandle, draft: int = 0) -> None:
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 
+async def correct(report: ReportHandle, text: str, draft: int = 0) -> None:
+    decision = UserDecisionSignal(UserDecision.CORRECT, draft=draft, text=text)
+    await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
+async def stop(report: ReportHandle) -> None:
+    decision = UserDecisionSignal(UserDecision.STOP)
+    await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
+
+
 async def draft_of(report: ReportHandle) -> str:
     return await report.query(GenerateReportWorkflow.get_research_result)
 

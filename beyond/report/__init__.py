@@ -42,6 +42,17 @@ PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the 
 INSTRUCTIONS_TOO_LONG = "With the draft, the instructions are too long. Send shorter ones."
 NO_DRAFT = "There is no draft to keep yet."
 NO_EARLIER_DRAFT = "There is no earlier draft to go back to."
+NO_DRAFT_TO_CORRECT = "There is no draft to correct yet."
+NOTHING_TO_STOP = "Nothing was stopped: no draft is being written."
+NO_TEXT = "there is no text"
+TEXT_TOO_LONG = f"the text is too long: {DRAFT_LIMIT:,} bytes of JSON are the most"
+TEXT_TOO_LONG_BESIDE_PROMPT = "with its long prompt, the text is too long"
+# What is said of a decision that does not count: without a draft, and of another draft.
+REFUSALS = {
+    UserDecision.KEEP: (NO_DRAFT, "kept"),
+    UserDecision.UNDO: (NO_EARLIER_DRAFT, "undone"),
+    UserDecision.CORRECT: (NO_DRAFT_TO_CORRECT, "corrected"),
+}
 KEPT_BEHIND_A_FAILURE = "The draft was not kept: the EDIT before the KEEP failed."
 WRONG_INPUT = 'A report starts with one JSON object as its input: {"prompt": "your topic"}'
 # How llm_call names an error if the provider refuses the prompt itself.
@@ -64,8 +75,11 @@ class Report:
     - Decisions are handled in the order in which they arrive, one after the other.
     - EDITs that wait together, with no other decision between them, are one call to the model.
     - A decision without a number is about the draft that is current when its turn comes.
-    - A KEEP or UNDO whose number is not the current draft's does not count, nor does a KEEP without
-      a number behind an EDIT that failed. The status says so. An EDIT for an older draft counts.
+    - A KEEP, UNDO or CORRECT whose number is not the current draft's does not count, nor does a
+      KEEP without a number behind an EDIT that failed, nor a CORRECT without text or with one that
+      could not be carried on. The status says so. An EDIT for an older draft counts, and so does a
+      CORRECT without a number behind an EDIT that failed.
+    - A STOP is taken at once. It does not count if nothing is being written.
     - After a KEEP that counts, nothing changes the draft.
     """
 
@@ -76,6 +90,7 @@ class Report:
         self._state = ReportState(self._topic)
         self._queue: list[QueuedDecision] = []
         self._new_topic, self._instructions = self._topic, ""  # of the call in progress
+        self.is_stopped = False  # the call in progress, or that is about to begin
         if isinstance(input, ContinuedReport):
             self._state, self.phase = replace(input.carried, decisions=[]), Phase.WAITING
             self._queue = unpack_decisions(input.carried.decisions)
@@ -94,6 +109,11 @@ class Report:
         return self._state.number
 
     @property
+    def earlier_draft(self) -> str:
+        """The text that UNDO would bring back, "" if there is none."""
+        return self._state.earlier[-1].text if self._state.earlier else ""
+
+    @property
     def error(self) -> str:
         """What the person is told of the last step, in one or two sentences, or ""."""
         return f"{self._state.error} {self._state.refusal}".strip()
@@ -108,12 +128,13 @@ class Report:
             text=state.draft,
             earlier_drafts=len(state.earlier),
             topic_refused=state.topic_refused,
+            origin=state.origin,
         )
 
     # Decisions.
 
     def add(self, decision: UserDecisionSignal | None) -> str:
-        """Queues a decision. Returns why it is ignored instead, or ""."""
+        """Queues a decision, or notes a STOP. Returns why it is ignored instead, or ""."""
         if not decision:
             return "a Signal that is not a decision"
         if decision.decision == UserDecision.WAIT:
@@ -121,42 +142,54 @@ class Report:
         if self.phase in (Phase.CREATING_PDF, Phase.DONE):
             self._state.refusal = _explain_late(decision, self.number) or self._state.refusal
             return "a decision: the draft is approved"
+        if decision.decision == UserDecision.STOP:
+            if self.phase != Phase.RESEARCHING:
+                self._state.refusal = NOTHING_TO_STOP
+                return "a STOP: no draft is being written"
+            self.is_stopped = True
+            return ""
         self._queue.append(QueuedDecision(decision))
         return ""
 
     def has_decisions(self) -> bool:
         return bool(self._queue)
 
-    def next_decision(self) -> UserDecision | None:
-        """Takes the next KEEP or UNDO that counts, or tells that an EDIT is next.
+    def next_decision(self) -> UserDecisionSignal | None:
+        """Takes the next decision that counts; but EDITs stay, for `revision` to take together.
 
         None if no decision is left that counts.
         """
         while self._queue:
             if _is_edit(self._queue[0]):
-                return UserDecision.EDIT
+                return self._queue[0].decision
             queued = self._queue.pop(0)
             self._state.refusal = self._explain_refusal(queued)
             if not self._state.refusal:
-                return queued.decision.decision
+                return queued.decision
         return None
 
     def _explain_refusal(self, queued: QueuedDecision) -> str:
-        """Why a KEEP or an UNDO does not count for the current draft, or "" if it counts."""
-        decision, state = queued.decision, self._state
-        keeps = decision.decision == UserDecision.KEEP
-        if not state.number:
-            return NO_DRAFT if keeps else NO_EARLIER_DRAFT
+        """Why a decision but EDIT does not count for the current draft, or "" if it counts."""
+        decision, number = queued.decision, self.number
+        without_draft, done = REFUSALS[decision.decision]
+        if not number:
+            return without_draft
         if queued.is_stale:
             return KEPT_BEHIND_A_FAILURE
-        if decision.draft not in (0, state.number):
-            done = "kept" if keeps else "undone"
-            return (
-                f"Draft {decision.draft} was not {done}: draft {state.number} is the current one."
-            )
-        if not keeps and not state.earlier:
+        if decision.draft not in (0, number):
+            return f"Draft {decision.draft} was not {done}: draft {number} is the current one."
+        if decision.decision == UserDecision.UNDO and not self._state.earlier:
             return NO_EARLIER_DRAFT
+        if decision.decision == UserDecision.CORRECT and (fault := self._find_fault(decision.text)):
+            return f"Draft {number} was not corrected: {fault}."
         return ""
+
+    def _find_fault(self, text: str) -> str:
+        """Why a CORRECT with this text does not count, or ""."""
+        # The next run must be able to take it.
+        state = replace(self._state, draft=text, earlier=[])
+        fits = json_size(ContinuedReport(self._topic, state)) <= PAYLOAD_LIMIT
+        return find_fault(text) or ("" if fits else TEXT_TOO_LONG_BESIDE_PROMPT)
 
     # Drafts.
 
@@ -194,13 +227,13 @@ class Report:
         match answer:
             case {"choices": [{"message": {"content": str(text)}, **choice}, *_]} if text.strip():
                 state = self._state
-                if state.number:
-                    state.earlier.append(EarlierDraft(state.draft, state.prompt))
-                    del state.earlier[:-UNDO_LIMIT]
-                self._topic = self._new_topic
-                state.draft, state.prompt, state.topic_refused = text, call.prompt, False
-                state.number += 1
-                self.phase = Phase.WAITING
+                origin = "was written anew"
+                if self._instructions:
+                    origin = f'revises draft {state.number}: "{_quote(self._instructions)}"'
+                self._remember_draft()
+                self._set_draft(text, call.prompt, origin if state.number else "")
+                self._topic, state.topic_refused = self._new_topic, False
+                self.phase, self.is_stopped = Phase.WAITING, False
                 if cause := _explain_end(choice.get("finish_reason")):
                     state.error = f"Draft {state.number} is cut off: {cause}."
             case _:
@@ -208,24 +241,44 @@ class Report:
 
     def refuse(self, call: LLMCallInput, kind: str, reason: str) -> None:
         """Keeps the current draft, and says why there is no new one. `kind` is the error's name."""
-        state = self._state
-        if self.number or kind in PROMPT_REFUSALS:
+        state, was_stopped = self._state, self.is_stopped
+        if self.number or (kind in PROMPT_REFUSALS and not was_stopped):
             state.topic_refused = not self.number
             taken_back = self._instructions
         else:  # the prompt is not at fault: an EDIT asks with it again
             self._topic, state.prompt, state.topic_refused = self._new_topic, call.prompt, False
             taken_back = ""
+        if was_stopped:
+            self.is_stopped = False
+            self._fail(f"Draft {self.number + 1} was stopped.")
+            return
         self._fail(_sentence(f"Draft {self.number + 1} failed", explain_failure(kind, reason)))
         if taken_back:
             state.error += f' The instruction "{_quote(taken_back)}" was taken back.'
 
     def undo(self) -> None:
         """Goes back to the draft before, whose text gets a number of its own."""
+        earlier = self._state.earlier.pop()
+        which = f"draft {earlier.number}" if earlier.number else "an earlier draft"
+        self._set_draft(earlier.text, earlier.prompt, f"is {which} again")
+
+    def correct(self, text: str) -> None:
+        """Makes the person's own text the next draft. It answers the same prompt."""
+        self._remember_draft()
+        self._set_draft(text, self._state.prompt, f"corrects draft {self.number} by hand")
+
+    def _remember_draft(self) -> None:
+        """Keeps the current draft, if there is one, for UNDO."""
         state = self._state
-        earlier = state.earlier.pop()
-        state.draft, state.prompt = earlier.text, earlier.prompt
+        if state.number:
+            state.earlier.append(EarlierDraft(state.draft, state.prompt, state.number))
+            del state.earlier[:-UNDO_LIMIT]
+
+    def _set_draft(self, text: str, prompt: str, origin: str) -> None:
+        state = self._state
+        state.draft, state.prompt, state.error = text, prompt, ""
         state.number += 1
-        state.error = ""
+        state.origin = f"Draft {state.number} {origin}." if origin else ""
 
     # The PDF.
 
@@ -257,7 +310,12 @@ class Report:
 
     def can_be_carried(self) -> bool:
         """False while a new run could not take what waits: deciding on it makes it smaller."""
-        return len(self._queue) <= CARRY_LIMIT and json_size(self._carry([])) <= PAYLOAD_LIMIT
+        waiting = sum(queued.size for queued in self._queue)  # of megabytes, perhaps
+        return (
+            len(self._queue) <= CARRY_LIMIT
+            and waiting <= PAYLOAD_LIMIT
+            and json_size(self._carry([])) <= PAYLOAD_LIMIT
+        )
 
     def carried(self) -> ContinuedReport:
         """What the next run begins with: as many of the earlier drafts as fit."""
@@ -285,6 +343,13 @@ class Report:
             keeps = queued.decision.decision == UserDecision.KEEP
             if _is_edit(queued) or (keeps and not queued.decision.draft):
                 queued.is_stale = True
+
+
+def find_fault(text: str) -> str:
+    """Why a person's own text cannot be a draft, or ""."""
+    if not text.strip():
+        return NO_TEXT
+    return TEXT_TOO_LONG if json_size(text) > DRAFT_LIMIT else ""
 
 
 def explain_failure(kind: str, reason: str) -> str:

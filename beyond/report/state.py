@@ -19,6 +19,7 @@ class EarlierDraft:
 
     text: str
     prompt: str
+    number: int = 0  # unknown of drafts that an older Worker remembered
 
 
 @dataclass
@@ -33,6 +34,7 @@ class ReportState:
     decisions: list[UserDecisionSignal] = field(default_factory=list)  # the oldest first
     earlier: list[EarlierDraft] = field(default_factory=list)  # the latest last
     topic_refused: bool = False
+    origin: str = ""  # of the current draft, as the status tells it
 
 
 @dataclass
@@ -56,6 +58,9 @@ class QueuedDecision:
 
     decision: UserDecisionSignal
     is_stale: bool = False
+
+    def __post_init__(self) -> None:
+        self.size = json_size(self.decision)  # bytes
 
 
 def pack_decisions(queue: Iterable[QueuedDecision]) -> list[UserDecisionSignal]:

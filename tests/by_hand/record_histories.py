@@ -15,12 +15,14 @@ from machine import PROJECT
 from support import (
     RECORDED_LIMIT,
     ReportHandle,
+    correct,
     edit,
     eventually,
     keep,
     report_of,
     start_report,
     status_when,
+    stop,
     waiting,
 )
 from temporalio.client import Client, WorkflowFailureError
@@ -145,6 +147,43 @@ async def test_undo(client: Client, task_queue: str) -> None:
     await keep(report, draft=4)
     await report.result()
     await record(report, "undo")
+
+
+async def test_correct(client: Client, task_queue: str) -> None:
+    """One on the current draft, one on an older one, and one without text."""
+    report = await start_report(client, "bees", task_queue)
+    await waiting(report, draft=1)
+    await correct(report, "# My bees", draft=1)
+    await waiting(report, draft=2)
+    await correct(report, "# Too late", draft=1)
+    await correct(report, "")
+    await edit(report, "in verse", draft=2)
+    await waiting(report, draft=3)
+    await keep(report, draft=3)
+    await report.result()
+    await record(report, "correct")
+
+
+async def test_stop(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
+    """Of the first draft, of a revision, and when nothing is being written."""
+    llm.go_on.clear()
+    report = await start_report(client, "bees", task_queue)
+    for number in range(2):
+        await eventually(lambda: llm.in_flight == 1)
+        await stop(report)
+        await status_when(report, lambda s: "was stopped" in s.error)
+        await eventually(lambda: llm.in_flight == 0)
+        if number == 0:
+            llm.go_on.set()
+            await edit(report)
+            await waiting(report, draft=1)
+            llm.go_on.clear()
+            await edit(report, "worse")
+            await eventually(lambda: llm.in_flight == 1)
+    await stop(report)
+    await keep(report, draft=1)
+    await report.result()
+    await record(report, "stop")
 
 
 async def test_replaced_topic(client: Client, llm: LoopbackLLM, task_queue: str) -> None:

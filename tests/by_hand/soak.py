@@ -26,11 +26,13 @@ from support import (
     KEY,
     ReportHandle,
     WorkerProcess,
+    correct,
     draft_of,
     edit,
     free_port,
     keep,
     start_report,
+    stop,
     undo,
 )
 from temporalio.api.enums.v1 import EventType
@@ -120,10 +122,16 @@ class Soak:
         edits: list[str] = []
         for _ in range(random.randrange(6)):
             status = await self._wait(report)
-            decision = random.choice(["edit", "edit", "edit", "stale", "undo"])
-            if decision == "edit":
+            decision = random.choice(["edit", "edit", "edit", "stop", "stale", "undo", "correct"])
+            self.counts[decision] += 1
+            if decision in ("edit", "stop"):
                 edits.append(f"rule-{len(edits)}-{topic.replace(' ', '-')}.")
                 await self._try(partial(edit, report, edits[-1], status.draft))
+                if decision == "stop":
+                    await asyncio.sleep(random.uniform(0, 2))
+                    await self._try(partial(stop, report))
+            elif decision == "correct":
+                await self._correct(report, status)
             elif decision == "stale":
                 await self._try(partial(keep, report, status.draft + 7))
             else:
@@ -140,6 +148,13 @@ class Soak:
             elif status.phase == Phase.WAITING:
                 await self._try(partial(edit, report))
         await self._judge(report, approved, edits)
+
+    async def _correct(self, report: ReportHandle, status: ReportStatus) -> None:
+        text = f"{status.text}\n\nCorrected: {self.counts['correct']}"
+        await self._try(partial(correct, report, text, status.draft))
+        corrected = await self._wait(report)
+        if status.draft and (corrected.text, corrected.prompt) != (text, status.prompt):
+            self.faults.append(f"{report.id}: the correction of draft {status.draft} is lost")
 
     async def _judge(self, report: ReportHandle, approved: ReportStatus, edits: list[str]) -> None:
         self.counts["reports"] += 1

@@ -10,6 +10,7 @@ from support import (
     RESULT,
     ReportHandle,
     WorkerProcess,
+    correct,
     draft_of,
     edit,
     events_of,
@@ -26,8 +27,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
 from beyond.event_history import CONTINUE_AFTER_BYTES, RunSize
+from models import DRAFT_LIMIT, Phase
 from models import INSTRUCTIONS_MARK as MORE
-from models import Phase
 from workflow import GenerateReportWorkflow
 
 LONG = 20  # Signals and Activities
@@ -133,6 +134,25 @@ async def test_a_worker_that_replays_continues_where_the_last_one_would_have(
         assert not await events_of(everywhere, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
         await keep(everywhere, draft=6)
         assert await everywhere.result() == RESULT
+
+
+async def test_a_report_that_is_corrected_by_1_mb_again_and_again_stays_below_50_mb(
+    client: Client, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 1_000)
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    everywhere = report_of(client, report.id)
+    await waiting(everywhere, draft=1)
+    texts = [f"{number} ".ljust(DRAFT_LIMIT - 2, "x") for number in range(60)]
+    for number in range(0, len(texts), 4):  # some wait, whatever the Worker does
+        await asyncio.gather(*(correct(everywhere, text) for text in texts[number : number + 4]))
+        info = (await everywhere.describe()).raw_description.workflow_execution_info
+        assert info.history_size_bytes < 30_000_000
+    status = await waiting(everywhere, draft=1 + len(texts))
+    assert status.error == ""
+    await keep(everywhere)
+    assert await everywhere.result() == RESULT
+    assert stand_ins.pdfs[-1].content == status.text
 
 
 @pytest.mark.parametrize("decision", ["EDIT", "KEEP"])

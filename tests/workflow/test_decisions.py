@@ -12,6 +12,8 @@ import pytest
 from stand_ins import StandIns, during_a_call, refusal
 from support import (
     RESULT,
+    correct,
+    draft_of,
     edit,
     events_of,
     eventually,
@@ -30,6 +32,23 @@ from temporalio.common import RawValue
 from models import INSTRUCTIONS_MARK as MORE
 from models import Phase
 from workflow import GenerateReportWorkflow
+
+
+async def test_a_correction_is_the_next_draft_and_the_one_before_can_be_asked_for(
+    client: Client, stand_ins: StandIns
+) -> None:
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    assert await report.query(GenerateReportWorkflow.get_earlier_draft) == ""
+    await correct(report, "Mine", draft=1)
+    status = await waiting(report, draft=2)
+    assert (status.text, status.prompt, status.earlier_drafts) == ("Mine", "bees", 1)
+    assert await report.query(GenerateReportWorkflow.get_earlier_draft) == "Text 1"
+    await report.signal("user_decision_signal", {"decision": "correct", "text": "Mine, too"})
+    await keep(report)
+    assert await report.result() == RESULT
+    assert [pdf.content for pdf in stand_ins.pdfs] == ["Mine, too"]
+    assert await report.query(GenerateReportWorkflow.get_earlier_draft) == "Mine"
 
 
 async def test_none_of_300_edits_beside_calls_is_lost(client: Client, stand_ins: StandIns) -> None:

@@ -36,6 +36,8 @@ def test_every_shape_is_recorded() -> None:
         "undo",
         "replaced_topic",
         "wrong_input",
+        "correct",
+        "stop",
     }
 
 

@@ -9,9 +9,14 @@ from beyond.report import (
     INSTRUCTIONS_TOO_LONG,
     KEPT_BEHIND_A_FAILURE,
     NO_DRAFT,
+    NO_DRAFT_TO_CORRECT,
     NO_EARLIER_DRAFT,
+    NO_TEXT,
+    NOTHING_TO_STOP,
     PROMPT_TOO_LONG,
     QUOTE_LIMIT,
+    TEXT_TOO_LONG,
+    TEXT_TOO_LONG_BESIDE_PROMPT,
     UNDO_LIMIT,
     Report,
 )
@@ -62,16 +67,22 @@ class Play:
         for text in decisions:
             words, _, instruction = text.partition(": ")
             word, _, number = words.partition(" ")
-            signal = UserDecisionSignal(UserDecision(word), instruction, int(number or 0))
+            signal = UserDecisionSignal(UserDecision(word), draft=int(number or 0))
+            if signal.decision == UserDecision.CORRECT:
+                signal.text = instruction
+            else:
+                signal.additional_prompt = instruction
             self.report.add(signal)
         return self
 
     def _decide(self) -> None:
         while decision := self.report.next_decision():
-            if decision == UserDecision.KEEP:
+            if decision.decision == UserDecision.KEEP:
                 self.approved = self.report.approve("2026-01-02")
-            elif decision == UserDecision.UNDO:
+            elif decision.decision == UserDecision.UNDO:
                 self.report.undo()
+            elif decision.decision == UserDecision.CORRECT:
+                self.report.correct(decision.text)
             elif call := self.report.revision():
                 self._call(call)
 
@@ -348,6 +359,127 @@ def test_keep_and_undo_without_a_draft_say_that_there_is_none() -> None:
     assert play.error == f"Draft 1 failed: no credit. {NO_DRAFT}"
 
 
+# CORRECT.
+
+
+def test_a_correction_is_the_next_draft_and_answers_the_same_prompt() -> None:
+    play = Play().start().send("EDIT: a").send("CORRECT 2: My text")
+    status = play.report.status()
+    assert (status.draft, status.text, status.prompt) == (3, "My text", f"bees{MORE}a")
+    assert status.earlier_drafts == 2
+    assert play.report.earlier_draft == "Text 2"
+    assert len(play.calls) == 2
+    play.send("EDIT: b")
+    assert (play.calls[2].draft, play.calls[2].draft_prompt) == ("My text", f"bees{MORE}a")
+    play.send("UNDO", "UNDO")
+    assert play.report.draft == "Text 2"
+
+
+def test_a_correction_is_kept() -> None:
+    play = Play().start().send("CORRECT: My text", "KEEP")
+    assert play.approved
+    assert play.approved.content == "My text"
+
+
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        ("CORRECT 2: Mine", "Draft 2 was not corrected: draft 1 is the current one."),
+        ("CORRECT 1:  \n", f"Draft 1 was not corrected: {NO_TEXT}."),
+        (f"CORRECT 1: {'é' * 200_000}", f"Draft 1 was not corrected: {TEXT_TOO_LONG}."),
+    ],
+    ids=["another draft", "no text", "too long"],
+)
+def test_a_correction_that_does_not_count_is_told(decision: str, told: str) -> None:
+    play = Play().start().send(decision)
+    assert (play.error, play.report.draft) == (told, "Text 1")
+
+
+def test_a_correction_without_a_draft_does_not_count() -> None:
+    play = Play(NO_CREDIT).start().send("CORRECT: Mine")
+    assert play.error == f"Draft 1 failed: no credit. {NO_DRAFT_TO_CORRECT}"
+
+
+def test_a_correction_that_the_next_run_could_not_take_does_not_count() -> None:
+    topic = "蜂" * 99_000
+    play = Play(topic=topic).start().send(f"CORRECT: {'x' * 990_000}")
+    assert play.error == f"Draft 1 was not corrected: {TEXT_TOO_LONG_BESIDE_PROMPT}."
+    play.send(f"CORRECT: {'x' * 600_000}")
+    assert (play.error, play.report.number) == ("", 2)
+    assert play.report.can_be_carried()
+
+
+def test_a_correction_without_a_number_behind_an_edit_that_failed_counts() -> None:
+    play = Play("Text 1", REFUSED).start().send("EDIT: x", "CORRECT: Mine")
+    assert (play.report.draft, play.error) == ("Mine", "")
+
+
+def test_after_the_approval_a_correction_comes_too_late() -> None:
+    play = Play().start().send("KEEP", "CORRECT: Mine")
+    assert play.error == TOO_LATE.format("CORRECT", 1)
+
+
+# STOP.
+
+
+def test_a_stopped_revision_leaves_the_draft_and_its_prompt() -> None:
+    play = Play().start().wait_with("EDIT: worse", "KEEP")
+    play.report.next_decision()
+    call = play.report.revision()
+    assert call
+    play.wait_with("STOP")
+    play.report.refuse(call, "", "cancelled")
+    status = play.send().report.status()
+    assert (status.draft, status.text, status.prompt) == (1, "Text 1", "bees")
+    assert status.error == f"Draft 2 was stopped. {KEPT_BEHIND_A_FAILURE}"
+    assert (play.send("EDIT: better").prompts[1], play.error) == ("bees + better", "")
+
+
+def test_after_a_stopped_first_draft_an_edit_asks_with_the_same_topic() -> None:
+    play = Play()
+    call = play.report.first_call()
+    play.wait_with("STOP")
+    play.report.refuse(call, "BadRequestError", "cancelled")
+    assert play.error == "Draft 1 was stopped."
+    assert not play.report.status().topic_refused
+    assert play.send("EDIT").prompts == ["bees"]
+
+
+def test_a_stop_when_nothing_is_being_written_does_not_count() -> None:
+    play = Play().start().send("STOP")
+    assert play.error == NOTHING_TO_STOP
+    assert play.send("EDIT: x").error == ""
+    assert play.report.number == 2
+    assert play.send("KEEP").send("STOP").error == TOO_LATE.format("STOP", 2)
+
+
+def test_a_draft_that_is_there_when_its_stop_comes_is_kept() -> None:
+    play = Play()
+    call = play.report.first_call()
+    play.wait_with("STOP")
+    play.report.accept(call, answer("Text"))
+    assert (play.report.draft, play.error) == ("Text", "")
+    assert play.send("EDIT: x").report.number == 2
+
+
+# What a draft came of.
+
+
+def test_the_status_tells_what_the_draft_came_of() -> None:
+    play = Play().start()
+    assert play.report.status().origin == ""
+    for decision, origin in [
+        ("EDIT: shorter", 'Draft 2 revises draft 1: "shorter".'),
+        ("EDIT", "Draft 3 was written anew."),
+        ("CORRECT: Mine", "Draft 4 corrects draft 3 by hand."),
+        ("UNDO", "Draft 5 is draft 3 again."),
+        ("UNDO", "Draft 6 is draft 2 again."),
+    ]:
+        assert play.send(decision).report.status().origin == origin
+    carried = Report(play.report.carried())
+    assert carried.status().origin == "Draft 6 is draft 2 again."
+
+
 # UNDO.
 
 
@@ -408,7 +540,7 @@ def test_stale_decisions_are_carried_with_the_number_minus_one() -> None:
     """As histories of earlier versions hold them."""
     play = Play("Text 1", REFUSED).start()
     play.wait_with("EDIT: x")
-    assert play.report.next_decision() == UserDecision.EDIT
+    assert play.report.next_decision() == UserDecisionSignal(UserDecision.EDIT, "x")
     call = play.report.revision()
     assert call
     play.wait_with("KEEP", "KEEP 1", "UNDO", "EDIT 1: y")

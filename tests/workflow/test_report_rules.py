@@ -17,9 +17,8 @@ from models import (
     UserDecisionSignal,
 )
 
-KINDS = st.sampled_from(
-    [UserDecision.KEEP, UserDecision.EDIT, UserDecision.EDIT, UserDecision.UNDO]
-)
+AT_ONCE = UserDecision.UNDO, UserDecision.CORRECT  # the next draft comes without a call
+KINDS = st.sampled_from([UserDecision.KEEP, UserDecision.EDIT, UserDecision.EDIT, *AT_ONCE])
 
 
 @dataclass
@@ -56,15 +55,23 @@ class Expected:
                 if right and self.earlier:
                     self.text, self.prompt = self.earlier.pop()
                     self.number += 1
+            elif decision.decision == UserDecision.CORRECT:
+                if right and self.number and decision.text:
+                    self.remember()
+                    self.text = decision.text
+                    self.number += 1
             elif right and self.number and not (spoiled and not decision.draft):
                 self.approved = self.text
                 self.waiting, self.spoiled = [], []
                 return "pdf"
         return ""
 
+    def remember(self) -> None:
+        self.earlier = [*self.earlier, (self.text, self.prompt)][-UNDO_LIMIT:]
+
     def answer(self, text: str) -> None:
         if self.number:
-            self.earlier = [*self.earlier, (self.text, self.prompt)][-UNDO_LIMIT:]
+            self.remember()
         self.text, self.prompt, self.topic_refused = text, self.asked, False
         self.number += 1
 
@@ -83,6 +90,7 @@ class Decisions(RuleBasedStateMachine):
         self.expected = Expected(asked="bees")
         self.call: LLMCallInput | None = self.report.first_call()
         self.pdf: PDFGenerationInput | None = None
+        self.stopped = False
         self.drafts = 0
         self.instructions = 0
 
@@ -92,10 +100,12 @@ class Decisions(RuleBasedStateMachine):
         number = 0 if ago is None else max(self.expected.number - ago, 0)
         self.instructions += 1
         instruction = f"rule {self.instructions}" if says and kind == UserDecision.EDIT else ""
-        ignored = self.report.add(UserDecisionSignal(kind, instruction, number))
+        text = f"Corrected {self.instructions}" if says and kind == UserDecision.CORRECT else ""
+        decision = UserDecisionSignal(kind, instruction, number, text)
+        ignored = self.report.add(decision)
         assert bool(ignored) == bool(self.pdf)
         if not ignored:
-            self.expected.waiting.append(UserDecisionSignal(kind, instruction, number))
+            self.expected.waiting.append(decision)
             self.expected.spoiled.append(False)
 
     @precondition(lambda self: not self.call and not self.pdf)
@@ -103,8 +113,12 @@ class Decisions(RuleBasedStateMachine):
     def take(self) -> None:
         """Takes what waits, as a Workflow Task does."""
         wanted = self.expected.take()
-        while (decision := self.report.next_decision()) == UserDecision.UNDO:
-            self.report.undo()
+        while (taken := self.report.next_decision()) and taken.decision in AT_ONCE:
+            if taken.decision == UserDecision.UNDO:
+                self.report.undo()
+            else:
+                self.report.correct(taken.text)
+        decision = taken and taken.decision
         if decision == UserDecision.EDIT:
             self.call = self.report.revision()
             assert wanted == "call"
@@ -122,7 +136,11 @@ class Decisions(RuleBasedStateMachine):
     @rule(outcome=st.sampled_from(["", "", "", "BadRequestError", "QuotaError"]))
     def end_call(self, outcome: str) -> None:
         assert self.call
-        if outcome:
+        if self.stopped and outcome:
+            self.report.refuse(self.call, outcome, "cancelled")
+            self.expected.fail(prompt_refused=False)
+            assert self.report.status().error == f"Draft {self.expected.number + 1} was stopped."
+        elif outcome:
             self.report.refuse(self.call, outcome, "no")
             self.expected.fail(prompt_refused=outcome == "BadRequestError")
             assert self.report.status().error
@@ -131,7 +149,14 @@ class Decisions(RuleBasedStateMachine):
             text = f"Text {self.drafts}"
             self.report.accept(self.call, {"choices": [{"message": {"content": text}}]})
             self.expected.answer(text)
-        self.call = None
+        self.call, self.stopped = None, False
+
+    @rule()
+    def stop(self) -> None:
+        """It counts only while the model writes, and even then the call may have ended well."""
+        ignored = self.report.add(UserDecisionSignal(UserDecision.STOP))
+        assert bool(ignored) == (not self.call)
+        self.stopped = bool(self.call)
 
     @precondition(lambda self: self.pdf)
     @rule()
@@ -150,6 +175,7 @@ class Decisions(RuleBasedStateMachine):
         status, expected = self.report.status(), self.expected
         assert (status.draft, status.text) == (expected.number, expected.text)
         assert self.report.draft == status.text
+        assert self.report.earlier_draft == (expected.earlier[-1][0] if expected.earlier else "")
         assert status.prompt == expected.prompt
         assert status.earlier_drafts == len(expected.earlier)
         assert status.topic_refused == expected.topic_refused

@@ -1,6 +1,7 @@
 """The Workflow on a real server: the tutorial's path, Queries, cancellation, the Web UI."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
@@ -16,7 +17,10 @@ from support import (
     keep,
     metadata_of,
     start_report,
+    status_when,
+    stop,
     waiting,
+    worker_here,
 )
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import UserMetadata
@@ -151,6 +155,63 @@ async def test_a_waiting_report_can_be_cancelled(client: Client, stand_ins: Stan
     await cancelled(report)
 
 
+# STOP.
+
+
+async def test_a_stop_ends_the_call_and_the_report_goes_on(
+    client: Client, llm: LoopbackLLM, task_queue: str
+) -> None:
+    report = await start_report(client, "bees", task_queue)
+    await waiting(report, draft=1)
+    llm.replies.append(Reply(delay=PATIENCE))
+    await edit(report, "worse")
+    await eventually(lambda: llm.in_flight == 1)
+    await stop(report)
+    await stop(report)  # impatiently
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert (status.draft, status.prompt, status.error) == (1, "bees", "Draft 2 was stopped.")
+    await eventually(lambda: llm.calls[1].abandoned)
+    assert await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
+    await edit(report, "better")
+    assert (await waiting(report, draft=2)).prompt == f"bees{MORE}better"
+    assert len(llm.calls) == 3
+
+
+async def test_a_stop_ends_the_retries_of_a_call(
+    client: Client, llm: LoopbackLLM, task_queue: str
+) -> None:
+    llm.default = Reply("busy", status=503)
+    report = await start_report(client, "bees", task_queue)
+    await eventually(lambda: len(llm.calls) > 1)
+    await stop(report)
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert status.error == "Draft 1 was stopped."
+
+
+async def test_a_stop_before_a_worker_is_there_saves_the_call(client: Client) -> None:
+    functions, queue = StandIns(), str(uuid4())
+    report = await start_report(client, "bees", queue)
+    await stop(report)
+    async with worker_here(client, functions.llm_call, task_queue=queue):
+        status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+        assert status.error == "Draft 1 was stopped."
+        assert not functions.calls
+        await edit(report)
+        assert (await waiting(report, draft=1)).prompt == "bees"
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_call_that_ends_before_it_learns_of_its_stop(
+    status: int, client: Client, llm: LoopbackLLM, task_queue: str
+) -> None:
+    llm.default = Reply(delay=1, status=status)  # less than the time between two heartbeats
+    report = await start_report(client, "bees", task_queue)
+    await eventually(lambda: llm.in_flight == 1)
+    await stop(report)
+    ended = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert (ended.draft, ended.error) in ((1, ""), (0, "Draft 1 was stopped."))
+
+
 # What the Web UI shows.
 
 
@@ -165,6 +226,7 @@ async def test_the_web_ui_is_told_what_the_report_waits_for_and_how_to_answer(
     assert "Draft 1 waits for the Signal `user_decision_signal`" in details
     assert '`{"decision": "KEEP", "draft": 1}`' in details
     assert '`{"decision": "EDIT", "additional_prompt": "make it shorter"}`' in details
+    assert '`{"decision": "CORRECT", "draft": 1, "text": "all of the text"}`' in details
     await keep(report)
     await report.result()
     assert (await metadata_of(report)).current_details == "Done: research_pdf.pdf"
