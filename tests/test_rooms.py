@@ -18,6 +18,14 @@ def test_nothing_beyond_the_tutorial_imports_one_of_its_files_but_models() -> No
             assert not (FIVE - {"models"}) & {name.partition(".")[0] for name in names}, module
 
 
+def test_collecting_the_tests_of_pages_loads_nothing_of_temporals() -> None:
+    """They run on a machine without the Temporal CLI."""
+    command = [sys.executable, *"-X importtime -m pytest -n 0 --collect-only tests/pdf".split()]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert "beyond.pdf" in done.stderr
+    assert "temporalio" not in done.stderr
+
+
 def test_beyond_itself_is_empty() -> None:
     assert not (PROJECT / "beyond" / "__init__.py").read_text()
 
