@@ -20,7 +20,8 @@ def test_nothing_beyond_the_tutorial_imports_one_of_its_files_but_models() -> No
 
 def test_collecting_the_tests_of_pages_loads_nothing_of_temporals() -> None:
     """They run on a machine without the Temporal CLI."""
-    command = [sys.executable, *"-X importtime -m pytest -n 0 --collect-only tests/pdf".split()]
+    options = ["-s", "-n", "0", "--collect-only", "tests/pdf"]
+    command = [sys.executable, "-X", "importtime", "-m", "pytest", *options]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert "beyond.pdf" in done.stderr
     assert "temporalio" not in done.stderr
