@@ -24,6 +24,15 @@ def test_a_report_knows_no_temporal() -> None:
         assert "from temporalio" not in module.read_text(), module
 
 
+def test_collecting_the_tests_of_pages_loads_nothing_of_temporals() -> None:
+    """They run on a machine without the Temporal CLI."""
+    options = ["-s", "-n", "0", "--collect-only", "tests/pdf"]
+    command = [sys.executable, "-X", "importtime", "-m", "pytest", *options]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert "beyond.pdf" in done.stderr
+    assert "temporalio" not in done.stderr
+
+
 def test_beyond_itself_is_empty() -> None:
     assert not (PROJECT / "beyond" / "__init__.py").read_text()
 

@@ -89,7 +89,7 @@ def start_starter(project: Path) -> tuple[subprocess.Popen[bytes], str]:
     return starter, said.split("Workflow ID: ")[1].split(",")[0]
 
 
-def test_metrics(change: Change, start_worker_of: StartWorker) -> None:
+def test_the_metrics_of_the_page_are_served(change: Change, start_worker_of: StartWorker) -> None:
     project, port = change("Metrics"), free_port()
     worker = project / "worker.py"
     worker.write_text(worker.read_text().replace(":9464", f":{port}"))
@@ -102,7 +102,7 @@ def test_metrics(change: Change, start_worker_of: StartWorker) -> None:
             assert name in metrics
 
 
-async def test_encryption(
+async def test_encryption_hides_topic_and_instructions_in_the_event_history(
     change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
@@ -124,7 +124,7 @@ async def test_encryption(
     await eventually(listed)
 
 
-async def test_encryption_of_a_draft_while_it_is_written(
+async def test_encryption_hides_the_draft_that_is_being_written(
     change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
@@ -145,7 +145,7 @@ async def test_encryption_of_a_draft_while_it_is_written(
     assert b"words" not in seen[0]
 
 
-async def test_worker_versioning(
+async def test_a_report_runs_on_the_version_that_is_current(
     change: Change, start_worker_of: StartWorker, away_from_the_worker: Client
 ) -> None:
     client = away_from_the_worker
