@@ -438,7 +438,8 @@ class Composer:
         top = min(levels)
         deepest = top + (sum(level <= top + 1 for level in levels) <= ENTRIES)
         # A line between the title and the first heading stands above: "By an author".
-        alone = isinstance(body[1], platypus.CondPageBreak) and measure(body[:1]) < LEAD
+        alone = any(isinstance(part, platypus.CondPageBreak) for part in body[1:2])
+        alone = alone and measure(body[:1]) < LEAD
         lead = body[:1] if alone else []
         toc = Element("TOC", self.structure)
         self.structure.kids.insert(self.above + len(lead), toc)
