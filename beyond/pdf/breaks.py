@@ -4,6 +4,7 @@
 import re
 import unicodedata
 from bisect import bisect_right
+from itertools import pairwise
 
 from beyond.pdf.fonts import choose_families
 from beyond.pdf.languages import find_hyphens
@@ -90,8 +91,8 @@ def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, s
         return at, ""
     if at := _find_end(JOINTS, text, most, most / 3):
         return at, ""
-    if not code and (at := _find_hyphen(text, most, language)):
-        return at, "-"
+    if not code and (found := _find_hyphen(text, most, language)):
+        return found
     for at in range(most, max(0, most - 4), -1):
         sign = unicodedata.category(text[at])[0] == "M" or text[at] in ENDS
         lone = text[at - 1 : at + 1].isalpha() and not text[at + 1 : at + 2].isalpha()
@@ -100,16 +101,30 @@ def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, s
     return most, ""
 
 
-def _find_hyphen(text: str, most: int, language: str) -> int:
-    """Where the letters around a place get a hyphen; 0 if they get none."""
+def _find_hyphen(text: str, most: int, language: str) -> tuple[int, str] | None:
+    """Where the letters around a place break as their language has it, and with which hyphen.
+
+    What may be a code gets none: capitals, and letters beside digits. A hyphen would falsify it.
+    """
     around = (found for found in LETTERS.finditer(text) if found.start() < most < found.end())
     if not (letters := next(around, None)):
-        return 0
+        return None
+    start, end = letters.span()
+    beside = text[max(0, start - 1) : start] + text[end : end + 1]
+    is_code = letters[0].isupper() or any(char.isdigit() or char == "_" for char in beside)
     for places in find_hyphens(letters[0], language):
-        if ends := [at for place in places if (at := letters.start() + place) < most]:
-            return ends[-1]
-    at = min(most - 1, letters.end() - 2)
-    return at if at > letters.start() + 1 else 0
+        if ends := [start + place for place in places if start + place < most]:
+            return ends[-1], "" if is_code else "-"
+    return None
+
+
+def measure_joined(word: Word) -> float:
+    """The width of the longest part of a word that breaks at its joints only."""
+    text = word.source
+    if not text or not JOINTS.search(text):
+        return word.width
+    ends = [0, *(match.end() for match in JOINTS.finditer(text)), len(text)]
+    return word.width * max(end - start for start, end in pairwise(ends)) / len(text)
 
 
 def _remake(part: Part, source: str) -> list[Part]:
