@@ -115,7 +115,8 @@ def keep_apart(lines: Sequence[Line]) -> None:
     for before, line in pairwise(lines):
         below = max(before.below, before.descent * LETTERS_BELOW)
         above = max(line.above, line.ascent * LETTERS_ABOVE)
-        line.ascent = max(line.ascent, below + above + CLEAR - before.descent)
+        if below + above > before.descent + line.ascent:
+            line.ascent = below + above + CLEAR - before.descent
     if lines:
         lines[0].ascent = max(lines[0].ascent, lines[0].above + EDGE)
         lines[-1].descent = max(lines[-1].descent, lines[-1].below + EDGE)

@@ -141,6 +141,7 @@ class Word:
     width: float = 0.0
     gap: Part | None = None
     newline: bool = False
+    exact: bool = False  # a hyphen would falsify it
 
     @property
     def source(self) -> str:
