@@ -3,10 +3,11 @@
 
 import re
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from pages import pieces, read
+from pages import find, pieces, read
 from pypdf import PdfReader
 
 from beyond import pdf
@@ -15,7 +16,7 @@ from beyond.pdf.code import make_code_lines
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
 from beyond.pdf.pages import HEIGHT, WIDTH
-from beyond.pdf.tables import NARROW_PADDING, SIZES, Table, share_width
+from beyond.pdf.tables import NARROW_PADDING, SIZES, STARVED, Table, share_width
 from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
 
@@ -67,6 +68,25 @@ def test_columns_fill_the_page_and_no_more(columns: int) -> None:
     widths = share_width(rows, WIDTH, NARROW_PADDING)
     assert sum(widths) <= WIDTH + 0.01
     assert min(widths) > 0
+
+
+def test_prose_does_not_starve_beside_names_in_programs() -> None:
+    name, prose = "POSTGRES_MAX_PARALLEL_MAINTENANCE_WORKERS", "how many of them work " * 6
+
+    def make(text: str) -> Text:
+        look = Look(SIZES[-1], code=text.isupper())
+        return Text(make_words([(text, look)]), Style())
+
+    rows = [[make(text) for text in (name, name.replace("X", "IN"), "2", prose)]]
+    *names, _, last = share_width(rows, WIDTH, NARROW_PADDING)
+    assert last >= STARVED - 0.1 and sum(share_width(rows, WIDTH, NARROW_PADDING)) <= WIDTH + 0.1
+    assert min(names) > 100
+    for cell, width in zip(rows[0], names, strict=False):
+        cell.wrap(width - 2 * NARROW_PADDING, 0)
+        ends = ["".join(part.source for _, part in line.parts)[-1] for line in cell.lines]
+        assert set(ends[:-1]) == {"_"}
+    roomy = [[make(text) for text in (name, prose)]]
+    assert share_width(roomy, WIDTH)[0] >= roomy[0][0].least_width
 
 
 def test_the_widths_of_a_table_are_those_of_all_its_rows() -> None:
@@ -183,6 +203,19 @@ def test_a_formula_stands_on_the_base_line_and_can_be_found() -> None:
     [text] = texts(draft)
     assert r"Let \( x_0 \sim q(x) \) be it." in " ".join(text.split())
     assert place(draft, "Let")[1] == place(draft, "be it.")[1]
+
+
+def test_a_formula_within_a_line_pushes_lines_apart_only_where_they_would_touch() -> None:
+    def widest(formula: str) -> float:
+        draft = f"{'word ' * 30}{formula} {'word ' * 30}"
+        lines = sorted({y for text, _, y, _ in pieces(read(draft).pages[0]) if "word" in text})
+        return max(above - below for below, above in pairwise(lines))
+
+    for formula in (r"$x_i^2$", r"$\frac{a}{b}$", r"$\int_0^T f\,dt$", r"$\sqrt{x}$"):
+        assert widest(formula) == pytest.approx(BODY * 1.42)
+    matrix = r"$\begin{pmatrix} a \\ b \\ c \\ d \end{pmatrix}$"
+    made = set_formula(matrix, BODY, False)
+    assert made and widest(matrix) > max(made.ascent, made.descent) + BODY / 5
 
 
 def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
@@ -369,9 +402,20 @@ def test_a_rule_at_an_edge_is_dropped() -> None:
     assert rules("# A\n\nx\n\n---\n\ny") > rules("# A\n\nx\n\ny")
 
 
-def test_a_bold_line_stays_with_its_text() -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**Bold title**",
+        "**1.** **Bold title** ✅",
+        "▪ <b>Bold title</b>:",
+        "***Bold title***\n\n---",
+        "Some text.\n\n- **Bold title**\n",
+        "Some text.<br>**Bold title**",
+    ],
+)
+def test_a_bold_line_stays_with_its_text(line: str) -> None:
     for lines in range(28, 46):
-        for page in texts("x<br>" * lines + "\n\n**Bold title**\n\nfirst line"):
+        for page in texts("x<br>" * lines + f"\n\n{line}\n\nfirst line"):
             assert ("Bold title" in page) == ("first line" in page)
 
 
@@ -419,6 +463,36 @@ def test_a_table_of_contents_is_left_out_or_shorter_where_it_would_be_a_burden()
     many = make_long(["Part"] * 25, more="# The Sea\n\n") + "### Deep\n\nx\n\n" * 20
     assert [title for title, _ in contents(read(many))[::2]] == ["Part"] * 25
     assert not contents(read("word " * 8000))
+
+
+CHAPTERS = ["The sea", "What it costs", "Who pays", "And then"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "heading", "has_its_own"),
+    [
+        ("1. [{0}](#{1})", "## {0}", True),
+        ("- {0} ..... 7", "## {0}", True),
+        ("- **{0}**: what is said there", "## 3. {0}", True),
+        ("1. {0} – in brief", "## Kapitel 3: {0}", True),
+        ("三、{0}", "## 第三章 {0}", True),
+        ("| [Read on](#{1}) | 7 |", "## {0}", True),
+        ("- Something else", "## {0}", False),
+    ],
+)
+def test_a_draft_that_lists_its_chapters_gets_no_second_table_of_contents(
+    entry: str, heading: str, has_its_own: bool
+) -> None:
+    entries, chapters = [], []
+    for title in CHAPTERS:
+        name = title.lower().replace(" ", "-")
+        entries.append(entry.format(title, name))
+        sections = "".join(f"### Section {n} of {title}\n\n{'word ' * 500}\n\n" for n in range(3))
+        chapters.append(f"{heading.format(title)}\n\n{sections}")
+    table = ["| | |", "|-|-|"] if entry[0] == "|" else []
+    own = ("\n" if entry[0] in "1-|" else "\\\n").join([*table, *entries])
+    root: Any = read("\n\n".join(["# Title", "## Contents", own, *chapters])).trailer["/Root"]
+    assert bool(find(root["/StructTreeRoot"]["/K"], "TOC")) != has_its_own
 
 
 def test_the_contents_of_a_draft_from_right_to_left_are_mirrored() -> None:

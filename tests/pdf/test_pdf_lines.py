@@ -106,6 +106,24 @@ def test_a_word_that_does_not_fit_breaks_as_its_language_does(
     assert shown(first) == expected
 
 
+@pytest.mark.parametrize(
+    "word", ["GATTACAGATTACAGATTACA", "sha256abcdefghijklmnop", "customeridentifier_9", "g" * 40]
+)
+def test_what_may_be_a_code_gets_no_hyphen(word: str) -> None:
+    for width in range(40, 100, 5):
+        lines = [shown(line) for line in wrap(word, width, language="en")]
+        assert "".join(lines) == word and len(lines) > 1
+    assert "-" in "".join(shown(line) for line in wrap("Responsibilities", 60))
+
+
+def test_thai_breaks_between_words() -> None:
+    words = ["ความ", "สำคัญ", "ของ", "การ", "พัฒนา", "เศรษฐกิจ", "ใน", "ประเทศ", "ไทย"]
+    for lines in many("".join(words) * 4):
+        assert "".join(lines) == "".join(words) * 4
+        for line in lines:
+            assert line.startswith(tuple(words)) and line.endswith(tuple(words))
+
+
 def test_no_letter_stands_alone() -> None:
     for word in ("(responsibility),", "“Verantwortlichkeit”", "xkcdqwrtzpfgh", "Ἀθηναῖοι"):
         for width in range(30, 80):
