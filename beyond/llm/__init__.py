@@ -128,9 +128,6 @@ def load_litellm() -> ModuleType | None:
     # LiteLLM gives up a stream with so many equal chunks in a row, and a wide table has hundreds.
     os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", "1000000")
     litellm = _import_litellm()
-    litellm.suppress_debug_info = True  # its errors print advertisements otherwise
-    # It would count a stream's tokens itself, before and after, though providers report them.
-    litellm.disable_token_counter = True
     if problem := find_problem(litellm):
         raise ApplicationError(problem, type="SettingsError")
     return litellm
@@ -150,6 +147,9 @@ def _import_litellm() -> ModuleType:
     finally:
         gc.freeze()
         gc.enable()
+    litellm.suppress_debug_info = True  # its errors print advertisements otherwise
+    # It would count a stream's tokens itself, before and after, though providers report them.
+    litellm.disable_token_counter = True
     return litellm
 
 
