@@ -10,13 +10,16 @@ import pytest
 from pages import find, pieces, read
 from pypdf import PdfReader
 
-from beyond import pdf
+from beyond import markdown, pdf
 from beyond.paper import find_paper
 from beyond.pdf.code import make_code_lines
+from beyond.pdf.compose import Composer
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
 from beyond.pdf.pages import HEIGHT, WIDTH
+from beyond.pdf.prepare import prepare
 from beyond.pdf.tables import NARROW_PADDING, SIZES, STARVED, Table, share_width
+from beyond.pdf.tags import Element
 from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
 
@@ -417,6 +420,12 @@ def test_a_bold_line_stays_with_its_text(line: str) -> None:
     for lines in range(28, 46):
         for page in texts("x<br>" * lines + f"\n\n{line}\n\nfirst line"):
             assert ("Bold title" in page) == ("first line" in page)
+
+
+def test_bold_words_in_a_line_make_no_heading_of_it() -> None:
+    draft = "**Prices** are more than **120**\n\n" * 3 + "- **Cost:** 80\n" * 3
+    [*flowables] = Composer(prepare(markdown.read(draft)), Element("Document")).compose()
+    assert not any(text.style.keeps for text in flowables)
 
 
 def test_numbers_stand_right_unless_the_draft_says_so() -> None:
