@@ -232,8 +232,8 @@ def make_contents(
 
 def count_lead(body: Sequence[Any]) -> int:
     """How many flowables stand above a table of contents: one such as "By an author", or none."""
-    alone = isinstance(body[1], platypus.CondPageBreak) and add_heights(body[:1]) < LEAD
-    return int(alone)
+    following = any(isinstance(part, platypus.CondPageBreak) for part in body[1:2])
+    return int(following and add_heights(body[:1]) < LEAD)
 
 
 def add_heights(flowables: Sequence[Any]) -> float:
