@@ -4,16 +4,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import dropwhile, groupby, takewhile
 from urllib.parse import unquote
 
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode as Node
 
-from beyond.markdown import get_words
+from beyond.markdown import get_words, read_as_source
 from beyond.markdown.formulas import DISPLAYED
 from beyond.markdown.sources import split_constructs
-from beyond.markdown.tokens import make_code_token
 from beyond.pdf.prepare import Prepared
 from beyond.pdf.words import SOFT_HYPHEN
 
@@ -33,7 +32,7 @@ def grow_blocks(draft: Prepared) -> Iterator[Node]:
             yield Node(tokens).children[0]
         except RecursionError:
             source = draft.cite(find_lines(token.map for token in tokens))
-            yield Node([make_code_token(source)]).children[0]
+            yield Node(read_as_source(source).tokens).children[0]
 
 
 def find_lines(maps: Iterable[Sequence[int] | None]) -> list[int]:
@@ -72,7 +71,8 @@ def name_places(titles: Iterator[str]) -> Iterator[str]:
 
 def name_chapter(title: str) -> str:
     """The title of a chapter as lists have it, too: without its number and the page behind it."""
-    return make_slug(PAGE.sub("", NUMBERING.sub("", title.strip()))).strip("-")
+    words = PAGE.sub("", NUMBERING.sub("", title.strip(), count=1))
+    return make_slug(words or title).strip("-")
 
 
 def find_listed(block: Node) -> set[str]:
@@ -151,17 +151,14 @@ def strip_breaks(nodes: list[Node]) -> list[Node]:
 def introduces(nodes: Sequence[Node]) -> bool:
     """Whether a paragraph ends in a colon, or in a bold line: a heading in all but name."""
     *_, line = split_lines(nodes)
-    before, bold, behind = [""], [""], [""]
-    for leaf, is_bold in _find_leaves(line, False):
-        if is_bold:
-            bold.append(leaf.content)
-            behind.clear()
-        else:
-            (behind if bold[1:] else before).append(leaf.content)
-    heading = not any(map(str.isalpha, "".join(before)))
-    heading = heading and not any(map(str.isalnum, "".join(behind)))
-    text = "".join([*before, *bold, *behind]).rstrip()
-    return text.endswith((":", "\uff1a")) or (heading and any(map(str.isalnum, "".join(bold))))
+    leaves = list(_find_leaves(line, False))
+    text = "".join(leaf.content for leaf, _ in leaves).rstrip()
+    if text.endswith((":", "\uff1a")):
+        return True
+    rest = dropwhile(lambda found: not found[1], leaves)  # before it may stand a number or a sign
+    plain = "".join(leaf.content for leaf, bold in rest if not bold)
+    number = "".join(leaf.content for leaf, _ in takewhile(lambda found: not found[1], leaves))
+    return number != text and not any(map(str.isalpha, number)) and not any(map(str.isalnum, plain))
 
 
 def _find_leaves(nodes: Iterable[Node], bold: bool) -> Iterator[tuple[Node, bool]]:

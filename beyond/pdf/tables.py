@@ -178,17 +178,12 @@ def share_width(
         return wanted
     least = [max(cell.least_width for cell in column) + space for column in columns]
     widths = _shrink(least, room) if sum(least) > room else _widen(least, wanted, room)
-    prose = [most >= 2 * STARVED for most in wanted]
-    if all(width >= STARVED for width, is_prose in zip(widths, prose, strict=True) if is_prose):
+    prose = {number for number, most in enumerate(wanted) if most >= 2 * STARVED}
+    if all(widths[number] >= STARVED for number in prose):
         return widths
+    hungry = [max(width, STARVED) if n in prose else width for n, width in enumerate(least)]
     joined = [max(cell.joined_width for cell in column) + space for column in columns]
-    hungry = [
-        max(width, STARVED) if long else width for width, long in zip(least, prose, strict=True)
-    ]
-    return (
-        _feed(hungry, [min(pair) for pair in zip(least, joined, strict=True)], wanted, room)
-        or widths
-    )
+    return _feed(hungry, joined, wanted, room) or widths
 
 
 def _shrink(least: list[float], room: float) -> list[float]:

@@ -41,16 +41,15 @@ CLOSING = (
     + "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶゝゞヽヾ"
 )
 CLOSING_QUOTES = "”’"
-THAI = "เ-ไ"
 PIECE = re.compile(
     rf"[{OPENING}{OPENING_QUOTES}]*[{HAN_KANA}][{CLOSING}{CLOSING_QUOTES}]*"
-    rf"|[{THAI}]?[ก-ฮ][ะ-ฺๅ-๎]*|[ກ-ຮ][ະ-ຽ່-໎]*|[^{HAN_KANA}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]+[{CLOSING}]*|."
+    rf"|[ກ-ຮ][ະ-ຽ່-໎]*|[^{HAN_KANA}{OPENING}{CLOSING}ກ-ຮ]+[{CLOSING}]*|."
 )
 THAI_LETTERS = re.compile("([ก-ฺเ-๎]+)")
-UNSPACED = re.compile(f"[{HAN_KANA}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
+UNSPACED = re.compile(f"[{HAN_KANA}{OPENING}{CLOSING}ก-ฮเ-ไກ-ຮ]")
 # Between these and another character a line may break, unless one of the marks forbids it. The
 # direction of straight quotes is not known.
-BREAKABLE = re.compile(f"[{HAN_KANA}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
+BREAKABLE = re.compile(f"[{HAN_KANA}{CLOSING}ก-ฮเ-ไກ-ຮ]")
 BEGINNINGS = f"{OPENING}{OPENING_QUOTES}([{{«‹„‚$€£¥\"'"
 ENDS = f"{CLOSING}{CLOSING_QUOTES})]}}»›,.;:!?%‰ฯ\"'"
 # Spaces at which no line breaks, inside of French quotes and before the signs that stand apart.
@@ -58,10 +57,8 @@ APART = re.compile(
     r"(?:(?<!\S)|(?<=[^\s«‹(\[{]\())([«‹(\[{]++) +|(?<! ) ++(?=[»›)\]}!?;:]+(?:[\s.,]|$))"
 )
 LATIN = "A-Za-z0-9\u00c0-\u04ff"
-HAN, MEETING = (
-    re.compile(f"[{HAN_KANA}]"),
-    re.compile(f"[{HAN_KANA}][{LATIN}]|[{LATIN}][{HAN_KANA}]"),
-)
+HAN = re.compile(f"[{HAN_KANA}]")
+MEETING = re.compile(f"[{HAN_KANA}][{LATIN}]|[{LATIN}][{HAN_KANA}]")
 SOFT_HYPHEN = "\u00ad"
 TOKEN = re.compile(r"\n|[^ \n]+| +")
 HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)

@@ -10,13 +10,16 @@ import pytest
 from pages import find, pieces, read
 from pypdf import PdfReader
 
-from beyond import pdf
+from beyond import markdown
 from beyond.paper import find_paper
 from beyond.pdf.code import make_code_lines
+from beyond.pdf.compose import Composer
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
 from beyond.pdf.pages import HEIGHT, WIDTH
+from beyond.pdf.prepare import prepare
 from beyond.pdf.tables import NARROW_PADDING, SIZES, STARVED, Table, share_width
+from beyond.pdf.tags import Element
 from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
 
@@ -154,22 +157,14 @@ def test_no_line_of_a_paragraph_stands_alone() -> None:
         assert 1 not in counts, f"{counts} lines after {lines}"
 
 
-def test_no_line_begins_with_a_closing_mark() -> None:
-    """Neither in a run of text nor where bold text ends before it."""
-    paragraphs = (
-        "蜂" * n + text for n in range(30, 60) for text in ("強い。", "**強い**。", "bee。")
-    )
-    lines = "\n".join(texts("\n\n".join(paragraphs))).splitlines()
-    assert len(lines) > 90
-    assert not [line for line in lines if line.startswith("。")]
-
-
 def test_a_heading_and_an_introduction_stay_with_a_block() -> None:
     for lines in range(28, 46):
         for block in (
             "```\none\ntwo\nthree\n```",
             "| one | b |\n|-|-|\n| c | d |\n",
             "- one\n- two",
+            "| one | b |\n|-|-|\n" + "| c | d |\n" * 30,
+            r"$$\frac{one}{x}$$",
         ):
             pages = texts("x<br>" * lines + f"\n\n## Heading\n\nAs follows:\n\n{block}")
             for page in pages:
@@ -354,12 +349,6 @@ def test_the_document_has_a_title_and_the_day_of_approval() -> None:
     assert read("text").metadata.title == "Research Report"  # type: ignore[union-attr]
 
 
-def test_a_draft_without_han_names_no_font_that_is_not_embedded() -> None:
-    data = pdf.render("one<br>two\n\n**b** `c` ✔ 𝔼 ✅ বাংলা தமிழ் Հայ עברית\n\n- a\n- b")
-    for name in (b"STSong", b"Heisei", b"HYGothic", b"MSung", b"/CIDFontType0"):
-        assert name not in data
-
-
 def test_a_sentence_may_end_in_a_displayed_formula() -> None:
     text = "".join(texts("So\n\\[ x = 1 \\].\nThen go on.")[0].split())
     assert text.endswith(r"So\[x=1\].Thengoon.")
@@ -369,12 +358,6 @@ def test_a_long_line_of_code_breaks_where_it_reads_best() -> None:
     call = "result = await workflow.execute_activity(charge, order_id, start_to_close_timeout=T, "
     [text] = texts(f"```\n{call}retry_policy=RetryPolicy(maximum_attempts=5))\n```")
     assert text.splitlines()[-1].strip().startswith("start_to_close_timeout=T, retry_policy=")
-
-
-def test_a_topic_has_signs_for_emoji_too() -> None:
-    document = read("text", topic="Bees 🚀 and ✅ honey")
-    assert document.metadata
-    assert document.metadata.subject == "Bees and ✔ honey"
 
 
 def test_a_report_has_one_title_and_paper_as_asked() -> None:
@@ -417,6 +400,12 @@ def test_a_bold_line_stays_with_its_text(line: str) -> None:
     for lines in range(28, 46):
         for page in texts("x<br>" * lines + f"\n\n{line}\n\nfirst line"):
             assert ("Bold title" in page) == ("first line" in page)
+
+
+def test_bold_words_in_a_line_make_no_heading_of_it() -> None:
+    draft = "**Prices** are more than **120**\n\n" * 3 + "- **Cost:** 80\n" * 3
+    [*flowables] = Composer(prepare(markdown.read(draft)), Element("Document")).compose()
+    assert not any(text.style.keeps for text in flowables)
 
 
 def test_numbers_stand_right_unless_the_draft_says_so() -> None:
@@ -518,11 +507,6 @@ def test_a_source_hangs_is_whole_and_prints_its_address() -> None:
 def test_the_items_of_a_list_stand_in_one_line() -> None:
     found = pieces(read("1. item\n" * 12).pages[0])
     assert len({x for text, x, _, _ in found if text == "item"}) == 1
-
-
-def test_the_title_of_the_document_is_the_one_that_is_printed() -> None:
-    reader = read("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", topic="The sea?")
-    assert reader.metadata and reader.metadata.title == "The sea?"
 
 
 def test_a_table_of_contents_stands_below_a_line_under_the_title() -> None:

@@ -61,6 +61,16 @@ def test_no_line_ends_in_an_opening_mark_or_begins_with_a_closing_one(
         assert not [line for line in lines if line[:1] in {*CLOSING, *closing}], lines
 
 
+def test_no_line_begins_with_a_closing_mark_behind_bold_text() -> None:
+    for number in range(30, 60):
+        text = Text(
+            make_words([("蜂" * number, Look()), ("強い", Look(bold=True)), ("。", Look())]),
+            Style(),
+        )
+        text.wrap(330, 0)
+        assert not [line for line in text.lines if shown(line).startswith("。")]
+
+
 def test_straight_quotes_stay_with_what_they_enclose() -> None:
     for lines in many('他说"你好世界"，然后又说"再见"，于是大家都"笑了"起来。'):
         inside = False
