@@ -144,12 +144,9 @@ class Screen:
         from beyond.terminal.markdown import set_markdown
 
         try:
-            return f"{heading}
-{_render([set_markdown(markdown)])}"
+            return f"{heading}\n{_render([set_markdown(markdown)])}"
         except Exception:  # of any kind: a draft that is not shown can never be decided on
-            return f"{heading}
-{printable(markdown)}
-"
+            return f"{heading}\n{printable(markdown)}\n"
 
     def show_file(self, path: Path, open_it: bool) -> None:
         """Shows a link to the file and the command that opens it, and runs that if `open_it`."""
