@@ -190,7 +190,9 @@ def _make_address(address: Any) -> str:
 
 
 def _tidy(title: Any) -> str:
-    title = printable(" ".join(title.split())) if isinstance(title, str) else ""
+    if not isinstance(title, str):
+        return ""
+    title = printable(" ".join(title.split()))
     return title if len(title) <= TITLE_LIMIT else title[: TITLE_LIMIT - 1] + "…"
 
 

@@ -14,7 +14,7 @@ from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 from beyond.markdown.emoji import EMOJI
 from beyond.markdown.marks import judge_marks, mend_lone_marks
 
-PARAGRAPH_LIMIT = 40_000  # characters: no paragraph is longer, unless it is data
+PARAGRAPH_LIMIT = 20_000  # characters: no paragraph is longer, unless it is data
 NESTING_LIMIT = 40  # levels of blocks: pages have no room for more, and the parser recurses
 # Characters, with the word that follows. Who wraps lines by hand wraps them later: a line that
 # ends earlier is a line of its own.
@@ -100,9 +100,7 @@ def _take_loose_link(state: StateInline, silent: bool) -> bool:
         state.pos = found.end()
         return True
     limit, label = state.posMax, state.src[start + 1 : end]
-    opening = state.push(
-        "image" if picture else "link_open", "img" if picture else "a", not picture
-    )
+    opening = state.push("image", "img", 0) if picture else state.push("link_open", "a", 1)
     opening.attrs = {"src" if picture else "href": state.md.normalizeLink(address)}
     if picture:
         opening.content, opening.children = label, []
