@@ -83,7 +83,7 @@ class Composer:
 
         A title stands first, or after a few words of the model as the only heading of level 1.
         """
-        tops = [block for block in self.blocks if block.type == "heading"]
+        tops = [block for block in self.blocks if block.type == "heading" and read_words(block)]
         if not tops:
             return None
         title, place = tops[0], self.blocks.index(tops[0])

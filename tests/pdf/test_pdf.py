@@ -174,6 +174,7 @@ def test_title_topic_and_page_numbers_are_printed_and_described() -> None:
         ("海洋覆盖了地球表面的大部分", "", "海洋覆盖了地球表面的大部分", ""),
         ("", "", "Research Report", ""),
         ("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", "The sea?", "The sea?", "The sea?"),
+        ("#\n\n## Dogs\n\nThey do.", "cats", "cats", "cats"),
         ("They do.", "Cats 🚀 and ✅ dogs", "Cats and ✔ dogs", "Cats and ✔ dogs"),
     ],
 )

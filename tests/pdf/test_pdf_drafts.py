@@ -225,6 +225,13 @@ def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
     )
 
 
+def test_all_formulas_are_set_however_many_a_draft_has() -> None:
+    draft = "\n\n".join(rf"Level {n}: $E_{{{n}}} = \mathrm{{{'a' * 150}}}$" for n in range(70))
+    root: Any = read(draft).trailer["/Root"]
+    assert len(draft) > 10_000
+    assert len(find(root["/StructTreeRoot"]["/K"], "Formula")) == 70
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -301,7 +308,7 @@ def test_a_task_has_a_box_in_place_of_its_bullet() -> None:
     assert "".join(text.split()).endswith("☑done☐open•plain")
 
 
-def test_looks_of_html() -> None:
+def test_what_html_lowers_is_smaller() -> None:
     _, base, size = place("Hydrogen<sub>2</sub>, n<sup>3</sup>", "Hydrogen")
     below = place("Hydrogen<sub>2</sub>, n<sup>3</sup>", "2")
     assert below[2] < size
