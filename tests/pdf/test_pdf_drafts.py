@@ -444,43 +444,6 @@ def test_the_items_of_a_list_stand_in_one_line() -> None:
     assert len({x for text, x, _, _ in found if text == "item"}) == 1
 
 
-SPANS = """<table>
-<tr><th rowspan="2">Region</th><th colspan="2">Sales in all the years</th></tr>
-<tr><th>2024</th><th>2025</th></tr>
-<tr><td rowspan="2">North</td><td>5</td><td>7</td></tr>
-<tr><td colspan="2">none</td></tr>
-</table>"""
-
-
-def test_a_cell_of_html_spans_rows_and_columns() -> None:
-    reader = read(SPANS)
-    root: Any = reader.trailer["/Root"]
-    cells = [
-        (cell["/S"], cell["/A"].get("/ColSpan"), cell["/A"].get("/RowSpan"))
-        for row in root["/StructTreeRoot"]["/K"]["/K"][-1].get_object()["/K"]
-        for cell in (kid.get_object() for kid in row.get_object()["/K"])
-        if "/A" in cell
-    ]
-    assert cells == [
-        *(("/TH", 1, 2), ("/TH", 2, 1), ("/TH", None, None), ("/TH", None, None)),
-        *(("/TD", 1, 2), ("/TD", 2, 1)),
-    ]
-    at = {text: x for text, x, _, _ in pieces(reader.pages[0])}
-    assert at["2024"] > at["Region"] and at["2025"] > at["2024"]
-    assert at["none"] < at["7"]
-    assert "".join(texts(SPANS)[0].split()).endswith("RegionSalesinalltheyears20242025North57none")
-
-
-def test_a_cell_that_spans_many_rows_goes_on_over_pages() -> None:
-    rows = "".join(
-        "<tr>" + "<td rowspan=200>Group</td>" * (not number) + "<td>row</td></tr>\n"
-        for number in range(90)
-    )
-    pages = texts(f"<table>\n<tr><th>A</th><th>B</th></tr>\n{rows}</table>")
-    assert len(pages) > 2
-    assert [sum(page.count(word) for page in pages) for word in ("Group", "row")] == [1, 90]
-
-
 def test_the_title_of_the_document_is_the_one_that_is_printed() -> None:
     reader = read("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", topic="The sea?")
     assert reader.metadata and reader.metadata.title == "The sea?"
