@@ -319,7 +319,7 @@ def test_a_draft_that_defeats_the_parser_is_set_as_it_stands(
     def broken(*_: object) -> None:
         raise RecursionError
 
-    monkeypatch.setattr(drafts, "tidy", broken)
+    monkeypatch.setattr(drafts, "make_tokens", broken)
     assert text_of("# a\n\n*b*").split() == ["#", "a", "*b*"]
 
 
@@ -396,7 +396,8 @@ PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=list(H
 @PROPERTY
 @given(st.lists(st.tuples(CONSTRUCTS, st.lists(WORDS, min_size=1, max_size=5)), max_size=8))
 def test_every_word_of_markdown_is_kept(parts: list[tuple[str, list[str]]]) -> None:
-    shown = squeezed(text_of("\n\n".join(form.format(" ".join(words)) for form, words in parts)))
+    text = text_of("\n\n".join(form.format(" ".join(words)) for form, words in parts))
+    shown = squeezed(text.replace("-\n", ""))  # a word that is wider than its line is hyphenated
     for _, words in parts:
         for word in words:
             assert unicodedata.normalize("NFC", word) in shown

@@ -72,11 +72,6 @@ def test_nothing_around_a_chinese_report_is_english() -> None:
     assert re.findall("[A-Za-z]+", page) == [] and page.endswith("1 / 1")
 
 
-def test_what_a_model_thinks_is_not_printed() -> None:
-    page = " ".join(texts(load("think-and-chatter")))
-    assert "I should be brief" not in page and "They are cheap." in page
-
-
 def test_definitions_are_indented_under_their_bold_term() -> None:
     page = read(load("definition-lists")).pages[0]
     at = places(page)
@@ -111,3 +106,10 @@ def test_bold_text_beside_chinese_punctuation_is_bold() -> None:
                 bold.append(children[number + 1].content)
         assert "**" not in "".join(child.content for child in children)
     assert bold == ["重点：", "“引用”", "第一（注）", "太字。", "단어(설명)"]  # noqa: RUF001
+
+
+def test_a_picture_within_the_draft_is_its_description() -> None:
+    for data in ("png;base64,iVBORw0KGgo=", "svg+xml;utf8,<svg xmlns='http://w3.org/svg'></svg>"):
+        draft = f"![A square](data:image/{data}) and so on"
+        assert texts(draft) == ["Research Report A square and so on 1 / 1"]
+        assert not read(draft).pages[0].images
