@@ -14,6 +14,7 @@ import activities
 import worker
 from beyond import heartbeats
 from beyond.llm.settings import DEFAULT_MODEL
+from beyond.llm.streams import SILENCE_LIMIT
 from beyond.server import connection
 
 README = (PROJECT / "README.md").read_text()
@@ -103,10 +104,12 @@ def test_the_dialogue_is_the_codes() -> None:
 
 
 def test_the_numbers_are_the_codes() -> None:
-    assert timedelta(minutes=10) == activities.LLM_START_TO_CLOSE_TIMEOUT
+    assert timedelta(hours=1) == activities.LLM_TIME_LIMIT
+    assert timedelta(minutes=10) == worker.SHUTDOWN_GRACE
+    assert f"silent for {SILENCE_LIMIT} s" in README
     assert timedelta(seconds=5) == heartbeats.HEARTBEAT_INTERVAL
     assert timedelta(seconds=20) == heartbeats.HEARTBEAT_TIMEOUT
-    assert "10 minutes, with heartbeats every 5 s" in README
+    assert "an hour, with heartbeats every 5 s" in README
     assert f"terminationGracePeriodSeconds: {10 * 60}" in README
     assert "20 seconds of waiting and one retry" in README
     assert f"{worker.ACTIVITY_SLOTS:,} Activity slots" in README

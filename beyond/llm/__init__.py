@@ -182,7 +182,7 @@ def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
     choice = result["choices"][0] if result["choices"] else {"message": {}}
     message = choice["message"]
     fields = choice.get("provider_specific_fields") or {}
-    told = fields.get("native_finish_reason") or raw.reason or choice.get("finish_reason")
+    told = raw.reason or fields.get("native_finish_reason") or choice.get("finish_reason")
     reason = choice["finish_reason"] = _name_reason(str(told or "stop"))
     error = fields.get("error") or choice.get("error")
     if (error or reason in BROKEN_OFF) and not last_try:

@@ -105,21 +105,9 @@ def _find_report(answer: str) -> int:
     if CHANNELS.match(masked) or ("<|start|>assistant" in masked and not _has_heading(answer, 0)):
         final = FINAL_CHANNEL.search(masked)
         return final.end() if final else len(answer)
-    return _skip_thoughts(answer, masked, _skip_introduced_thought(masked))
 
-
-def _skip_introduced_thought(masked: str) -> int:
-    """Returns where the first thought ends if a line or a sentence stands before it, else 0."""
-    opening = OPENING_AFTER_SENTENCE.match(masked) or OPENING_AFTER_LINE.match(masked)
-    if not opening:
-        return 0
-    if closing := CLOSING.search(masked, opening.end()):
-        return closing.end()
-    return len(masked) if OPENING_AFTER_LINE.match(masked) else 0
-
-
-def _skip_thoughts(answer: str, masked: str, start: int) -> int:
-    while True:
+    start = _skip_first_line(masked)
+    while start < len(answer):
         if opening := OPENING.match(masked, start):
             # Code that a thought leaves open may have hidden the closing mark.
             end = opening.end()
@@ -133,6 +121,15 @@ def _skip_thoughts(answer: str, masked: str, start: int) -> int:
             if ANY_OPENING.search(masked, start, closing.start()):  # an example in a report
                 return start
         start = closing.end()
+    return start
+
+
+def _skip_first_line(masked: str) -> int:
+    """Returns where thoughts end that a sentence introduces, or 0."""
+    opening = OPENING_AFTER_SENTENCE.match(masked) or OPENING_AFTER_LINE.match(masked)
+    if opening and (closing := CLOSING.search(masked, opening.end())):
+        return closing.end()
+    return len(masked) if OPENING_AFTER_LINE.match(masked) else 0
 
 
 def _has_heading(answer: str, start: int) -> bool:

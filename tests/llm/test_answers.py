@@ -143,17 +143,6 @@ async def test_an_attempt_that_temporal_has_given_up_pays_for_no_call(llm: Loopb
     assert not llm.calls
 
 
-async def test_a_cancelled_call_closes_its_connection(llm: LoopbackLLM) -> None:
-    llm.go_on.clear()
-    environment = ActivityEnvironment()
-    call = asyncio.create_task(environment.run(llm_call, LLMCallInput("bees")))
-    await eventually(lambda: llm.in_flight == 1)
-    environment.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    await eventually(lambda: llm.calls[0].abandoned)
-
-
 # The draft.
 
 

@@ -63,12 +63,6 @@ async def test_a_stream_becomes_an_answer_in_the_openai_shape(llm: LoopbackLLM) 
     assert answer["usage"]["total_tokens"] == 2
 
 
-async def test_the_providers_own_word_for_an_end_is_kept(llm: LoopbackLLM) -> None:
-    llm.replies.append(stream_of("Bees", reason="insufficient_system_resource"))
-    answer = await ask()
-    assert answer["choices"][0]["finish_reason"] == "insufficient_system_resource"
-
-
 ERROR = {"error": {"message": f"Overloaded, {KEY} has to wait", "code": 502}}
 
 
@@ -194,12 +188,6 @@ async def test_others_have_their_turn_while_a_stream_comes_at_once() -> None:
     await streams.read(chunks(), [], Writing())
     others.cancel()
     assert turns >= 1000 / streams.CHUNKS_AT_ONCE - 1
-
-
-async def test_an_error_that_is_about_no_stream_is_told_after_one_call(llm: LoopbackLLM) -> None:
-    llm.replies.append(Reply("no live upstreams", status=400))
-    assert "no live upstreams" in (await fail()).message
-    assert len(llm.calls) == 1
 
 
 async def test_a_refusal_in_a_stream_is_told_in_the_models_words(llm: LoopbackLLM) -> None:
