@@ -192,8 +192,8 @@ def _make_address(address: Any) -> str:
 def _tidy(title: Any) -> str:
     if not isinstance(title, str):
         return ""
-    title = printable(" ".join(title.split()))
-    return title if len(title) <= TITLE_LIMIT else title[: TITLE_LIMIT - 1] + "…"
+    line = printable(" ".join(title.split()))
+    return line if len(line) <= TITLE_LIMIT else line[: TITLE_LIMIT - 1] + "…"
 
 
 def _key(address: str) -> str:
