@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 from beyond.terminal.reports import describe_report
 
 PAGE = (PROJECT / "docs" / "PRODUCTION.md").read_text()
+PATCHES = PROJECT / "docs" / "patches"
 DIALOGUE = "why do zebras hum?\nedit\nmention lions\nundo\nkeep\n"
 
 Change = Callable[[str], Path]
@@ -36,24 +37,12 @@ def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
         section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
         for name, code in re.findall(r"`(\S+\.py)`:\n\n```python\n(.*?)```", section, re.S):
             (copy / name).write_text(code)
-        for diff in re.findall(r"```diff\n(.*?)```", section, re.S):
-            apply_diff(copy, diff)
+        for name in re.findall(r"`git apply docs/patches/(\S+)`", section):
+            command = ["git", "apply", str(PATCHES / name)]
+            subprocess.run(command, cwd=copy, check=True)
         return copy
 
     return apply
-
-
-def apply_diff(folder: Path, diff: str) -> None:
-    head, *hunks = diff.split("@@\n")
-    file = folder / head.splitlines()[1].removeprefix("+++ b/")
-    for hunk in hunks:
-        lines = hunk.splitlines(keepends=True)
-        before, after = (
-            "".join(line[1:] for line in lines if line[0] in signs) for signs in (" -", " +")
-        )
-        text = file.read_text()
-        assert text.count(before) == 1, before
-        file.write_text(text.replace(before, after))
 
 
 @pytest.fixture
@@ -87,6 +76,26 @@ def start_starter(project: Path) -> tuple[subprocess.Popen[bytes], str]:
     assert starter.stdout
     said = next(line for line in starter.stdout if b"Workflow ID" in line).decode()
     return starter, said.split("Workflow ID: ")[1].split(",")[0]
+
+
+def test_the_page_shows_each_patch_as_it_is() -> None:
+    shown = re.findall(r"```diff\n(.*?)```", PAGE, re.S)
+    assert sorted(shown) == sorted(patch.read_text() for patch in PATCHES.glob("*.patch"))
+
+
+def test_a_program_of_ones_own_gets_the_name_of_the_pdf(
+    change: Change, start_worker_of: StartWorker, client: Client
+) -> None:
+    project = change("From your own program")
+    program = project / "own_program.py"
+    address = client.service_client.config.target_host
+    program.write_text(program.read_text().replace("localhost:7233", address))
+    start_worker_of(project)
+    command = [sys.executable, str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "# What makes tardigrades so tough?" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Successfully created research report PDF: ")
 
 
 def test_the_metrics_of_the_page_are_served(change: Change, start_worker_of: StartWorker) -> None:
