@@ -163,7 +163,7 @@ def test_a_heading_and_an_introduction_stay_with_a_block() -> None:
             "```\none\ntwo\nthree\n```",
             "| one | b |\n|-|-|\n| c | d |\n",
             "- one\n- two",
-            "| one | b |\n|-|-|\n" + "| c | d |\n" * 30,
+            "| a | b |\n|-|-|\n| one | d |\n" + "| c | d |\n" * 30,
             r"$$\frac{one}{x}$$",
         ):
             pages = texts("x<br>" * lines + f"\n\n## Heading\n\nAs follows:\n\n{block}")
