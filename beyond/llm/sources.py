@@ -184,14 +184,14 @@ def _make_address(address: Any) -> str:
     """Returns an address that is safe in Markdown, or "" if it is none of the web."""
     if not isinstance(address, str) or len(address) > ADDRESS_LIMIT:
         return ""
-    told: str = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
+    told = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
     is_of_web = re.match(r"https?://[^/?#\s]", told, re.IGNORECASE)
     return quote(told, safe="%:/?#@!&*+,=~", errors="replace") if is_of_web else ""
 
 
 def _tidy(title: Any) -> str:
-    title = printable(" ".join(title.split())) if isinstance(title, str) else ""
-    return title if len(title) <= TITLE_LIMIT else title[: TITLE_LIMIT - 1] + "…"
+    text = printable(" ".join(title.split())) if isinstance(title, str) else ""
+    return text if len(text) <= TITLE_LIMIT else text[: TITLE_LIMIT - 1] + "…"
 
 
 def _key(address: str) -> str:
