@@ -33,6 +33,7 @@ FOREIGN_MARK = re.compile(r"\[(doc\d+|ref_\d+)\]")  # of Azure, of Zhipu
 ADDRESS = re.compile(r"https?://[^\s<>\"'\[\]]+", re.IGNORECASE)
 SIGNS = re.compile(r"[\\`*_\[\]<>#~$^]|&(?=#?\w+;)")
 BLOCK_START = re.compile(r"^(?=[-+=])|^(\d+)(?=[.)])")  # of a list or a line, if it begins a text
+OPEN_FENCE = re.compile(r"^ {0,3}(`{3,9}|~{3,9})", re.MULTILINE)
 LINK_OR_ADDRESS = re.compile(r"\[[^\]\n]{0,300}\]\([^)\n]{0,2000}\)|https?://[^\s<>]{1,2000}")
 
 ITEM = re.compile(
@@ -141,6 +142,8 @@ def add_sources(text: str, sources: Sources) -> str:
         start, items = own
         text, numbers = _continue_list(text, start, items, pages)
     else:
+        if left_open := OPEN_FENCE.search(CODE.sub("", text)):  # the text is cut off in code
+            text += f"\n{left_open[1]}"
         numbers = {page.key: number for number, page in enumerate(pages, 1)}
         entries = (f"{number}. {_write(page)}" for number, page in enumerate(pages, 1))
         start, text = len(text), "\n".join([text, "", HEADING, "", *entries, ""])
