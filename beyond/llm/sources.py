@@ -63,7 +63,10 @@ class Sources:
         """Takes a field of an answer, or of an event in a stream."""
         entries = value if isinstance(value, list) else [value] if value else []
         if name == "citations" and any(map(_is_quotation, entries)):
-            name, entries = "citation", [e for q in entries for e in (q if isinstance(q, list) else [q])]
+            name, entries = (
+                "citation",
+                [e for q in entries for e in (q if isinstance(q, list) else [q])],
+            )
         if name in GROWING:
             self._told.setdefault(name, []).extend(entries)
         elif name in NUMBERED + GROUNDING and entries and isinstance(value, list):
