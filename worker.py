@@ -32,6 +32,7 @@ from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
 from beyond.payloads import DATA_CONVERTER
+from beyond.reports_dir import ReportsDirError, require_reports_dir
 from beyond.server.connection import connect, require_namespace, watch_server
 from beyond.worker_log import SDK_LOG, set_up_logging
 from models import TASK_QUEUE
@@ -65,15 +66,16 @@ def main() -> NoReturn:
 
 
 async def run(stop_with_stdin: bool) -> NoReturn:
-    """Polls until Ctrl-C or SIGTERM, lets the calls in progress finish, and ends the process.
+    """Polls until Ctrl-C, SIGTERM or SIGHUP, lets calls in progress finish, and ends the process.
 
-    Raises RefusedError if there is no server, no namespace, or no model that can be called, or if
-    a setting is wrong.
+    Raises RefusedError if there is no server, no namespace, no model that can be called or no
+    folder for PDFs, or if a setting is wrong.
     """
     stop = make_stop_event(with_stdin=stop_with_stdin)
     try:
         find_paper()
-    except ValueError as error:
+        require_reports_dir()
+    except (ReportsDirError, ValueError) as error:
         raise RefusedError(str(error)) from None
     allow_open_files(OPEN_FILES)
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))

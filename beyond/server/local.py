@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from beyond.data_dir import find_data_dir
 from beyond.llm.settings import (
@@ -19,7 +18,7 @@ from beyond.llm.settings import (
     get_model,
 )
 from beyond.process import RefusedError
-from beyond.reports_dir import ReportsDirError, find_reports_dir
+from beyond.reports_dir import ReportsDirError, require_reports_dir
 from beyond.server.connection import (
     CONNECT_TIMEOUT,
     TemporalUnreachableError,
@@ -47,7 +46,10 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
     problem = find_obvious_problem() if _has_model() else ""
     if problem and needs_model:
         raise RefusedError(problem)
-    _require_reports_dir()
+    try:
+        require_reports_dir()
+    except ReportsDirError as error:
+        raise RefusedError(str(error)) from None
     data = _require_data_dir()
     async with _run_server(data) as is_ours:
         if problem:
@@ -211,20 +213,4 @@ def _require_data_dir() -> Path:
             "--local keeps its reports and logs in a folder of yours, and cannot write to "
             f"{error.filename}: {error.strerror}. Make it writable, or name another folder in "
             "XDG_DATA_HOME."
-        ) from None
-
-
-def _require_reports_dir() -> None:
-    """Raises RefusedError if the Worker could write no PDF."""
-    try:
-        folder = find_reports_dir()
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except ReportsDirError as error:
-        raise RefusedError(str(error)) from None
-    except OSError as error:
-        raise RefusedError(
-            f"No PDF can be written to {folder.absolute()}: {error.strerror}. "
-            "Change to another folder, or name one in REPORTS_DIR."
         ) from None
