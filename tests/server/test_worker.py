@@ -191,6 +191,29 @@ async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     assert (tmp_path / "here" / "research_pdf.pdf").exists()
 
 
+def test_a_dot_env_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    """PowerShell writes UTF-16."""
+    (tmp_path / ".env").write_text("LLM_MODEL=offline/demo\n", encoding="utf-16")
+    worker = run_worker()
+    assert worker.stderr == f"{tmp_path}/.env is not UTF-8. Save it as UTF-8 and start again.\n"
+    assert worker.returncode == 1
+
+
+def test_a_mark_before_the_first_setting_of_dot_env_is_no_part_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PAPER=legal\n", encoding="utf-8-sig")
+    assert run_worker().stderr == "PAPER=legal is not a size of paper: write letter or a4\n"
+
+
+def test_a_folder_that_takes_no_pdf_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPORTS_DIR", "/proc/nope")
+    worker = run_worker()
+    assert worker.stderr == (
+        "No PDF can be written to /proc/nope: No such file or directory. "
+        "Change to another folder, or name one in REPORTS_DIR.\n"
+    )
+    assert worker.returncode == 1
+
+
 # Connection.
 
 
@@ -320,12 +343,15 @@ async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
 ) -> None:
     """The tutorial's Worker gives its call up, and the next Worker pays for it again."""
     worker = start_worker()
-    for reports, number in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
+    stops = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+    for reports, number in enumerate(stops, start=1):
         llm.go_on.clear()
         report = await start_report(client, "bees")
         await eventually(lambda: llm.in_flight == 1)
         worker.send_signal(number)
         await eventually(partial(says, worker, "Stopping when the calls in progress are done"))
+        if number == signal.SIGHUP:  # as a terminal that is closed sends it
+            worker.send_signal(number)
         if number == signal.SIGTERM:
             with pytest.raises(subprocess.TimeoutExpired):
                 # Longer than a heartbeat may be late: they go on.
