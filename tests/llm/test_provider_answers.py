@@ -77,6 +77,7 @@ UNUSABLE = {
     "null": "null",
     "a list": "[]",
     "content a number": answer({"role": "assistant", "content": 5}),
+    "too deep": "[" * 100_000,
     "captive portal": "<!DOCTYPE html><html><title>Sign in to the hotel</title></html>",
 }
 
@@ -91,6 +92,14 @@ async def test_what_is_no_completion_is_asked_for_again_if_it_may(
     assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
     assert error.non_retryable != retry_unusable
     assert len(llm.calls) == 1
+
+
+async def test_an_answer_that_is_wrongly_compressed_is_no_matter_of_settings(
+    llm: LoopbackLLM,
+) -> None:
+    reply = Reply(body="no gzip", headers={"content-encoding": "gzip"})
+    error = await refused(llm, reply, retry_unusable=True)
+    assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
 
 
 async def test_a_captive_portal_ends_in_a_question_for_the_person(
