@@ -19,6 +19,8 @@ from support import (
     eventually,
     keep,
     metadata_of,
+    report_of,
+    reset,
     start_report,
     status_when,
     waiting,
@@ -202,3 +204,23 @@ async def test_decisions_after_the_approval_are_refused_and_logged(
     assert status.error == "The EDIT did not count: draft 1 was already approved."
     await eventually(lambda: "Ignored a decision: the draft is approved" in caplog.text)
     assert len(stand_ins.calls) == 1
+
+
+async def test_a_reset_approves_no_draft_that_nobody_has_read(
+    client: Client, stand_ins: StandIns
+) -> None:
+    """It applies the decisions again, on drafts that are written anew."""
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    await edit(report, "shorter", draft=1)
+    await waiting(report, draft=2)
+    await keep(report, draft=2)
+    assert await report.result() == RESULT
+    await reset(report)
+    status = await waiting(report, draft=2)
+    assert status.error == "The draft was not kept: the report was reset, and it was written anew."
+    assert status.text == "Text 4"
+    assert len(stand_ins.pdfs) == 1
+    await keep(report, draft=2)
+    assert await report_of(client, report.id).result() == RESULT
+    assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2", "Text 4"]
