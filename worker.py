@@ -19,6 +19,8 @@ if __name__ == "__main__":
 import argparse
 import asyncio
 import logging
+import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
@@ -114,10 +116,9 @@ async def run(stop_with_stdin: bool) -> NoReturn:
 
 async def _serve(client: Client, stop: asyncio.Event) -> None:
     address = client.service_client.config.target_host
-    print(  # the first line on standard output, for which starter.py --local waits
+    _say(  # the first line on standard output, for which starter.py --local waits
         f'Worker is polling Task Queue "{TASK_QUEUE}" at {address} '
-        f"(namespace {client.namespace}). Press Ctrl-C to stop.",
-        flush=True,
+        f"(namespace {client.namespace}). Press Ctrl-C to stop."
     )
     warm_up = asyncio.create_task(_warm_up())
     stopping = asyncio.create_task(stop.wait())
@@ -125,7 +126,12 @@ async def _serve(client: Client, stop: asyncio.Event) -> None:
     if warm_up.done():
         warm_up.result()
     await stopping
-    print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.", flush=True)
+    _say("Stopping when the calls in progress are done. Press Ctrl-C to stop now.")
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # the terminal may be closed
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True)
 
 
 async def _warm_up() -> None:
