@@ -1,6 +1,7 @@
 """Formulas, which no Markdown may eat into, and what else is found between code and prices."""
 
 import re
+from urllib.parse import unquote
 
 # No pattern may take longer than its text is long, so each part of one has a single way to match.
 # Letters after which a dollar begins no formula: not Han or kana.
@@ -46,6 +47,7 @@ DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
 HIDDEN_LIMIT = 0xFFF0  # formulas: as many as there are private characters for
 FIRST = 0xF0000  # the private character that stands for the first formula
 HIDDEN = re.compile("[\U000f0000-\U000ffffd]")
+ENCODED = re.compile(r"%F3(?:%[89AB][0-9A-F]){3}")  # such a character in an address
 
 
 class Formulas:
@@ -106,6 +108,10 @@ class Formulas:
         if not self.sources:
             return text
         return HIDDEN.sub(lambda match: self.sources[ord(match[0]) - FIRST], text)
+
+    def restore_address(self, address: str) -> str:
+        """An address, in which the parser has encoded characters, with its dollars."""
+        return self.restore(ENCODED.sub(lambda match: unquote(match[0]), address))
 
     def measure(self, line: str) -> int:
         """The characters of a line in the source, less the formulas that are displayed apart."""

@@ -74,12 +74,12 @@ class _Line:
             return
         words = "".join(part.content for part in child.children or []) or child.content
         child.content, child.children = self.formulas.restore(words), None
-        address = "" if address.startswith("data:") else self.formulas.restore(address)
+        address = "" if address.startswith("data:") else self.formulas.restore_address(address)
         child.attrs = {"src": address}
         self.add(child)
 
     def add_link(self, child: Token) -> None:
-        address = self.formulas.restore(str(child.attrs["href"]))
+        address = self.formulas.restore_address(str(child.attrs["href"]))
         child.attrs["href"] = "#" if address.startswith("data:") else address
         self.add(child)
 

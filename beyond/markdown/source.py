@@ -87,32 +87,45 @@ def mend_lines(text: str) -> str:
             continue
         out.append(re.sub(r"^( {0,3}#{2,6})(?=[^\s#])", r"\1 ", line))
         header = out[-2] if len(out) > 1 else ""
-        if not (len(line) > 2 and "|" in header and "-" in line and DELIMITERS.fullmatch(line)):
-            continue
-        rows: list[str] = []
-        while number < len(lines):
-            skipped = number
-            while skipped < len(lines) and not lines[skipped].strip("> "):
-                skipped += 1
-            apart = skipped > number
-            row = lines[skipped] if skipped < len(lines) else ""
-            following = lines[skipped + 1] if skipped + 1 < len(lines) else ""
-            begins = "-" in following and DELIMITERS.fullmatch(following)
-            if "|" not in row or begins or (apart and not row.strip("> ").startswith("|")):
-                break
-            rows.append(row)
-            number = skipped + 1
-        table = [header, line, *rows]
-        cells = [count_cells(row) for row in table]
-        most = max(cells)
-        if is_sparse(rows=len(table), columns=most, cells=sum(cells)):
-            out[-2:] = ["```", *table, "```"]
-        else:
-            out[-2:] = [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
+        if len(line) > 2 and "|" in header and _delimits(line):
+            rows, number = _take_rows(lines, number)
+            out[-2:] = _make_room([header, line, *rows])
     return "\n".join(out)
 
 
-def count_cells(row: str) -> int:
+def _delimits(line: str) -> bool:
+    """Whether a line is the one under the header of a table."""
+    return "-" in line and DELIMITERS.fullmatch(line) is not None
+
+
+def _take_rows(lines: list[str], number: int) -> tuple[list[str], int]:
+    """The rows of a table from a line on, with none empty between them, and where they end."""
+    rows: list[str] = []
+    end = number
+    while number < len(lines):
+        row, following = lines[number], "".join(lines[number + 1 : number + 2])
+        number += 1
+        if not row.strip("> "):
+            continue
+        apart = number > end + 1 and not row.strip("> ").startswith("|")
+        if apart or "|" not in row or _delimits(following):
+            break
+        rows.append(row)
+        end = number
+    return rows, end
+
+
+def _make_room(table: list[str]) -> list[str]:
+    """A table with room for each cell of its rows: the parser drops those beyond the header."""
+    cells = [_count_cells(row) for row in table]
+    most = max(cells)
+    if is_sparse(rows=len(table), columns=most, cells=sum(cells)):
+        return ["```", *table, "```"]
+    header, line, *rows = table
+    return [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
+
+
+def _count_cells(row: str) -> int:
     """The number of cells in a row of a table."""
     return len(re.split(r"(?<!\\)\|", row.strip("> \t").removeprefix("|").removesuffix("|")))
 
@@ -123,7 +136,7 @@ def is_sparse(*, rows: int, columns: int, cells: int) -> bool:
 
 
 def _widen(row: str, cells: int, cell: str) -> str:
-    missing = cells - count_cells(row)
+    missing = cells - _count_cells(row)
     if missing <= 0:
         return row
     row = row.rstrip()

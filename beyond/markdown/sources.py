@@ -44,10 +44,13 @@ class Notes:
             else:
                 last = token.type
                 yield token
-        if not notes:
-            return
-        if last != "heading_close":  # the draft has a heading for them
+        if notes and last != "heading_close":  # the draft has a heading for them
             yield Token("hr", "hr", 0)
+        if notes:
+            yield from self._list(notes)
+
+    def _list(self, notes: dict[str, list[Token]]) -> Iterator[Token]:
+        """The list of the definitions, of which each label has its tokens."""
         for label in notes:
             self.numbers.setdefault(label, len(self.numbers) + 1)
         yield Token("ordered_list_open", "ol", 1, meta={"sources": True})

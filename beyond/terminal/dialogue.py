@@ -18,8 +18,10 @@ from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
-from beyond.report import NO_DRAFT, NO_EARLIER_DRAFT
+from beyond.report import NO_DRAFT, NO_DRAFT_TO_CORRECT, NO_EARLIER_DRAFT
 from beyond.server.connection import NO_SERVER, retry_until_answered
+from beyond.terminal.changes import compare, describe, summarize
+from beyond.terminal.draft_files import Corrections, save_draft
 from beyond.terminal.progress import NO_WORKER, Progress, find_live_draft, is_open
 from beyond.terminal.reports import confirm_discard, find_pdf
 from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
@@ -36,6 +38,9 @@ MORE = "Type 'help' for more."
 PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
 ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 TRY_AGAIN = "Type 'edit' to try again."
+SEE_CHANGES = "Type 'changes' to see them."
+NOTHING_TO_COMPARE = "There is no earlier draft to compare with."
+STOP_HINT = ". Press s to stop."  # behind the live line
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
 # The interval between two looks at the report grows with the time since the last decision, between
@@ -55,6 +60,7 @@ class ReportHandle:
 
     id: str
     draft: Callable[[], Awaitable[str]]
+    earlier_draft: Callable[[], Awaitable[str]]
     status: Callable[[], Awaitable[ReportStatus]]
     decide: Callable[[UserDecisionSignal], Awaitable[None]]
     discard: Callable[[], Awaitable[None]]
@@ -88,6 +94,8 @@ class Dialogue:
         self._open_pdf = open_pdf
         self._status: ReportStatus | None = None  # as last queried
         self._shown = 0, ""  # number and text of the draft on the screen
+        self._compared = ""  # the draft that its changes are told against
+        self._corrections = Corrections(screen, report.id)
         self._menu_shown = False
         self._discarded = False
         self._decision_wanted, self._decision_sent = asyncio.Event(), asyncio.Event()
@@ -96,9 +104,12 @@ class Dialogue:
         self._progress = Progress()
         self._actions: dict[str, Callable[[], Awaitable[None]]] = {
             "query": self._query,
+            "changes": self._show_changes,
             "keep": self._keep,
             "edit": self._edit,
+            "correct": self._correct,
             "undo": self._undo,
+            "save": self._save,
             "discard": self._discard,
             "help": self._help,
             "quit": self._quit,
@@ -109,6 +120,7 @@ class Dialogue:
         try:
             return await self._follow()
         except (LeaveError, asyncio.CancelledError):
+            self._corrections.settle(self._shown[1])
             self._screen.say(f"Temporal keeps your report. Come back to it with: {self._command}")
             raise
         except RPCError as error:
@@ -139,16 +151,20 @@ class Dialogue:
         menu_wanted = True
         while True:
             if not self._decision_wanted.is_set():
-                await self._screen.wait(
-                    self._decision_wanted, self._progress.line, self._live_draft
-                )
+                wanted = self._decision_wanted
+                if await self._screen.wait(wanted, self._live_line, self._live_draft):
+                    await self._stop()
+                    continue
                 menu_wanted = True
             if menu_wanted:
                 self._show_menu()
             typed = await self._screen.ask("Your decision (query/keep/edit): ", [*self._actions])
+            first, _, instruction = typed.strip().partition(" ")
             word, problem = find_word(typed.strip().lower(), self._actions)
             menu_wanted = bool(word)
-            if word:
+            if first.lower() == "edit" and instruction:
+                await self._revise(instruction.strip())
+            elif word:
                 await self._actions[word]()
             else:
                 self._screen.say(problem)
@@ -169,16 +185,38 @@ class Dialogue:
         question = ANOTHER_TOPIC if refused else "Enter additional instructions (optional): "
         instruction = (await self._screen.ask(question)).strip()
         afresh = not instruction and number
-        if afresh and not await self._screen.confirm("Write it afresh? [y/N] "):
-            return
+        if not afresh or await self._screen.confirm("Write it afresh? [y/N] "):
+            await self._revise(instruction)
+
+    async def _revise(self, instruction: str) -> None:
         if await self._decide(UserDecision.EDIT, instruction):
             self._screen.say("Signal sent to regenerate research")
+
+    async def _stop(self) -> None:
+        if self._progress.is_writing and await self._decide(UserDecision.STOP):
+            self._screen.say("Signal sent to stop the draft")
+
+    async def _correct(self) -> None:
+        number, draft = self._shown
+        if not number:
+            self._screen.say(f"{NO_DRAFT_TO_CORRECT} {TRY_AGAIN}")
+            return
+        async with self._one_request:  # so that nothing is written over the editor
+            text = await self._corrections.edit(number, draft)
+        if text and await self._decide(UserDecision.CORRECT, text=text):
+            self._screen.say("Signal sent to make your text the next draft")
+            self._corrections.sent = number
+        elif text:
+            self._corrections.settle(draft)
 
     async def _undo(self) -> None:
         if not (self._status and self._status.earlier_drafts):
             self._screen.say(NO_EARLIER_DRAFT)
         elif await self._decide(UserDecision.UNDO):
             self._screen.say("Signal sent to go back to the draft before")
+
+    async def _save(self) -> None:
+        save_draft(self._screen, self._report.id, *self._shown)
 
     async def _discard(self) -> None:
         if not await confirm_discard(self._screen):
@@ -209,21 +247,31 @@ class Dialogue:
         self._screen.say_wrapped("\n".join(filter(None, lines)))
 
     async def _show_research(self, *, in_pager: bool) -> None:
-        async with self._one_request:
+        async with self._one_request:  # so that nothing is written over the pager
             draft = await self._ask_worker(self._report.draft)
-        if draft is None:
-            self._screen.say(PAUSED if self._progress.is_paused else NO_WORKER)
-        elif not draft:
-            self._screen.say("Research Result: Not yet available")
-        elif in_pager:
-            await self._screen.page("\nResearch Result:", draft)
-        else:
-            self._screen.show("\nResearch Result:", draft)
+            if draft is None:
+                self._screen.say(PAUSED if self._progress.is_paused else NO_WORKER)
+            elif not draft:
+                self._screen.say("Research Result: Not yet available")
+            elif in_pager:
+                await self._screen.page("\nResearch Result:", draft)
+            else:
+                self._screen.show("\nResearch Result:", draft)
 
-    async def _decide(self, decision: UserDecision, instruction: str = "") -> bool:
+    async def _show_changes(self) -> None:
+        if not self._compared:
+            self._screen.say(NOTHING_TO_COMPARE)
+            return
+        async with self._one_request:
+            number, draft = self._shown
+            paragraphs = compare(self._compared, draft)
+            heading = f"\nDraft {number}: {summarize(paragraphs)}."
+            await self._screen.page_changes(heading, describe(paragraphs))
+
+    async def _decide(self, decision: UserDecision, instruction: str = "", text: str = "") -> bool:
         """Sends the decision on the draft that the screen shows. False if Temporal refuses it."""
         number, _ = self._shown
-        signal = UserDecisionSignal(decision, instruction, number)
+        signal = UserDecisionSignal(decision, instruction, number, text)
         async with self._one_request:
             try:
                 await retry_until_answered(
@@ -263,6 +311,9 @@ class Dialogue:
                     seen = current
             await self._pause()
 
+    def _live_line(self) -> str:
+        return self._progress.line() + STOP_HINT * self._progress.is_writing
+
     def _live_draft(self) -> tuple[str, str]:
         """The heading of the next draft, and what the model has written of it so far."""
         live, (number, _) = self._progress.live_draft, self._shown
@@ -300,18 +351,31 @@ class Dialogue:
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
             self._screen.say(f"\nSomebody else has decided on draft {status.draft}.")
         if status.draft and (status.draft, status.text) != self._shown:
-            if time.monotonic() - self._decided_at > LONG_WAIT:
-                self._screen.ring()
-            self._screen.show(f"\nDraft {status.draft}\n", status.text)
-            self._shown = status.draft, status.text
+            await self._show_draft(status)
         if status.error and (not self._status or status.error != self._status.error):
             self._screen.say_wrapped(f"\n{status.error} {_advise(status)}".rstrip())
         self._status = status
+        self._corrections.follow(status)
         if status.phase == Phase.WAITING:
             self._decision_wanted.set()
         else:
             self._decision_wanted.clear()
         return True
+
+    async def _show_draft(self, status: ReportStatus) -> None:
+        """Shows the draft, what it came of, and how much of the one before it changed."""
+        _, earlier = self._shown
+        if status.earlier_drafts and not earlier:
+            earlier = await self._ask_worker(self._report.earlier_draft) or ""
+        if time.monotonic() - self._decided_at > LONG_WAIT:
+            self._screen.ring()
+        self._screen.show(f"\nDraft {status.draft}\n", status.text)
+        self._shown, self._compared = (status.draft, status.text), earlier
+        if status.origin:
+            self._screen.say_wrapped(f"\n{status.origin}")
+        if earlier:
+            summary = summarize(compare(earlier, status.text))
+            self._screen.say_wrapped(f"\nDraft {status.draft}: {summary}. {SEE_CHANGES}")
 
     async def _ask_worker(self, query: Callable[[], Awaitable[T]]) -> T | None:
         """Returns what a Worker answers to the Query, or None if none does."""
@@ -326,6 +390,7 @@ class Dialogue:
         if self._discarded and status == WorkflowExecutionStatus.CANCELED:
             self._screen.say("The report is discarded.")
             return 0
+        self._corrections.settle(self._shown[1])
         if self._shown == (0, ""):  # the report had ended before this starter came
             await self._show_research(in_pager=False)
         try:

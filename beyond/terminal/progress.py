@@ -99,6 +99,13 @@ class Progress:
         return self._untaken_polls > 0
 
     @property
+    def is_writing(self) -> bool:
+        """Whether a draft is being written that a STOP would stop."""
+        is_stopping = PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+        activity = self._activity
+        return activity.activity_type.name == "llm_call" and activity.state != is_stopping
+
+    @property
     def failure(self) -> str:
         """Why the step in progress is being retried, or ""."""
         if self._workflow_fails:

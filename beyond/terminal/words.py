@@ -5,13 +5,17 @@ from collections.abc import Iterable
 SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
 HELP = """
 query     show the current draft again
+changes   show what is new in the draft
 keep      approve the draft on the screen and create the PDF
 edit      say what to change; the model revises the draft
+correct   change the draft yourself, in your editor
 undo      go back to the draft before
+save      write the draft into a file here
 discard   end the report without a PDF
 quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
-The first letters are enough. Tab completes a word, Alt-Enter starts a new line,
-Ctrl-X Ctrl-E opens your editor."""
+The first letters are enough, and 'edit make it shorter' is one line.
+Tab completes a word, Alt-Enter starts a new line, Ctrl-X Ctrl-E opens your editor.
+While the model writes, s stops it."""
 
 
 def find_word(typed: str, words: Iterable[str]) -> tuple[str, str]:

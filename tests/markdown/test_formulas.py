@@ -1,7 +1,7 @@
 """Formulas, and the dollars and brackets that are none."""
 
 import pytest
-from reading import formulas, lines
+from reading import children, formulas, lines
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,11 @@ def test_formulas_are_found_and_prices_are_none(markdown: str, expected: list[st
 )
 def test_code_addresses_and_escapes_keep_their_dollars(markdown: str, expected: list[str]) -> None:
     assert lines(markdown) == expected
+
+
+def test_addresses_keep_their_dollars() -> None:
+    found = children("[a](https://x.org/$y_1$?b=c d$z_1$) https://x.org/?a=$k_1&b=$v_1")
+    assert [child.attrs["href"] for child in found if child.type == "link_open"] == [
+        "https://x.org/$y_1$?b=c%20d$z_1$",
+        "https://x.org/?a=$k_1&b=$v_1",
+    ]

@@ -1,10 +1,8 @@
 """Finding, listing and discarding reports from outside their dialogue."""
 
-import asyncio
 import re
 import time
 from pathlib import Path
-from typing import NoReturn
 from uuid import uuid4
 
 import pytest
@@ -19,10 +17,8 @@ from beyond.terminal.reports import (
     PAGE,
     find_latest_report,
     find_report,
-    list_reports,
     shorten_id,
 )
-from beyond.terminal.screen import Screen
 from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
 from workflow import GenerateReportWorkflow
 
@@ -122,21 +118,6 @@ async def test_the_list_shows_the_newest_and_says_how_to_see_the_others(
     assert len(done.stdout.splitlines()) == 1 + PAGE + 5
     assert done.stderr.count(NO_WORKER) == 1
     assert time.monotonic() - started < 20
-
-
-async def test_the_list_shows_unknown_for_a_worker_that_does_not_answer(
-    client: Client, capfd: pytest.CaptureFixture[str]
-) -> None:
-    await start_report(client, "bees")
-    await listed(client, 1)
-
-    async def never(_: str) -> NoReturn:
-        await asyncio.sleep(600)
-        raise AssertionError
-
-    async with asyncio.timeout(30):
-        await list_reports(client, Screen(), never, ended=False, every=False)
-    assert capfd.readouterr().out.endswith("\t?\t?\n")
 
 
 async def test_ended_reports_are_listed_with_their_pdfs(client: Client) -> None:

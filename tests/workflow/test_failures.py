@@ -14,7 +14,7 @@ from support import (
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-from models import Phase
+from models import DRAFT_LIMIT, Phase
 
 
 async def test_a_refused_edit_keeps_the_draft_and_its_prompt(
@@ -39,9 +39,9 @@ async def test_a_refused_edit_keeps_the_draft_and_its_prompt(
 async def test_a_long_prompt_and_a_long_draft_become_a_pdf(
     client: Client, stand_ins: StandIns
 ) -> None:
-    stand_ins.outcomes.append("d" * 2_040_000)
+    stand_ins.outcomes.append("d" * DRAFT_LIMIT)
     report = await start_report(client, "é" * 100_000, stand_ins.task_queue)
-    await waiting(report, draft=1)
+    assert len((await waiting(report, draft=1)).text) == DRAFT_LIMIT
     await keep(report, draft=1)
     assert await report.result() == RESULT
     assert stand_ins.pdfs[0].topic == "é" * 1000
