@@ -135,6 +135,7 @@ UNUSABLE = {
     "null": "null",
     "a list": "[]",
     "content a number": answer({"role": "assistant", "content": 5}),
+    "too deep": "[" * 100_000,
     "captive portal": "<!DOCTYPE html><html><title>Sign in to the hotel</title></html>",
 }
 
@@ -148,6 +149,14 @@ async def test_what_is_no_completion_is_asked_for_again_until_the_last_try(
     assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
     assert error.non_retryable == last_try
     assert len(llm.calls) == 1
+
+
+async def test_an_answer_that_is_wrongly_compressed_is_no_matter_of_settings(
+    llm: LoopbackLLM,
+) -> None:
+    reply = Reply(body="no gzip", headers={"content-encoding": "gzip"})
+    error = await refuse(llm, reply)
+    assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
 
 
 async def test_a_captive_portal_ends_in_a_question_for_the_person(
