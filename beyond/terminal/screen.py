@@ -4,6 +4,7 @@ import asyncio
 import os
 import select
 import shlex
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -92,14 +93,12 @@ class Screen:
 
     async def page(self, heading: str, markdown: str) -> None:
         """Opens a draft that is taller than the window in the pager, and shows any other."""
-        import shutil
-
         pager = os.environ.get("PAGER") or shutil.which("less")
         if not self.terminal or not pager:
             self.show(heading, markdown)
             return
         text = self._set(heading, markdown)
-        if text.count("\n") < os.get_terminal_size().lines:
+        if text.count("\n") < shutil.get_terminal_size().lines:
             print(text, end="", flush=True)
             return
         # As git does it: colours, and the text stays in the window.
@@ -155,7 +154,7 @@ class Screen:
 
     @property
     def columns(self) -> int:
-        return os.get_terminal_size().columns if self.terminal else 0
+        return shutil.get_terminal_size().columns if self.terminal else 0
 
     def show_row(self, cells: Sequence[str], widths: Sequence[int]) -> None:
         """Shows a row of a table on one line: each cell but the last in its width, in columns."""
@@ -179,7 +178,7 @@ class Screen:
             # A person whose stdout is a file still sees what is asked.
             print(question, file=sys.stderr if os.isatty(0) else sys.stdout, flush=True)
             return await self._read_line()
-        if len(question) < os.get_terminal_size().columns:  # a second row could not be erased
+        if len(question) < shutil.get_terminal_size().columns:  # a second row could not be erased
             print(question, end="", flush=True)  # before the import, which takes a moment
         from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -355,7 +354,7 @@ def _fit(heading: str, text: str) -> str:
     from rich.console import Console
     from rich.text import Text
 
-    columns, rows = os.get_terminal_size()
+    columns, rows = shutil.get_terminal_size()
     lines = Text(printable(text)).wrap(Console(), min(columns, WIDEST_TEXT))
     end = [line.plain.rstrip() for line in lines[-max(rows - LIVE_ROWS, 1) :]]
     return "\n".join([heading, "", *end, "", ""])
