@@ -20,7 +20,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from beyond.process import RefusedError
 from beyond.report import NO_DRAFT, NO_EARLIER_DRAFT
 from beyond.server.connection import NO_SERVER, retry_until_answered
-from beyond.terminal.progress import NO_WORKER, Progress, find_live_draft, is_open
+from beyond.terminal.progress import (
+    Progress,
+    explain_missing_worker,
+    find_live_draft,
+    is_open,
+    is_paused,
+)
 from beyond.terminal.reports import confirm_discard, find_pdf
 from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
 from beyond.terminal.words import HELP, find_word
@@ -55,6 +61,7 @@ class ReportHandle:
 
     id: str
     draft: Callable[[], Awaitable[str]]
+    earlier_draft: Callable[[], Awaitable[str]]
     status: Callable[[], Awaitable[ReportStatus]]
     decide: Callable[[UserDecisionSignal], Awaitable[None]]
     discard: Callable[[], Awaitable[None]]
@@ -94,6 +101,7 @@ class Dialogue:
         self._decided_at = time.monotonic()
         self._one_request = asyncio.Lock()
         self._progress = Progress()
+        self._worker_was_missing = False
         self._actions: dict[str, Callable[[], Awaitable[None]]] = {
             "query": self._query,
             "keep": self._keep,
@@ -212,7 +220,7 @@ class Dialogue:
         async with self._one_request:
             draft = await self._ask_worker(self._report.draft)
         if draft is None:
-            self._screen.say(PAUSED if self._progress.is_paused else NO_WORKER)
+            self._screen.say(await self._explain_silence())
         elif not draft:
             self._screen.say("Research Result: Not yet available")
         elif in_pager:
@@ -254,12 +262,14 @@ class Dialogue:
                 )
                 if not is_open(description):
                     return description
-                self._show_progress(description, await find_live_draft(self._client, description))
+                await self._show_progress(
+                    description, await find_live_draft(self._client, description)
+                )
                 # A Query may cost a replay: only after an event, and if a Worker is at work.
                 info = description.workflow_execution_info
                 current = info.execution.run_id, info.history_length
                 answers = not (self._progress.task_is_untaken or self._progress.is_paused)
-                if current != seen and answers and await self._refresh():
+                if current != seen and answers and await self._refresh(description):
                     seen = current
             await self._pause()
 
@@ -276,25 +286,41 @@ class Dialogue:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._decision_sent.wait(), interval)
 
-    def _show_progress(
+    async def _show_progress(
         self, description: DescribeWorkflowExecutionResponse, live_draft: LiveDraft | None
     ) -> None:
         progress = self._progress
-        failure, worker_was_missing = progress.failure, progress.worker_is_missing
-        was_paused = progress.is_paused
+        failure, was_paused = progress.failure, progress.is_paused
         progress.update(description, live_draft)
         if progress.is_paused and not was_paused:
             self._screen.say(f"\n{PAUSED}")
-        if progress.worker_is_missing and not worker_was_missing:
-            self._screen.say(NO_WORKER)
-        if worker_was_missing and not progress.worker_is_missing:
-            self._screen.say("A Worker has it again.")
+        await self._tell_of_worker(description)
         if progress.failure != failure:
             self._screen.say_without_live_line(progress.line())
 
-    async def _refresh(self) -> bool:
+    async def _tell_of_worker(self, description: DescribeWorkflowExecutionResponse) -> None:
+        """Says when the Worker is missing, and when one is back."""
+        is_missing = self._progress.worker_is_missing
+        if is_missing and not self._worker_was_missing:
+            info = description.workflow_execution_info
+            self._screen.say(await explain_missing_worker(self._client, info))
+        if self._worker_was_missing and not is_missing:
+            self._screen.say("A Worker has picked it up again.")
+        self._worker_was_missing = is_missing
+
+    async def _explain_silence(self) -> str:
+        """Says why no Worker answered."""
+        description = await retry_until_answered(
+            self._client, self._report.describe, self._screen.say
+        )
+        if is_paused(description):
+            return PAUSED
+        return await explain_missing_worker(self._client, description.workflow_execution_info)
+
+    async def _refresh(self, description: DescribeWorkflowExecutionResponse) -> bool:
         """Shows what is new. Returns false if no Worker answers the Query."""
         status = await self._ask_worker(self._report.status)
+        await self._tell_of_worker(description)
         if not status:
             return False
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
@@ -317,9 +343,14 @@ class Dialogue:
         """Returns what a Worker answers to the Query, or None if none does."""
         try:
             # Retries only if the server is away: a timeout means that no Worker answers.
-            return await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
-        except (RPCError, WorkflowQueryFailedError, ValueError):  # the last, if it is paused
+            answer = await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
+        except RPCError:
+            self._progress.note_query(answered=False)
             return None
+        except (WorkflowQueryFailedError, ValueError):  # the last, if it is paused
+            return None
+        self._progress.note_query(answered=True)
+        return answer
 
     async def _show_end(self, description: DescribeWorkflowExecutionResponse) -> int:
         status = WorkflowExecutionStatus(description.workflow_execution_info.status)
