@@ -28,7 +28,7 @@ from beyond.terminal.progress import (
     is_paused,
 )
 from beyond.terminal.reports import confirm_discard, find_pdf
-from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
+from beyond.terminal.screen import CTRL_C, LeaveError, Screen, replace_odd_bytes
 from beyond.terminal.words import HELP, find_word
 from models import LiveDraft, Phase, ReportStatus, UserDecision, UserDecisionSignal
 
@@ -37,11 +37,14 @@ CHOICES = """\
 1. Type 'query' to view the current research result
 2. Type 'keep' to approve the research and create PDF
 3. Type 'edit' to modify the research"""
+COMPLETE = "Research is complete!"
 LINE = "=" * 50
 MORE = "Type 'help' for more."
 PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
 ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
+WRITE_ANEW = "Write a new draft from the same prompt? [y/N] "
 TRY_AGAIN = "Type 'edit' to try again."
+WITHOUT_A_DRAFT = ("query", "edit", "discard", "help", "quit")  # what there is to say then
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
 # The interval between two looks at the report grows with the time since the last decision, between
@@ -157,9 +160,17 @@ class Dialogue:
             word, problem = find_word(typed.strip().lower(), self._actions)
             menu_wanted = bool(word)
             if word:
-                await self._actions[word]()
+                await self._act(self._actions[word])
             else:
                 self._screen.say(problem)
+
+    async def _act(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Ctrl-C at one of its questions goes back to that for a decision, where another leaves."""
+        try:
+            await action()
+        except LeaveError as leave:
+            if leave.exit_code != CTRL_C:
+                raise
 
     async def _query(self) -> None:
         await self._show_research(in_pager=True)
@@ -177,7 +188,7 @@ class Dialogue:
         question = ANOTHER_TOPIC if refused else "Enter additional instructions (optional): "
         instruction = (await self._screen.ask(question)).strip()
         afresh = not instruction and number
-        if afresh and not await self._screen.confirm("Write it afresh? [y/N] "):
+        if afresh and not await self._screen.confirm(WRITE_ANEW):
             return
         if await self._decide(UserDecision.EDIT, instruction):
             self._screen.say("Signal sent to regenerate research")
@@ -203,18 +214,16 @@ class Dialogue:
         raise LeaveError(0)
 
     def _show_menu(self) -> None:
-        """The tutorial's menu the first time that there is a draft, and then one line."""
+        """The tutorial's menu the first time that there is a draft, and otherwise one line."""
         number, _ = self._shown
-        complete = "Research is complete!" if number else ""
-        if self._menu_shown:
-            *words, last = self._actions
-            hint = f"Type {', '.join(words)} or {last}."
-            self._screen.say_wrapped(f"\n{complete} {hint}" if complete else f"\n{hint}")
+        if number and not self._menu_shown:
+            self._menu_shown = True
+            line = LINE[: self._screen.columns or len(LINE)]
+            self._screen.say_wrapped("\n".join([f"\n{line}", COMPLETE, CHOICES, line, MORE]))
             return
-        self._menu_shown = True
-        line = LINE[: self._screen.columns or len(LINE)]
-        lines = [f"\n{line}", complete, CHOICES, line, MORE]
-        self._screen.say_wrapped("\n".join(filter(None, lines)))
+        *words, last = self._actions if number else WITHOUT_A_DRAFT
+        hint = f"Type {', '.join(words)} or {last}."
+        self._screen.say_wrapped(f"\n{COMPLETE} {hint}" if number else f"\n{hint}")
 
     async def _show_research(self, *, in_pager: bool) -> None:
         async with self._one_request:
@@ -222,6 +231,8 @@ class Dialogue:
         if draft is None:
             self._screen.say(await self._explain_silence())
         elif not draft:
+            if self._status and self._status.error:
+                self._screen.say_wrapped(self._status.error)
             self._screen.say("Research Result: Not yet available")
         elif in_pager:
             await self._screen.page("\nResearch Result:", draft)

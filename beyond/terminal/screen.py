@@ -32,6 +32,7 @@ WIDEST_TEXT = 100  # columns; longer lines are hard to read
 # Rows of the window that are not the growing text's: its heading, the live line, which may say why
 # there is a retry, and what stands between.
 LIVE_ROWS = 6
+CTRL_C = 130  # the exit code of a program that it ends, as shells have it
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 
@@ -192,7 +193,7 @@ class Screen:
                 typed = await session.prompt_async(question, set_exception_handler=False)
                 return replace_odd_bytes(typed)
         except KeyboardInterrupt:
-            raise LeaveError(130) from None
+            raise LeaveError(CTRL_C) from None
         except asyncio.CancelledError:
             if not words:  # what was typed so far comes back with the arrow key
                 session.default_buffer.append_to_history()
@@ -201,15 +202,10 @@ class Screen:
             raise LeaveError(0) from None
 
     async def confirm(self, question: str) -> bool:
-        """Whether the person says yes. Ctrl-C is a no, and a pipe says yes."""
+        """Whether the person says yes, as a pipe does. Raises LeaveError."""
         if not self.terminal:
             return True
-        try:
-            return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
-        except LeaveError as leave:
-            if leave.exit_code == 0:
-                raise
-            return False
+        return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
 
     async def wait(
         self, event: asyncio.Event, line: Callable[[], str], growing: Callable[[], tuple[str, str]]
@@ -232,7 +228,7 @@ class Screen:
         @keys.add("<sigint>")  # a Ctrl-C while a text is printed above the line
         @keys.add("c-d")
         def leave(press: KeyPressEvent) -> None:
-            press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else 130)
+            press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else CTRL_C)
 
         @keys.add("c-z")
         def suspend(press: KeyPressEvent) -> None:
