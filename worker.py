@@ -48,7 +48,7 @@ CACHED_WORKFLOWS = 500
 # By default, the SDK sends a heartbeat every 16 s, 80% of the timeout. A cancellation arrives with
 # the response to one, so it would be late, too.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
-# In which calls in progress may end after SIGTERM. It cuts longer ones: they are asked again.
+# How long calls in progress may go on after SIGTERM. Longer ones are cut off and asked again.
 SHUTDOWN_GRACE = timedelta(minutes=10)
 
 
@@ -101,9 +101,8 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     except ApplicationError as error:  # the model or its key is not usable
         raise RefusedError(error.message) from None
     except RuntimeError as error:  # of the SDK
-        await (
-            connect()
-        )  # raises if the server is down; otherwise, the key may not use the namespace
+        # If the server is down, this says so. Otherwise the key may not use the namespace.
+        await connect()
         raise RefusedError(str(error).partition(": Status {")[0]) from None
     finally:
         watching.cancel()

@@ -91,21 +91,17 @@ class GenerateReportWorkflow:
 
         while True:
             decision = await self._wait_for_decision()
-            if decision.decision == UserDecision.EDIT:
+            if decision == UserDecision.EDIT:
                 workflow.logger.info("User requested research modification.")
                 if call := report.revision():
                     await self._research(call)
-            elif decision.decision == UserDecision.UNDO:
-                report.undo()
-            elif decision.decision == UserDecision.CORRECT:
-                report.correct(decision.text)
-            elif decision.decision == UserDecision.KEEP:
+            elif decision == UserDecision.KEEP:
                 workflow.logger.info("User approved the research. Creating PDF...")
                 if pdf_filename := await self._create_pdf():
                     workflow.set_current_details(f"Done: {pdf_filename}")
                     return f"Successfully created research report PDF: {pdf_filename}"
 
-    async def _wait_for_decision(self) -> UserDecisionSignal:
+    async def _wait_for_decision(self) -> UserDecision:
         """Waits for a decision that counts."""
         report = self._report
         while True:
@@ -115,6 +111,7 @@ class GenerateReportWorkflow:
             if self._is_long():
                 await workflow.sleep(CANCELLATION_DELAY)
                 _end_if_cancelled()
+                report.change_draft()  # so that megabytes of corrections need not be carried
                 if self._is_long():
                     workflow.continue_as_new(report.carried())
             if decision := report.next_decision():

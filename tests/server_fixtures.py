@@ -11,7 +11,15 @@ import pytest
 from loopback_llm import LoopbackLLM
 from stand_ins import StandIns, stand_ins_of
 from starters import OpenStarter, Starter
-from support import KEY, WorkerProcess, client_of, eventually, worker_here
+from support import (
+    KEY,
+    WorkerProcess,
+    client_of,
+    eventually,
+    start_report,
+    waiting,
+    worker_here,
+)
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -144,10 +152,13 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_worker(
+async def shared_worker(
     shared_client: Client, model: LoopbackLLM, reports: Path
-) -> Iterator[WorkerProcess]:
-    """One Worker for the test process, because LiteLLM takes seconds to import."""
+) -> AsyncIterator[WorkerProcess]:
+    """One Worker for the test process, because LiteLLM takes seconds to import.
+
+    No test waits for that, which may take more than a minute beside other work.
+    """
     folder = reports.parent.parent
     settings = {
         "TEMPORAL_ADDRESS": shared_client.service_client.config.target_host,
@@ -163,7 +174,13 @@ def shared_worker(
             environment.setenv(name, value)
         environment.chdir(folder)
         worker = WorkerProcess(folder)
-    yield worker.wait_until_polling()
+    worker.wait_until_polling()
+    model.reset()
+    model.start()  # after a test that stopped it
+    first = await start_report(shared_client, "the Worker imports LiteLLM")
+    await waiting(first, draft=1)
+    await first.terminate()
+    yield worker
     worker.kill()
     worker.wait()
 

@@ -49,7 +49,7 @@ ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
 
 KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
-PATIENCE = 90  # seconds that anything may take on a slow machine before the test fails
+PATIENCE = 110  # seconds that anything may take on a slow machine before the test fails
 RECORDED_LIMIT = 5  # Signals and Activities, so that the history of a long report is short
 
 

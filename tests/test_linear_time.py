@@ -34,8 +34,8 @@ GROWTH = 10  # times as long for four times the text: more than linear, less tha
 CAP = 5.0  # seconds of CPU, after which a call is stopped
 # Patterns that see no longer texts, in characters: the code cuts them first.
 CUT = {
-    "beyond.llm.thoughts.END_TOKENS": END_LENGTH,
-    **{f"beyond.pdf.words.{name}": PORTION for name in ("PIECE", "HYPHENS", "RUNS")},
+    "beyond.llm.thoughts.END_TOKENS.0": END_LENGTH,
+    **{f"beyond.pdf.words.{name}.0": PORTION for name in ("PIECE", "HYPHENS", "RUNS")},
 }
 
 
@@ -92,27 +92,27 @@ def is_of_re(node: ast.AST) -> bool:
 def find_patterns() -> dict[str, tuple[re.Pattern[str], set[str]]]:
     """Every regex of the code by its name, and the names of the methods that it is used with."""
     patterns: dict[str, tuple[re.Pattern[str], set[str]]] = {}
-    used: dict[str, set[str]] = {}
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
-    for tree in trees.values():
+    names: dict[re.Pattern[str], str] = {}  # as one may be imported by several modules
+    for path in SOURCES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        used: dict[str, set[str]] = {}
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for node in ast.walk(tree):
             match node:
-                case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
-                    used.setdefault(name, set()).add(method)
-    for path, tree in trees.items():
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for variable, value in vars(importlib.import_module(name)).items():
+                case ast.Attribute(value=ast.Name(id=variable), attr=method):
+                    used.setdefault(variable, set()).add(method)
+        for variable, value in vars(importlib.import_module(module)).items():
             for number, pattern in enumerate(walk(value)):
-                key = f"{name}.{variable}{f'.{number}' if pattern is not value else ''}"
-                patterns[key] = pattern, used.get(variable, set())
+                name = names.setdefault(pattern, f"{module}.{variable}.{number}")
+                patterns.setdefault(name, (pattern, set()))[1].update(used.get(variable, ()))
         for node in filter(is_of_re, ast.walk(tree)):
             assert isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
             if not isinstance(node.args[0], ast.Constant) or node.func.attr == "compile":
                 continue
-            names = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
-            flags = sum(getattr(re, name) for name in names if name.isupper())
+            attributes = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+            flags = sum(getattr(re, flag) for flag in attributes if flag.isupper())
             pattern = re.compile(str(node.args[0].value), flags)
-            patterns[f"{name}:{node.lineno}"] = pattern, {node.func.attr}
+            patterns[f"{module}:{node.lineno}"] = pattern, {node.func.attr}
     return patterns
 
 
@@ -140,17 +140,16 @@ def make_feeds(source: str) -> Iterator[tuple[str, str, str]]:
         r"\(\?[:=!>]|\(\?<[=!]|\(\?P<\w+>|\\[bswdSWDAZ]|\{\d*,?\d*\}|[?+*]\??", " ", source
     )
     runs = re.findall(r"(?:\\.|[^\s\\()\[\]|{}.^$]){2,}", plain)
-    runs = sorted({re.sub(r"\\(.)", r"\1", run) for run in runs}, key=len, reverse=True)[:6]
-    signs = sorted({c for c in source if not c.isalnum() and c.isprintable()} - set(" ?:"))[:14]
+    runs = sorted({re.sub(r"\\(.)", r"\1", run) for run in runs}, key=len, reverse=True)[:4]
+    signs = sorted({c for c in source if not c.isalnum() and c.isprintable()} - set(" ?:"))[:12]
     atoms = ["a", "1", " ", "\n", *signs, *runs]
-    starts = ["", "$", *runs[:4], "a"]
-    for start, atom, end in product(starts, atoms, ["\0", "a", *signs[:10]]):
+    starts = ["", "$", *runs]
+    for start, atom, end in product(starts, atoms, ["\0", "`"]):
         yield start, atom, end
-    for start, first, second in product(starts, atoms, atoms):
+        yield start, f" {atom}a\n", end
+        yield start, f"{atom}a ", end
+    for start, first, second in product(starts[:3], atoms[:12], atoms):
         yield start, first + second, "\0"
-    for start, atom in product(starts, atoms):
-        yield start, f" {atom}a\n", "\0"
-        yield start, f"{atom}a ", "`"
 
 
 def find_slow_feeds(name: str, pattern: re.Pattern[str], methods: set[str]) -> Iterator[str]:
@@ -268,3 +267,41 @@ def test_no_text_takes_longer_than_it_grows(call: Callable[[str], object]) -> No
         if measure(call, make(WHOLES[call])) > 0.02 and grows(call, make, WHOLES[call]):
             slow.append(kind)
     assert slow == []
+
+
+# What is too much to be read or set stands as it is.
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [("x^{", "}"), (r"\frac{1}{", "}"), (r"\left(", r"\right)"), ("{", "}")],
+)
+def test_a_formula_that_is_nested_too_deep_stays_latex(opening: str, closing: str) -> None:
+    assert set_formula(f"${opening * 3}x{closing * 3}$", 10, displayed=False)
+    deep = f"${opening * 30}x{closing * 30}$"
+    assert measure(lambda tex: set_formula(tex, 10, displayed=False), deep) < 0.1
+    assert set_formula(deep, 10, displayed=False) is None
+
+
+@pytest.mark.parametrize("mark", ["# ", "", "|a|\n|-|\n|"])
+def test_a_block_beyond_the_limit_keeps_its_words(mark: str) -> None:
+    words = "word " * (PARAGRAPH_LIMIT // 5 + 10)
+    tokens = read(f"{mark}{words}").tokens
+    shown = " ".join(get_words(t) if t.type == "inline" else t.content for t in tokens)
+    assert shown.count("word") == words.count("word")
+
+
+def test_a_table_that_is_nearly_empty_stands_as_it_is() -> None:
+    wide = "| a " * 200 + "|\n" + "|-" * 200 + "|\n" + "| b |\n" * 200
+    assert [token.type for token in read(wide).tokens] == ["fence"]
+    cells = "<tr>" + "<td>a</td>" * 200 + "</tr>" + "<tr><td>b</td></tr>" * 200
+    assert not any(token.type == "td_open" for token in read(f"<table>{cells}</table>").tokens)
+
+
+def test_the_number_of_an_entry_may_have_any_length() -> None:
+    entry = f"[{'1' * 5_000}] A book"
+    assert entry in " ".join(map(get_words, read(entry).tokens))
+
+
+def test_a_heading_of_many_pages_is_set() -> None:
+    assert render("# " + "word " * 4_000).startswith(b"%PDF")

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from machine import PROJECT
@@ -10,18 +11,48 @@ from machine import PROJECT
 FIVE = {"models", "workflow", "activities", "worker", "starter"}
 
 
+# Whoever wants only the typesetter can take these two folders and the two modules.
+TYPESETTER = ("beyond.markdown", "beyond.pdf", "beyond.printable", "beyond.paper")
+
+
+def find_imports(module: Path) -> set[str]:
+    """The modules that a module imports, each with the names that it takes from them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
 def test_nothing_beyond_the_tutorial_imports_one_of_its_files_but_models() -> None:
     for module in PROJECT.glob("beyond/**/*.py"):
-        for node in ast.walk(ast.parse(module.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not (FIVE - {"models"}) & {name.partition(".")[0] for name in names}, module
+        roots = {name.partition(".")[0] for name in find_imports(module)}
+        assert not (FIVE - {"models"}) & roots, module
+
+
+def test_the_typesetter_imports_nothing_of_ours_but_itself() -> None:
+    modules = [*PROJECT.glob("beyond/markdown/*.py"), *PROJECT.glob("beyond/pdf/*.py")]
+    assert len(modules) > 10
+    for module in modules:
+        ours = {name for name in find_imports(module) if name.split(".")[0] in {"beyond", *FIVE}}
+        assert [name for name in ours if not name.startswith(TYPESETTER)] == [], module
 
 
 def test_a_report_knows_no_temporal() -> None:
     for module in PROJECT.glob("beyond/report/*.py"):
         assert "import temporalio" not in module.read_text(), module
         assert "from temporalio" not in module.read_text(), module
+
+
+def test_collecting_the_tests_of_pages_loads_nothing_of_temporals() -> None:
+    """They run on a machine without the Temporal CLI."""
+    options = ["-s", "-n", "0", "--collect-only", "tests/pdf"]
+    command = [sys.executable, "-X", "importtime", "-m", "pytest", *options]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert "beyond.pdf" in done.stderr
+    assert "temporalio" not in done.stderr
 
 
 def test_beyond_itself_is_empty() -> None:

@@ -5,11 +5,12 @@ Workflow and the starter, which need no model, never wait for it.
 """
 
 import asyncio
+import gc
 import json
 import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -126,13 +127,29 @@ def load_litellm() -> ModuleType | None:
     os.environ.setdefault("AIOHTTP_SO_KEEPALIVE", "True")
     # LiteLLM gives up a stream with so many equal chunks in a row, and a wide table has hundreds.
     os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", "1000000")
-    import litellm
+    litellm = _import_litellm()
+    if problem := find_problem(litellm):
+        raise ApplicationError(problem, type="SettingsError")
+    return litellm
 
+
+@cache
+def _import_litellm() -> ModuleType:
+    """Imports LiteLLM beside a Worker that polls, without the garbage collector.
+
+    It would hold all other threads up for 0.4 s at a time, and on a busy machine so long that the
+    SDK takes a Workflow that cannot run for one that does not yield. LiteLLM's objects stay, so
+    no later collection looks at them, either.
+    """
+    gc.disable()
+    try:
+        import litellm
+    finally:
+        gc.freeze()
+        gc.enable()
     litellm.suppress_debug_info = True  # its errors print advertisements otherwise
     # It would count a stream's tokens itself, before and after, though providers report them.
     litellm.disable_token_counter = True
-    if problem := find_problem(litellm):
-        raise ApplicationError(problem, type="SettingsError")
     return litellm
 
 
@@ -165,7 +182,7 @@ def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
     choice = result["choices"][0] if result["choices"] else {"message": {}}
     message = choice["message"]
     fields = choice.get("provider_specific_fields") or {}
-    told = fields.get("native_finish_reason") or raw.reason or choice.get("finish_reason")
+    told = raw.reason or fields.get("native_finish_reason") or choice.get("finish_reason")
     reason = choice["finish_reason"] = _name_reason(str(told or "stop"))
     error = fields.get("error") or choice.get("error")
     if (error or reason in BROKEN_OFF) and not last_try:

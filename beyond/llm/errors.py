@@ -239,9 +239,7 @@ def _find_answer(causes: list[BaseException]) -> str:
     return ""
 
 
-def _is_unreadable(
-    error: Exception, status: int, causes: list[BaseException], body: str
-) -> bool:
+def _is_unreadable(error: Exception, status: int, causes: list[BaseException], body: str) -> bool:
     """Whether LiteLLM could not read an answer of status 200."""
     if 200 <= status < 300 or (status == 500 and UNREADABLE.search(str(error))):
         return True

@@ -1,7 +1,7 @@
 """What a provider has sent: LiteLLM's translation loses sources, and the reason of an end."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from beyond.llm.sources import Sources
@@ -63,8 +63,8 @@ async def _pass_on(events: Any, raw: Raw, call: Callable[[], None]) -> AsyncIter
             yield event
         raw.has_ended = True
     finally:
-        if hasattr(events, "close"):  # OpenAI's stream holds the connection
-            await events.close()
+        if isinstance(closing := events.close() if hasattr(events, "close") else None, Awaitable):
+            await closing  # OpenAI's stream holds the connection
 
 
 def _read(event: Any) -> Any:
@@ -82,10 +82,8 @@ def _read(event: Any) -> Any:
 
 def _walk(told: Any, depth: int) -> Iterator[tuple[str, Any]]:
     """Yields the fields of objects within objects, with their names."""
-    for name, value in told.items() if isinstance(told, dict) else ():
-        yield name, value
-    for value in (
-        told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
-    ):
-        if depth:
-            yield from _walk(value, depth - 1)
+    if isinstance(told, dict):
+        yield from told.items()
+        told = [*told.values()]
+    for value in told if isinstance(told, list) and depth else ():
+        yield from _walk(value, depth - 1)

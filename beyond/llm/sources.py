@@ -17,11 +17,17 @@ HEADING = "## Sources"
 TITLE_LIMIT = 200  # characters
 ADDRESS_LIMIT = 2_000  # characters: Google's redirects have hundreds
 
-# What providers name their sources: Perplexity, xAI, Azure and Anthropic; Perplexity; Zhipu; OpenAI
-# and OpenRouter; Anthropic and OpenAI in a stream; Gemini; Groq.
-NUMBERED = ("citations", "search_results", "web_search")
-GROWING = ("annotations", "citation", "annotation", "executed_tools")
-GROUNDING = ("groundingChunks", "groundingSupports")
+# What the fields with sources are called: a stream repeats the first, and adds to the others.
+REPEATED = (
+    *("citations", "search_results"),  # of Perplexity, xAI and Azure
+    "web_search",  # of Zhipu
+    *("groundingChunks", "groundingSupports"),  # of Gemini
+)
+GROWING = (
+    *("annotations", "annotation"),  # of OpenAI and OpenRouter
+    "citation",  # of Anthropic
+    "executed_tools",  # of Groq
+)
 FOREIGN_MARK = re.compile(r"\[(doc\d+|ref_\d+)\]")  # of Azure, of Zhipu
 
 ADDRESS = re.compile(r"https?://[^\s<>\"'\[\]]+", re.IGNORECASE)
@@ -34,8 +40,8 @@ ITEM = re.compile(
 )
 LINK = re.compile(r"[*\"]?(?:\[|<?https?://)")
 LIST_WORD = re.compile(
-    r"source|reference|citation|bibliograph|further reading|quelle|literatur|einzelnachweis|fuente"
-    r"|referencia|référence|fonti|fontes|bronnen|źródła|источник|来源|來源|参考|參考|出典|출처",
+    r"source|reference|citation|bibliograph|quelle|literatur|fuente|referencia|référence|fonti"
+    r"|fontes|bronnen|źródła|источник|来源|來源|参考|參考|出典|출처",
     re.IGNORECASE,
 )
 
@@ -61,18 +67,19 @@ class Sources:
 
     def add(self, name: str, value: Any) -> None:
         """Takes a field of an answer, or of an event in a stream."""
-        entries = value if isinstance(value, list) else [value] if value else []
+        entries = value if isinstance(value, list) else [value]
         if name == "citations" and any(map(_is_quotation, entries)):
-            name, entries = "citation", [e for q in entries for e in (q if isinstance(q, list) else [q])]
+            name = "citation"
+            entries = [e for one in entries for e in (one if isinstance(one, list) else [one])]
         if name in GROWING:
             self._told.setdefault(name, []).extend(entries)
-        elif name in NUMBERED + GROUNDING and entries and isinstance(value, list):
-            self._told[name] = entries  # streams repeat them
+        elif name in REPEATED and value and isinstance(value, list):
+            self._told[name] = entries
 
     def number(self) -> list[Page]:
         """The pages that the provider numbers, in that order, also those that are no use."""
-        cited, found = self._get("citations"), [_read(e) for e in self._get("search_results")]
-        told = [*map(_read, self._get("annotations")), *found]
+        cited, found = self._get("citations"), self._read("search_results")
+        told = [*self._read("annotations"), *found]
         titles = {page.key: page.title for page in told if page.title and page.address}
         pages = [_read(entry) for entry in cited or self._get("web_search")] or found
         for number, page in enumerate(pages, 1):
@@ -84,24 +91,29 @@ class Sources:
 
     def collect(self) -> list[Page]:
         """The pages of a provider that does not number them, each once."""
-        pages: dict[str, Page] = {}
-        for page in map(_read, self._list_entries()):
-            if page.address:
-                pages.setdefault(page.key, page)
-        return list(pages.values())
+        pages = self._read("groundingChunks")  # of which LiteLLM makes annotations
+        pages = pages or self._read("annotations", "annotation", "citation")
+        for tool in self._get("executed_tools"):
+            match tool:
+                case {"search_results": {"results": [*results]}}:
+                    pages += map(_read, results)
+        once: dict[str, Page] = {}
+        for page in pages:
+            once.setdefault(page.key, page)
+        return [page for key, page in once.items() if key]
 
     def find_places(self, text: str) -> Iterator[tuple[int, str]]:
         """Yields where each place ends that a page supports, in the text, and the page's key."""
-        chunks, at = [_read(chunk) for chunk in self._get("groundingChunks")], 0
+        chunks, at = self._read("groundingChunks"), 0
         for support in self._get("groundingSupports"):
             match support:
                 case {"segment": {"text": str(quoted)}, "groundingChunkIndices": [*numbers]}:
                     # Its offsets count the bytes of a part of the answer: its words are plainer.
-                    if quoted and (found := text.find(quoted, at)) >= 0:
-                        at = found + 1
-                        for number in numbers:
-                            if isinstance(number, int) and 0 <= number < len(chunks):
-                                yield found + len(quoted), chunks[number].key
+                    found = text.find(quoted, at)
+                    at = max(at, found)
+                    for number in numbers if quoted and found >= 0 else ():
+                        if isinstance(number, int) and 0 <= number < len(chunks):
+                            yield found + len(quoted), chunks[number].key
         for entry in [] if chunks else self._get("annotations") + self._get("annotation"):
             match _unfold(entry):
                 case {"start_index": int(start), "end_index": int(end)} if start < end <= len(text):
@@ -110,16 +122,8 @@ class Sources:
     def _get(self, name: str) -> list[Any]:
         return self._told.get(name, [])
 
-    def _list_entries(self) -> Iterator[Any]:
-        if chunks := self._get("groundingChunks"):
-            yield from chunks
-            return  # LiteLLM makes annotations of them
-        for name in ("annotations", "annotation", "citation"):
-            yield from self._get(name)
-        for tool in self._get("executed_tools"):
-            match tool:
-                case {"search_results": {"results": [*results]}}:
-                    yield from results
+    def _read(self, *names: str) -> list[Page]:
+        return [_read(entry) for name in names for entry in self._get(name)]
 
 
 def add_sources(text: str, sources: Sources) -> str:
@@ -180,15 +184,16 @@ def _make_address(address: Any) -> str:
     """Returns an address that is safe in Markdown, or "" if it is none of the web."""
     if not isinstance(address, str) or len(address) > ADDRESS_LIMIT:
         return ""
-    address = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
-    if not re.match(r"https?://[^/?#\s]", address, re.IGNORECASE):
-        return ""
-    return quote(address, safe="%:/?#@!&*+,=~", errors="replace")
+    told: str = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
+    is_of_web = re.match(r"https?://[^/?#\s]", told, re.IGNORECASE)
+    return quote(told, safe="%:/?#@!&*+,=~", errors="replace") if is_of_web else ""
 
 
 def _tidy(title: Any) -> str:
-    title = printable(" ".join(title.split())) if isinstance(title, str) else ""
-    return title if len(title) <= TITLE_LIMIT else title[: TITLE_LIMIT - 1] + "…"
+    if not isinstance(title, str):
+        return ""
+    line = printable(" ".join(title.split()))
+    return line if len(line) <= TITLE_LIMIT else line[: TITLE_LIMIT - 1] + "…"
 
 
 def _key(address: str) -> str:

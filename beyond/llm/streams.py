@@ -71,8 +71,9 @@ async def ask_for_stream(
         try:
             # Its end closes the connection: nothing more is paid for a draft that nobody wants.
             async with aclosing(stream):
-                await listen(stream, raw, _make_alarm(limit, writing))
-                await _read(stream, chunks, writing)
+                wake = _make_alarm(limit, writing)
+                await listen(stream, raw, wake)
+                await read(stream, chunks, writing, wake)
         except ApplicationError:
             raise
         except Exception as error:
@@ -100,8 +101,13 @@ def _make_alarm(limit: asyncio.Timeout, writing: Writing) -> Callable[[], None]:
     return put_off
 
 
-async def _read(stream: Any, chunks: list[Any], writing: Writing) -> None:
-    """Reads a stream to its end. Raises ApplicationError if it is longer than a draft may be."""
+async def read(
+    stream: Any, chunks: list[Any], writing: Writing, wake: Callable[[], None] = lambda: None
+) -> None:
+    """Reads a stream to its end, and calls `wake` at each chunk.
+
+    Raises ApplicationError if the stream is longer than a draft may be.
+    """
     texts, size = [], 0
     async for chunk in stream:
         chunks.append(chunk)
@@ -115,6 +121,7 @@ async def _read(stream: Any, chunks: list[Any], writing: Writing) -> None:
             text, thoughts = delta.content or "", delta.get("reasoning_content") or ""
             texts += [delta] if text else []
             writing.add(text, thoughts)
+            wake()
             size += len(json.dumps(f"{text}{thoughts}"))
             if size > DRAFT_LIMIT:
                 raise make_size_error(size)

@@ -106,13 +106,8 @@ def _find_report(answer: str) -> int:
         final = FINAL_CHANNEL.search(masked)
         return final.end() if final else len(answer)
 
-    start = 0
-    if opening := OPENING_AFTER_SENTENCE.match(masked) or OPENING_AFTER_LINE.match(masked):
-        if closing := CLOSING.search(masked, opening.end()):
-            start = closing.end()
-        elif OPENING_AFTER_LINE.match(masked):
-            return len(answer)
-    while True:
+    start = _skip_first_line(masked)
+    while start < len(answer):
         if opening := OPENING.match(masked, start):
             # Code that a thought leaves open may have hidden the closing mark.
             end = opening.end()
@@ -126,6 +121,15 @@ def _find_report(answer: str) -> int:
             if ANY_OPENING.search(masked, start, closing.start()):  # an example in a report
                 return start
         start = closing.end()
+    return start
+
+
+def _skip_first_line(masked: str) -> int:
+    """Returns where thoughts end that a sentence introduces, or 0."""
+    opening = OPENING_AFTER_SENTENCE.match(masked) or OPENING_AFTER_LINE.match(masked)
+    if opening and (closing := CLOSING.search(masked, opening.end())):
+        return closing.end()
+    return len(masked) if OPENING_AFTER_LINE.match(masked) else 0
 
 
 def _has_heading(answer: str, start: int) -> bool:

@@ -11,8 +11,7 @@ WORD = re.compile(rf"[{HAN_AND_KANA}]|[^\s{HAN_AND_KANA}]+")
 
 
 class Writing:
-    """What a model has written so far. `has_begun` says that there is a first word, or a thought
-    that the model does not keep apart."""
+    """What a model has written so far. `has_begun` says that there is a text, or thoughts in it."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []

@@ -14,7 +14,7 @@ from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 from beyond.markdown.emoji import EMOJI
 from beyond.markdown.marks import judge_marks, mend_lone_marks
 
-PARAGRAPH_LIMIT = 40_000  # characters: no paragraph is longer, unless it is data
+PARAGRAPH_LIMIT = 20_000  # characters: no paragraph is longer, unless it is data
 NESTING_LIMIT = 40  # levels of blocks: pages have no room for more, and the parser recurses
 # Characters, with the word that follows. Who wraps lines by hand wraps them later: a line that
 # ends earlier is a line of its own.
@@ -28,7 +28,7 @@ ADDRESS = re.compile(
     r"(?:(?P<whole>(?:(?!\]\()[^()\n]|\([^()\n]*\))++)\)|(?P<part>[^\s)]+)\)?)",
     re.IGNORECASE,
 )
-AFTER_ADDRESS = re.compile(r">?(?:\s+[\"'“(].*)?\s*\Z", re.DOTALL)  # a title, which is not printed
+TITLE = re.compile(r"\s[\"'“]")  # what begins after an address and is not printed
 
 
 def make_parser() -> MarkdownIt:
@@ -95,26 +95,32 @@ def _take_loose_link(state: StateInline, silent: bool) -> bool:
     found = ADDRESS.match(state.src, end + 1, state.posMax) if end > 0 else None
     if not found:
         return False
-    address = AFTER_ADDRESS.sub("", found["whole"] or found["part"]).replace(" ", "%20")
-    if silent:
-        state.pos = found.end()
-        return True
-    limit, label = state.posMax, state.src[start + 1 : end]
-    opening = state.push(
-        "image" if picture else "link_open", "img" if picture else "a", not picture
-    )
-    opening.attrs = {"src" if picture else "href": state.md.normalizeLink(address)}
-    if picture:
-        opening.content, opening.children = label, []
-        state.md.inline.parse(label, state.md, state.env, opening.children)
-    else:
+    address = state.md.normalizeLink(_read_address(found["whole"] or found["part"]))
+    if picture and not silent:
+        image = state.push("image", "img", 0)
+        image.attrs, image.children = {"src": address}, []
+        image.content = state.src[start + 1 : end]
+        state.md.inline.parse(image.content, state.md, state.env, image.children)
+    elif not silent:
+        limit = state.posMax
+        state.push("link_open", "a", 1).attrs = {"href": address}
         state.pos, state.posMax = start + 1, end
         state.linkLevel += 1
         state.md.inline.tokenize(state)
         state.linkLevel -= 1
+        state.posMax = limit
         state.push("link_close", "a", -1)
-    state.pos, state.posMax = found.end(), limit
+    state.pos = found.end()
     return True
+
+
+def _read_address(text: str) -> str:
+    """The address in the parentheses of a link, without its title."""
+    text = text.strip()
+    title = TITLE.search(text)
+    if title and text.endswith(('"', "'", "”")):
+        text = text[: title.start()].rstrip()
+    return text.removesuffix(">").replace(" ", "%20")
 
 
 def _take_loose_address(state: StateInline, silent: bool) -> bool:

@@ -4,6 +4,7 @@
 import re
 import unicodedata
 from bisect import bisect_right
+from itertools import pairwise
 
 from beyond.pdf.fonts import choose_families
 from beyond.pdf.languages import find_hyphens
@@ -12,6 +13,7 @@ from beyond.pdf.words import BEGINNINGS, ENDS, SOFT_HYPHEN, Part, Word, make_par
 BOX = "\ufffc"  # stands for a box in a text
 # What may get a hyphen.
 LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
+CODED = re.compile(r"[^\W\d_][\d_]|[\d_][^\W\d_]")  # in a code, letters stand beside digits
 SPACES = re.compile(r"[ ,;({]+")  # where a line of code breaks best
 # Where a long word breaks best.
 JOINTS = re.compile(r"(?:[ /_\-?&=:;)\]}|]|[.,](?!\d))(?![)\]}.,:;!?\"'”’»])|(?<=[a-z])(?=[A-Z])")
@@ -31,10 +33,10 @@ def split_word(
     most, part, left = _find_overflow(word, room)
     if not part:
         return None
-    at, hyphen = most, ""
+    at, hyphen, exact = most, "", word.exact or bool(CODED.search(text)) or part.look.code
     if part.source:
         most += _count_fitting(part, left)
-        at, hyphen = _find_break(text, most, part.look.code, language)
+        at, hyphen = _find_break(text, most, exact, language)
     if soft and hyphen != SOFT_HYPHEN:
         return None
     first, rest = _cut(word.parts, at or int(alone))
@@ -45,7 +47,7 @@ def split_word(
         first += _remake(last, f"{last.source}-")
     return (
         Word(first, sum(part.width for part in first)),
-        Word(rest, sum(part.width for part in rest), word.gap, word.newline),
+        Word(rest, sum(part.width for part in rest), word.gap, word.newline, exact),
     )
 
 
@@ -82,16 +84,16 @@ def _cut(parts: list[Part], at: int) -> tuple[list[Part], list[Part]]:
     return first, rest
 
 
-def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, str]:
+def _find_break(text: str, most: int, exact: bool, language: str) -> tuple[int, str]:
     """Where a word breaks best of which `most` characters fit, and the hyphen that it gets."""
     if at := text.rfind(SOFT_HYPHEN, 0, max(0, most - 1)) + 1:
         return at, SOFT_HYPHEN
-    if code and (at := _find_end(SPACES, text, most, most / 2)):
+    if exact and (at := _find_end(SPACES, text, most, most / 2)):
         return at, ""
     if at := _find_end(JOINTS, text, most, most / 3):
         return at, ""
-    if not code and (at := _find_hyphen(text, most, language)):
-        return at, "-"
+    if not exact and (found := _find_hyphen(text, most, language)):
+        return found
     for at in range(most, max(0, most - 4), -1):
         sign = unicodedata.category(text[at])[0] == "M" or text[at] in ENDS
         lone = text[at - 1 : at + 1].isalpha() and not text[at + 1 : at + 2].isalpha()
@@ -100,16 +102,27 @@ def _find_break(text: str, most: int, code: bool, language: str) -> tuple[int, s
     return most, ""
 
 
-def _find_hyphen(text: str, most: int, language: str) -> int:
-    """Where the letters around a place get a hyphen; 0 if they get none."""
+def _find_hyphen(text: str, most: int, language: str) -> tuple[int, str] | None:
+    """Where the letters around a place break as their language has it, and with which hyphen.
+
+    Capitals may be a code, so they get none.
+    """
     around = (found for found in LETTERS.finditer(text) if found.start() < most < found.end())
     if not (letters := next(around, None)):
-        return 0
+        return None
     for places in find_hyphens(letters[0], language):
         if ends := [at for place in places if (at := letters.start() + place) < most]:
-            return ends[-1]
-    at = min(most - 1, letters.end() - 2)
-    return at if at > letters.start() + 1 else 0
+            return ends[-1], "" if letters[0].isupper() else "-"
+    return None
+
+
+def measure_joined(word: Word) -> float:
+    """The width of the longest part of a word that breaks at its joints only."""
+    text = word.source
+    if not text or not JOINTS.search(text):
+        return word.width
+    ends = [0, *(match.end() for match in JOINTS.finditer(text)), len(text)]
+    return word.width * max(end - start for start, end in pairwise(ends)) / len(text)
 
 
 def _remake(part: Part, source: str) -> list[Part]:

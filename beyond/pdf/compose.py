@@ -1,6 +1,7 @@
 """From a draft's tree to what stands on pages: a method for each kind of block."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,11 +15,12 @@ from beyond.pdf.lines import Style
 from beyond.pdf.nodes import (
     find_headings,
     find_lines,
+    find_listed,
     grow_blocks,
     introduces,
     is_displayed,
     is_tight,
-    make_slug,
+    name_chapter,
     name_places,
     read_words,
     split_displayed,
@@ -68,21 +70,20 @@ class Composer:
 
     @property
     def has_contents(self) -> bool:
-        """Whether the draft lists most of its headings itself."""
-        paragraphs = (node for block in self.blocks for node in block.walk())
-        listed = [
-            node
-            for node in paragraphs
-            if node.type == "paragraph" and make_slug(read_words(node)) in self.goals
-        ]
-        return len(listed) > len(self.headings) / 2
+        """Whether the draft lists most of its chapters itself, as its highest headings are."""
+        levels = Counter(heading.level for heading in self.headings)
+        top = min((level for level, number in levels.items() if number > 1), default=0)
+        chapters = {name_chapter(h.title): h.name for h in self.headings if h.level == top}
+        listed = set().union(*map(find_listed, self.blocks))
+        found = [title for title, name in chapters.items() if listed & {title, f"#{name}"}]
+        return len(found) > len(chapters) / 2
 
     def take_title(self) -> Text | None:
         """The heading that is the title, which leaves the draft; None if it has none.
 
         A title stands first, or after a few words of the model as the only heading of level 1.
         """
-        tops = [block for block in self.blocks if block.type == "heading"]
+        tops = [block for block in self.blocks if block.type == "heading" and read_words(block)]
         if not tops:
             return None
         title, place = tops[0], self.blocks.index(tops[0])

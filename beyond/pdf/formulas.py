@@ -34,6 +34,8 @@ REWRITTEN = (
         "",
     ),
 )
+# ziamath gives an integral with limits the height of a displayed one, unless braces enclose it.
+INTEGRAL = re.compile(r"\\(i{1,3}nt|oint)(?![A-Za-z])(?!\s*\\limits)(?:\s*\\nolimits(?![A-Za-z]))?")
 # This sign stands in for those that the font of formulas lacks. No other has an outline of these
 # operators. Its width, and where its outline ends at the left, right and bottom, are in ems.
 STAND_IN, STAND_IN_SHAPE = "\u232d", "MLLLLQQQQLLLLLQQQQQLZMLQQQQQQQQQQQQZ"
@@ -89,6 +91,8 @@ def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
 
     for pattern, replacement in REWRITTEN:
         tex = pattern.sub(replacement, tex)
+    if not displayed:
+        tex = INTEGRAL.sub(r"{\\\1}", tex)
     try:
         return _set_latex(NUMBERED.sub("", tex), size * SIZE_SCALE, displayed, source)
     except Exception as error:  # of any kind: ziamath does not say what it raises

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 from beyond.pdf.bidi import reorder
 from beyond.pdf.breaks import split_word
@@ -11,7 +11,9 @@ from beyond.pdf.words import BODY, Look, Part, Word
 
 LOOSEST = BODY / 4  # points between letters, to make a line flush; one that needs more is not
 ASCENT, DESCENT = 0.76, 0.24  # of a line, in its leading
-BOX_GAP = 1.5  # points above and below a formula
+LETTERS_ABOVE, LETTERS_BELOW = 0.68, 0.66  # what letters need of these
+CLEAR = 1.0  # points between a formula and the letters of the next line
+EDGE = 1.5  # points above and below a formula at the edge of its text
 
 
 @dataclass(slots=True)
@@ -22,6 +24,8 @@ class Line:
     width: float
     ascent: float
     descent: float
+    above: float  # the base line: the height of its formulas
+    below: float
 
 
 @dataclass
@@ -86,13 +90,13 @@ def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = Fa
     parts = list(_join_words(words))
     if any(part.direction == "R" for part in parts):
         parts = reorder(parts, style.rtl)
-    width, ascent, descent = 0.0, style.leading * ASCENT, style.leading * DESCENT
+    leading = style.leading
+    width = above = below = 0.0
     strokes: list[tuple[float, list[Part]]] = []
     before: Part | None = None
     for part in parts:
         if part.is_box:
-            ascent = max(ascent, part.shown.ascent + BOX_GAP)
-            descent = max(descent, part.shown.descent + BOX_GAP)
+            above, below = max(above, part.shown.ascent), max(below, part.shown.descent)
         if before and _goes_on(before, part, style.shaded):
             strokes[-1][1].append(part)
         else:
@@ -102,7 +106,20 @@ def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = Fa
     start = {"center": (room - width) / 2, "right": room - width}
     x = start.get(style.align or ("right" if style.rtl else "left"), 0.0)
     placed = [(x + at, _join(stroke)) for at, stroke in strokes]
-    return Line(_spread(placed, room - width) if flush else placed, width, ascent, descent)
+    placed = _spread(placed, room - width) if flush else placed
+    return Line(placed, width, leading * ASCENT, leading * DESCENT, above, below)
+
+
+def keep_apart(lines: Sequence[Line]) -> None:
+    """Push lines apart where formulas would touch, and nowhere else, as TeX does."""
+    for before, line in pairwise(lines):
+        below = max(before.below, before.descent * LETTERS_BELOW)
+        above = max(line.above, line.ascent * LETTERS_ABOVE)
+        if below + above > before.descent + line.ascent:
+            line.ascent = below + above + CLEAR - before.descent
+    if lines:
+        lines[0].ascent = max(lines[0].ascent, lines[0].above + EDGE)
+        lines[-1].descent = max(lines[-1].descent, lines[-1].below + EDGE)
 
 
 def _join_words(words: Sequence[Word]) -> Iterator[Part]:

@@ -1,18 +1,28 @@
+# ruff: noqa: RUF001, RUF003
 """What a draft's tree says: headings and their names, tasks, formulas that stand apart."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import dropwhile, groupby, takewhile
+from urllib.parse import unquote
 
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode as Node
 
-from beyond.markdown import get_words
+from beyond.markdown import get_words, read_as_source
 from beyond.markdown.formulas import DISPLAYED
 from beyond.markdown.sources import split_constructs
-from beyond.markdown.tokens import make_code_token
 from beyond.pdf.prepare import Prepared
 from beyond.pdf.words import SOFT_HYPHEN
+
+# "1.2 ", "Chapter 3: ", "IV. ", "第一章 " before a title; "..... 12" behind it; " – a remark".
+NUMBERING = re.compile(
+    r"(?:[^\W\d]+\s+(?=[\dIVX]+\s*[.:)–—-]))?(?:[\d.]+|[IVXivx]+[.):]|第?[一二三四五六七八九十]+[章节節、.．])?"
+    r"[\s.:)–—-]*"
+)
+PAGE = re.compile(r"\s*(?:[.…·_]\s*){2,}\d+\s*\Z")
+REMARK = re.compile(r":\s|\s[–—-]\s|：")
 
 
 def grow_blocks(draft: Prepared) -> Iterator[Node]:
@@ -22,7 +32,7 @@ def grow_blocks(draft: Prepared) -> Iterator[Node]:
             yield Node(tokens).children[0]
         except RecursionError:
             source = draft.cite(find_lines(token.map for token in tokens))
-            yield Node([make_code_token(source)]).children[0]
+            yield Node(read_as_source(source).tokens).children[0]
 
 
 def find_lines(maps: Iterable[Sequence[int] | None]) -> list[int]:
@@ -57,6 +67,32 @@ def name_places(titles: Iterator[str]) -> Iterator[str]:
         name = make_slug(title)
         known[name] += 1
         yield f"{name}-{known[name] - 1}" if known[name] > 1 else name
+
+
+def name_chapter(title: str) -> str:
+    """The title of a chapter as lists have it, too: without its number and the page behind it."""
+    words = PAGE.sub("", NUMBERING.sub("", title.strip(), count=1))
+    return make_slug(words or title).strip("-")
+
+
+def find_listed(block: Node) -> set[str]:
+    """What may be chapters in lists of a block: titles, and goals of links."""
+    listed: set[str] = set()
+    for node in block.walk():
+        if node.type == "inline" and node.parent and node.parent.type != "heading":
+            for line in split_lines(node.children):
+                text = "".join(leaf.content for part in line for leaf in part.walk())
+                listed |= {name_chapter(text), name_chapter(REMARK.split(text)[0])}
+        elif node.type == "link":
+            listed.add(unquote(str(node.attrGet("href"))))
+    return listed
+
+
+def split_lines(nodes: Iterable[Node]) -> Iterator[list[Node]]:
+    """The nodes of each line that the draft has."""
+    for is_break, group in groupby(nodes, lambda node: node.type.endswith("break")):
+        if not is_break:
+            yield list(group)
 
 
 def take_box(item: Node) -> str:
@@ -113,9 +149,23 @@ def strip_breaks(nodes: list[Node]) -> list[Node]:
 
 
 def introduces(nodes: Sequence[Node]) -> bool:
-    """Whether a paragraph ends in a colon, or is bold throughout: a heading in all but name."""
-    if len(nodes) == 1 and nodes[0].type == "strong":
+    """Whether a paragraph ends in a colon, or in a bold line: a heading in all but name."""
+    *_, line = split_lines(nodes)
+    leaves = list(_find_leaves(line, False))
+    text = "".join(leaf.content for leaf, _ in leaves).rstrip()
+    if text.endswith((":", "\uff1a")):
         return True
-    last = nodes[-1]
-    ends = [node.content for node in last.walk() if not node.is_nested]
-    return bool(ends) and ends[-1].rstrip().endswith((":", "\uff1a"))
+    rest = dropwhile(lambda found: not found[1], leaves)  # before it may stand a number or a sign
+    plain = "".join(leaf.content for leaf, bold in rest if not bold)
+    number = "".join(leaf.content for leaf, _ in takewhile(lambda found: not found[1], leaves))
+    return number != text and not any(map(str.isalpha, number)) and not any(map(str.isalnum, plain))
+
+
+def _find_leaves(nodes: Iterable[Node], bold: bool) -> Iterator[tuple[Node, bool]]:
+    """The texts in nodes, and whether each is bold."""
+    for node in nodes:
+        inside = bold or node.type == "strong" or "strong" in node.meta.get("looks", ())
+        if node.is_nested:
+            yield from _find_leaves(node.children, inside)
+        else:
+            yield node, inside

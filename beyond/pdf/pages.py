@@ -23,6 +23,7 @@ from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
 TITLE = "Research Report"
 TITLE_SIZE = 24.0
 TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline
+THICKNESS = 0.7  # of a rule
 EDGE = 40.0  # the least room under a rule: two lines
 WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters a line
 INDENT = 24.0  # of a list item or a quote
@@ -109,19 +110,19 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
     def __init__(self, space: float) -> None:
         super().__init__()
         self.spaceBefore, self.spaceAfter = space, space / 2
-        self.width, self.seen = 0.0, False
+        self.width, self.height, self.seen = 0.0, THICKNESS, False
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points in the room that is left on a page."""
         self.width, self.seen = width, EDGE < height < HEIGHT - 0.1
-        return width, 0.7
+        return width, THICKNESS
 
     def draw(self) -> None:
         """Paint the line."""
         if self.seen:
             with self.canv.tags.mark(None):
                 self.canv.setFillColor(color(RULE))
-                self.canv.rect(0, 0, self.width, 0.7, stroke=0, fill=1)
+                self.canv.rect(0, 0, self.width, THICKNESS, stroke=0, fill=1)
 
 
 class Entry(Text):
@@ -231,8 +232,8 @@ def make_contents(
 
 def count_lead(body: Sequence[Any]) -> int:
     """How many flowables stand above a table of contents: one such as "By an author", or none."""
-    alone = isinstance(body[1], platypus.CondPageBreak) and add_heights(body[:1]) < LEAD
-    return int(alone)
+    following = any(isinstance(part, platypus.CondPageBreak) for part in body[1:2])
+    return int(following and add_heights(body[:1]) < LEAD)
 
 
 def add_heights(flowables: Sequence[Any]) -> float:
@@ -245,13 +246,15 @@ def keep_together(flowables: Sequence[Any]) -> list[Any]:
     if len(flowables) > 1 and isinstance(flowables[-1], Text) and isinstance(flowables[-2], Text):
         flowables[-2].style.keeps |= len(flowables[-1].lines) == 1  # no page has one line alone
     out: list[Any] = []
-    held: list[Text] = []
+    held: list[Any] = []
     for flowable in flowables:
-        if isinstance(flowable, Text) and flowable.style.keeps:
+        if (isinstance(flowable, Text) and flowable.style.keeps) or (
+            held and isinstance(flowable, Rule)
+        ):
             held.append(flowable)
             continue
         if held:
-            needed = sum(text.height + text.spaceBefore for text in held) + flowable.spaceBefore
+            needed = sum(one.height + one.spaceBefore for one in held) + flowable.spaceBefore
             if isinstance(flowable, Table):
                 needed += flowable.least_height
             elif isinstance(flowable, Text):

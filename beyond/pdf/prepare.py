@@ -57,9 +57,10 @@ def prepare(draft: Draft) -> Prepared:
 
 def _prepare_token(token: Token, language: str) -> Token:
     if not token.children:
-        return token.copy(content=make_printable(token.content.expandtabs(TAB)))
+        content = make_printable(token.content.expandtabs(TAB))
+        return token if content == token.content else token.copy(content=content)
     children = [made for child in token.children for made in _prepare_child(child, language)]
-    return token.copy(children=children)
+    return token if children == token.children else token.copy(children=children)
 
 
 def _prepare_child(child: Token, language: str) -> Iterator[Token]:

@@ -22,6 +22,7 @@ FIGURE = re.compile(
 NARROW = 8.0  # no column of text is narrower
 IDENTIFIER = 120.0  # what is wider is an address or a name in a program, not a word
 LEAST = 40.0  # less is no room for them
+STARVED = 75.0  # a column of prose gets this before a name in a program stays whole
 WEIGHT = 0.8  # the power of what a column lacks: long text wraps anyway, so it counts for less
 ERROR = 0.1  # sums of widths are not exact
 
@@ -176,7 +177,13 @@ def share_width(
     if sum(wanted) <= room:
         return wanted
     least = [max(cell.least_width for cell in column) + space for column in columns]
-    return _shrink(least, room) if sum(least) > room else _widen(least, wanted, room)
+    widths = _shrink(least, room) if sum(least) > room else _widen(least, wanted, room)
+    prose = {number for number, most in enumerate(wanted) if most >= 2 * STARVED}
+    if all(widths[number] >= STARVED for number in prose):
+        return widths
+    hungry = [max(width, STARVED) if n in prose else width for n, width in enumerate(least)]
+    joined = [max(cell.joined_width for cell in column) + space for column in columns]
+    return _feed(hungry, joined, wanted, room) or widths
 
 
 def _shrink(least: list[float], room: float) -> list[float]:
@@ -197,6 +204,23 @@ def _shrink(least: list[float], room: float) -> list[float]:
             break
         left -= width
     return [min(width, equal) for width in least]
+
+
+def _feed(
+    hungry: list[float], joined: list[float], wanted: list[float], room: float
+) -> list[float] | None:
+    """Widths with which no prose starves, as names in programs break at their joints.
+
+    None if that is not enough.
+    """
+    lack = sum(hungry) - room
+    if lack <= 0:
+        return _widen(hungry, wanted, room)
+    spare = [max(0.0, width - low) for width, low in zip(hungry, joined, strict=True)]
+    spare = [0.0 if width <= STARVED else more for width, more in zip(hungry, spare, strict=True)]
+    if lack > sum(spare):
+        return None
+    return [width - lack * more / sum(spare) for width, more in zip(hungry, spare, strict=True)]
 
 
 def _widen(least: list[float], wanted: list[float], room: float) -> list[float]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from reportlab.platypus import Flowable
 
+from beyond.pdf.breaks import measure_joined
 from beyond.pdf.fonts import choose_families, find_family, get_face
-from beyond.pdf.lines import Line, Style, break_lines
+from beyond.pdf.lines import Line, Style, break_lines, keep_apart
 from beyond.pdf.paint import RULE, SHADE, Painter, color
 from beyond.pdf.words import BODY, INK, Word
 
@@ -59,11 +60,17 @@ class Text(Flowable):  # type: ignore[misc]
         """The width of the longest word in points."""
         return max((word.width for word in self.words), default=0.0)
 
+    @property
+    def joined_width(self) -> float:
+        """The width of the longest word in points, if words break at their joints."""
+        return max(map(measure_joined, self.words), default=0.0)
+
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points that the text takes up in a width."""
         if width != self.wrapped:
             pad = 2 * PADDING if self.style.shaded else 0
             self.lines = list(break_lines(self.words, width - self.style.left - pad, self.style))
+            keep_apart(self.lines)
             heights = (line.ascent + line.descent for line in self.lines)
             self.tops = list(accumulate(heights, initial=0.0))
             self.start, self.end, self.wrapped = 0, len(self.lines), width

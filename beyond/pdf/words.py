@@ -8,7 +8,7 @@ paragraph again on each page, which takes time that grows with the square of the
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from beyond.pdf.fonts import (
@@ -30,8 +30,8 @@ PORTION = 1_000  # characters; a longer word, which is data, is measured in port
 INK = "#212126"
 
 # Unicode ranges. Chinese and Japanese break between any two characters, but not before a closing
-# mark or after an opening one; Thai and Lao, without a dictionary, break between letters and never
-# between a letter and its vowel signs.
+# mark or after an opening one; Thai breaks between words; Lao, without a dictionary, breaks between
+# letters and never between a letter and its vowel signs.
 HAN_KANA = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
 )
@@ -41,15 +41,15 @@ CLOSING = (
     + "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶゝゞヽヾ"
 )
 CLOSING_QUOTES = "”’"
-THAI = "เ-ไ"
 PIECE = re.compile(
     rf"[{OPENING}{OPENING_QUOTES}]*[{HAN_KANA}][{CLOSING}{CLOSING_QUOTES}]*"
-    rf"|[{THAI}]?[ก-ฮ][ะ-ฺๅ-๎]*|[ກ-ຮ][ະ-ຽ່-໎]*|[^{HAN_KANA}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]+[{CLOSING}]*|."
+    rf"|[ກ-ຮ][ະ-ຽ່-໎]*|[^{HAN_KANA}{OPENING}{CLOSING}ກ-ຮ]+[{CLOSING}]*|."
 )
-UNSPACED = re.compile(f"[{HAN_KANA}{OPENING}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
+THAI_LETTERS = re.compile("([ก-ฺเ-๎]+)")
+UNSPACED = re.compile(f"[{HAN_KANA}{OPENING}{CLOSING}ก-ฮเ-ไກ-ຮ]")
 # Between these and another character a line may break, unless one of the marks forbids it. The
 # direction of straight quotes is not known.
-BREAKABLE = re.compile(f"[{HAN_KANA}{CLOSING}ก-ฮ{THAI}ກ-ຮ]")
+BREAKABLE = re.compile(f"[{HAN_KANA}{CLOSING}ก-ฮเ-ไກ-ຮ]")
 BEGINNINGS = f"{OPENING}{OPENING_QUOTES}([{{«‹„‚$€£¥\"'"
 ENDS = f"{CLOSING}{CLOSING_QUOTES})]}}»›,.;:!?%‰ฯ\"'"
 # Spaces at which no line breaks, inside of French quotes and before the signs that stand apart.
@@ -57,10 +57,8 @@ APART = re.compile(
     r"(?:(?<!\S)|(?<=[^\s«‹(\[{]\())([«‹(\[{]++) +|(?<! ) ++(?=[»›)\]}!?;:]+(?:[\s.,]|$))"
 )
 LATIN = "A-Za-z0-9\u00c0-\u04ff"
-HAN, MEETING = (
-    re.compile(f"[{HAN_KANA}]"),
-    re.compile(f"[{HAN_KANA}][{LATIN}]|[{LATIN}][{HAN_KANA}]"),
-)
+HAN = re.compile(f"[{HAN_KANA}]")
+MEETING = re.compile(f"[{HAN_KANA}][{LATIN}]|[{LATIN}][{HAN_KANA}]")
 SOFT_HYPHEN = "\u00ad"
 TOKEN = re.compile(r"\n|[^ \n]+| +")
 HYPHENS = re.compile(r".*?[^\W\d_][-–—]+(?=[^\W\d_])|.+", re.DOTALL)
@@ -142,6 +140,7 @@ class Word:
     width: float = 0.0
     gap: Part | None = None
     newline: bool = False
+    exact: bool = False  # a hyphen would falsify it
 
     @property
     def source(self) -> str:
@@ -264,8 +263,27 @@ def _split_pieces(token: str) -> list[str]:
     if token.isascii():
         return HYPHENS.findall(token) if "-" in token[1:-1] else [token]
     if UNSPACED.search(token):
+        if THAI_LETTERS.search(token):
+            return [
+                piece for stretch in THAI_LETTERS.split(token) for piece in _split_thai(stretch)
+            ]
         return PIECE.findall(token)
     return HYPHENS.findall(token)
+
+
+@lru_cache(2_000)
+def _split_thai(stretch: str) -> list[str]:
+    """A stretch of Thai in words, as Google's model finds them, or one of another script."""
+    if not THAI_LETTERS.match(stretch):
+        return PIECE.findall(stretch)
+    return list(_get_thai_parser().parse(stretch))
+
+
+@cache
+def _get_thai_parser() -> Any:
+    import budoux  # here, because few drafts need it
+
+    return budoux.load_default_thai_parser()
 
 
 def make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -> list[Part]:

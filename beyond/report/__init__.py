@@ -47,6 +47,8 @@ NOTHING_TO_STOP = "Nothing was stopped: no draft is being written."
 NO_TEXT = "there is no text"
 TEXT_TOO_LONG = f"the text is too long: {DRAFT_LIMIT:,} bytes of JSON are the most"
 TEXT_TOO_LONG_BESIDE_PROMPT = "with its long prompt, the text is too long"
+# These decisions bring the next draft without a call to the model.
+CHANGE_DRAFT = UserDecision.UNDO, UserDecision.CORRECT
 # What is said of a decision that does not count: without a draft, and of another draft.
 REFUSALS = {
     UserDecision.KEEP: (NO_DRAFT, "kept"),
@@ -154,19 +156,33 @@ class Report:
     def has_decisions(self) -> bool:
         return bool(self._queue)
 
-    def next_decision(self) -> UserDecisionSignal | None:
-        """Takes the next decision that counts; but EDITs stay, for `revision` to take together.
+    def next_decision(self) -> UserDecision | None:
+        """Takes the next KEEP that counts, or tells that an EDIT is next.
 
-        None if no decision is left that counts.
+        UNDOs and CORRECTs before it are carried out. None if no decision is left that counts.
         """
         while self._queue:
-            if _is_edit(self._queue[0]):
-                return self._queue[0].decision
-            queued = self._queue.pop(0)
-            self._state.refusal = self._explain_refusal(queued)
-            if not self._state.refusal:
-                return queued.decision
+            self.change_draft()
+            if self._queue and _is_edit(self._queue[0]):
+                return UserDecision.EDIT
+            if self._queue and self._take():
+                return UserDecision.KEEP
         return None
+
+    def change_draft(self) -> None:
+        """Carries out the UNDOs and CORRECTs that wait before any other decision."""
+        while self._queue and self._queue[0].decision.decision in CHANGE_DRAFT:
+            if decision := self._take():
+                if decision.decision == UserDecision.UNDO:
+                    self._undo()
+                else:
+                    self._correct(decision.text)
+
+    def _take(self) -> UserDecisionSignal | None:
+        """Takes the next decision, which is no EDIT. None if it does not count."""
+        queued = self._queue.pop(0)
+        self._state.refusal = self._explain_refusal(queued)
+        return None if self._state.refusal else queued.decision
 
     def _explain_refusal(self, queued: QueuedDecision) -> str:
         """Why a decision but EDIT does not count for the current draft, or "" if it counts."""
@@ -256,13 +272,13 @@ class Report:
         if taken_back:
             state.error += f' The instruction "{_quote(taken_back)}" was taken back.'
 
-    def undo(self) -> None:
+    def _undo(self) -> None:
         """Goes back to the draft before, whose text gets a number of its own."""
         earlier = self._state.earlier.pop()
         which = f"draft {earlier.number}" if earlier.number else "an earlier draft"
         self._set_draft(earlier.text, earlier.prompt, f"is {which} again")
 
-    def correct(self, text: str) -> None:
+    def _correct(self, text: str) -> None:
         """Makes the person's own text the next draft. It answers the same prompt."""
         self._remember_draft()
         self._set_draft(text, self._state.prompt, f"corrects draft {self.number} by hand")

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
@@ -18,33 +17,25 @@ from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
-from beyond.report import NO_DRAFT, NO_EARLIER_DRAFT
+from beyond.report import NO_DRAFT, NO_DRAFT_TO_CORRECT, NO_EARLIER_DRAFT
 from beyond.server.connection import NO_SERVER, retry_until_answered
-from beyond.terminal.progress import (
-    Progress,
-    explain_missing_worker,
-    find_live_draft,
-    is_open,
-    is_paused,
-)
+from beyond.terminal.changes import compare, describe, summarize
+from beyond.terminal.draft_files import Corrections, save_draft
+from beyond.terminal.progress import Progress, explain_missing_worker, find_live_draft, is_open
+from beyond.terminal.report_handle import ReportHandle
 from beyond.terminal.reports import confirm_discard, find_pdf
 from beyond.terminal.screen import CTRL_C, LeaveError, Screen, replace_odd_bytes
-from beyond.terminal.words import HELP, find_word
+from beyond.terminal.words import HELP, find_word, name_words, write_menu
 from models import LiveDraft, Phase, ReportStatus, UserDecision, UserDecisionSignal
 
 DEFAULT_PROMPT = "Give me 5 fun and fascinating facts about tardigrades."
-CHOICES = """\
-1. Type 'query' to view the current research result
-2. Type 'keep' to approve the research and create PDF
-3. Type 'edit' to modify the research"""
-COMPLETE = "Research is complete!"
-LINE = "=" * 50
-MORE = "Type 'help' for more."
 PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
 ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 WRITE_ANEW = "Write a new draft from the same prompt? [y/N] "
 TRY_AGAIN = "Type 'edit' to try again."
-WITHOUT_A_DRAFT = ("query", "edit", "discard", "help", "quit")  # what there is to say then
+SEE_CHANGES = "Type 'changes' to see them."
+NOTHING_TO_COMPARE = "There is no earlier draft to compare with."
+STOP_HINT = ". Press s to stop."  # behind the live line
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
 # The interval between two looks at the report grows with the time since the last decision, between
@@ -52,24 +43,6 @@ LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 POLL_INTERVALS = 0.1, 1
 
 T = TypeVar("T")
-
-
-@dataclass
-class ReportHandle:
-    """What the dialogue can ask of a report on the server, and tell it. starter.py says how.
-
-    Each raises RPCError if the server does not answer or refuses. `draft` and `status`, which a
-    Worker answers, also raise WorkflowQueryFailedError, and `result` WorkflowFailureError.
-    """
-
-    id: str
-    draft: Callable[[], Awaitable[str]]
-    earlier_draft: Callable[[], Awaitable[str]]
-    status: Callable[[], Awaitable[ReportStatus]]
-    decide: Callable[[UserDecisionSignal], Awaitable[None]]
-    discard: Callable[[], Awaitable[None]]
-    describe: Callable[[], Awaitable[DescribeWorkflowExecutionResponse]]
-    result: Callable[[], Awaitable[str]]
 
 
 async def ask_for_topic(screen: Screen, topic: str) -> str:
@@ -98,6 +71,8 @@ class Dialogue:
         self._open_pdf = open_pdf
         self._status: ReportStatus | None = None  # as last queried
         self._shown = 0, ""  # number and text of the draft on the screen
+        self._compared = ""  # the draft that its changes are told against
+        self._corrections = Corrections(screen, report.id)
         self._menu_shown = False
         self._discarded = False
         self._decision_wanted, self._decision_sent = asyncio.Event(), asyncio.Event()
@@ -107,9 +82,12 @@ class Dialogue:
         self._worker_was_missing = False
         self._actions: dict[str, Callable[[], Awaitable[None]]] = {
             "query": self._query,
+            "changes": self._show_changes,
             "keep": self._keep,
             "edit": self._edit,
+            "correct": self._correct,
             "undo": self._undo,
+            "save": self._save,
             "discard": self._discard,
             "help": self._help,
             "quit": self._quit,
@@ -120,6 +98,7 @@ class Dialogue:
         try:
             return await self._follow()
         except (LeaveError, asyncio.CancelledError):
+            self._corrections.settle(self._shown[1])
             self._screen.say(f"Temporal keeps your report. Come back to it with: {self._command}")
             raise
         except RPCError as error:
@@ -150,16 +129,20 @@ class Dialogue:
         menu_wanted = True
         while True:
             if not self._decision_wanted.is_set():
-                await self._screen.wait(
-                    self._decision_wanted, self._progress.line, self._live_draft
-                )
+                wanted = self._decision_wanted
+                if await self._screen.wait(wanted, self._live_line, self._live_draft):
+                    await self._stop()
+                    continue
                 menu_wanted = True
             if menu_wanted:
                 self._show_menu()
             typed = await self._screen.ask("Your decision (query/keep/edit): ", [*self._actions])
+            first, _, instruction = typed.strip().partition(" ")
             word, problem = find_word(typed.strip().lower(), self._actions)
             menu_wanted = bool(word)
-            if word:
+            if first.lower() == "edit" and instruction:
+                await self._revise(instruction.strip())
+            elif word:
                 await self._act(self._actions[word])
             else:
                 self._screen.say(problem)
@@ -188,16 +171,38 @@ class Dialogue:
         question = ANOTHER_TOPIC if refused else "Enter additional instructions (optional): "
         instruction = (await self._screen.ask(question)).strip()
         afresh = not instruction and number
-        if afresh and not await self._screen.confirm(WRITE_ANEW):
-            return
+        if not afresh or await self._screen.confirm(WRITE_ANEW):
+            await self._revise(instruction)
+
+    async def _revise(self, instruction: str) -> None:
         if await self._decide(UserDecision.EDIT, instruction):
             self._screen.say("Signal sent to regenerate research")
+
+    async def _stop(self) -> None:
+        if self._progress.is_writing and await self._decide(UserDecision.STOP):
+            self._screen.say("Signal sent to stop the draft")
+
+    async def _correct(self) -> None:
+        number, draft = self._shown
+        if not number:
+            self._screen.say(f"{NO_DRAFT_TO_CORRECT} {TRY_AGAIN}")
+            return
+        async with self._one_request:  # so that nothing is written over the editor
+            text = await self._corrections.edit(number, draft)
+        if text and await self._decide(UserDecision.CORRECT, text=text):
+            self._screen.say("Signal sent to make your text the next draft")
+            self._corrections.sent = number
+        elif text:
+            self._corrections.settle(draft)
 
     async def _undo(self) -> None:
         if not (self._status and self._status.earlier_drafts):
             self._screen.say(NO_EARLIER_DRAFT)
         elif await self._decide(UserDecision.UNDO):
             self._screen.say("Signal sent to go back to the draft before")
+
+    async def _save(self) -> None:
+        save_draft(self._screen, self._report.id, *self._shown)
 
     async def _discard(self) -> None:
         if not await confirm_discard(self._screen):
@@ -214,35 +219,41 @@ class Dialogue:
         raise LeaveError(0)
 
     def _show_menu(self) -> None:
-        """The tutorial's menu the first time that there is a draft, and otherwise one line."""
-        number, _ = self._shown
-        if number and not self._menu_shown:
-            self._menu_shown = True
-            line = LINE[: self._screen.columns or len(LINE)]
-            self._screen.say_wrapped("\n".join([f"\n{line}", COMPLETE, CHOICES, line, MORE]))
-            return
-        *words, last = self._actions if number else WITHOUT_A_DRAFT
-        hint = f"Type {', '.join(words)} or {last}."
-        self._screen.say_wrapped(f"\n{COMPLETE} {hint}" if number else f"\n{hint}")
+        has_draft = bool(self._shown[0])
+        is_first = has_draft and not self._menu_shown
+        self._menu_shown |= has_draft
+        columns = self._screen.columns
+        menu = write_menu(columns) if is_first else name_words(self._actions, has_draft=has_draft)
+        self._screen.say_wrapped(f"\n{menu}")
 
     async def _show_research(self, *, in_pager: bool) -> None:
-        async with self._one_request:
+        async with self._one_request:  # so that nothing is written over the pager
             draft = await self._ask_worker(self._report.draft)
-        if draft is None:
-            self._screen.say(await self._explain_silence())
-        elif not draft:
-            if self._status and self._status.error:
-                self._screen.say_wrapped(self._status.error)
-            self._screen.say("Research Result: Not yet available")
-        elif in_pager:
-            await self._screen.page("\nResearch Result:", draft)
-        else:
-            self._screen.show("\nResearch Result:", draft)
+            if draft is None:
+                self._screen.say(PAUSED if self._progress.is_paused else await self._explain())
+            elif not draft:
+                if self._status and self._status.error:
+                    self._screen.say_wrapped(self._status.error)
+                self._screen.say("Research Result: Not yet available")
+            elif in_pager:
+                await self._screen.page("\nResearch Result:", draft)
+            else:
+                self._screen.show("\nResearch Result:", draft)
 
-    async def _decide(self, decision: UserDecision, instruction: str = "") -> bool:
+    async def _show_changes(self) -> None:
+        if not self._compared:
+            self._screen.say(NOTHING_TO_COMPARE)
+            return
+        async with self._one_request:
+            number, draft = self._shown
+            paragraphs = compare(self._compared, draft)
+            heading = f"\nDraft {number}: {summarize(paragraphs)}."
+            await self._screen.page_changes(heading, describe(paragraphs))
+
+    async def _decide(self, decision: UserDecision, instruction: str = "", text: str = "") -> bool:
         """Sends the decision on the draft that the screen shows. False if Temporal refuses it."""
         number, _ = self._shown
-        signal = UserDecisionSignal(decision, instruction, number)
+        signal = UserDecisionSignal(decision, instruction, number, text)
         async with self._one_request:
             try:
                 await retry_until_answered(
@@ -280,9 +291,12 @@ class Dialogue:
                 info = description.workflow_execution_info
                 current = info.execution.run_id, info.history_length
                 answers = not (self._progress.task_is_untaken or self._progress.is_paused)
-                if current != seen and answers and await self._refresh(description):
+                if current != seen and answers and await self._refresh():
                     seen = current
             await self._pause()
+
+    def _live_line(self) -> str:
+        return self._progress.line() + STOP_HINT * self._progress.is_writing
 
     def _live_draft(self) -> tuple[str, str]:
         """The heading of the next draft, and what the model has written of it so far."""
@@ -305,50 +319,56 @@ class Dialogue:
         progress.update(description, live_draft)
         if progress.is_paused and not was_paused:
             self._screen.say(f"\n{PAUSED}")
-        await self._tell_of_worker(description)
+        await self._tell_of_worker()
         if progress.failure != failure:
             self._screen.say_without_live_line(progress.line())
 
-    async def _tell_of_worker(self, description: DescribeWorkflowExecutionResponse) -> None:
+    async def _explain(self) -> str:
+        return await explain_missing_worker(self._client, self._progress.info)
+
+    async def _tell_of_worker(self) -> None:
         """Says when the Worker is missing, and when one is back."""
         is_missing = self._progress.worker_is_missing
         if is_missing and not self._worker_was_missing:
-            info = description.workflow_execution_info
-            self._screen.say(await explain_missing_worker(self._client, info))
+            self._screen.say(await self._explain())
         if self._worker_was_missing and not is_missing:
             self._screen.say("A Worker has picked it up again.")
         self._worker_was_missing = is_missing
 
-    async def _explain_silence(self) -> str:
-        """Says why no Worker answered."""
-        description = await retry_until_answered(
-            self._client, self._report.describe, self._screen.say
-        )
-        if is_paused(description):
-            return PAUSED
-        return await explain_missing_worker(self._client, description.workflow_execution_info)
-
-    async def _refresh(self, description: DescribeWorkflowExecutionResponse) -> bool:
+    async def _refresh(self) -> bool:
         """Shows what is new. Returns false if no Worker answers the Query."""
         status = await self._ask_worker(self._report.status)
-        await self._tell_of_worker(description)
+        await self._tell_of_worker()
         if not status:
             return False
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
             self._screen.say(f"\nSomebody else has decided on draft {status.draft}.")
         if status.draft and (status.draft, status.text) != self._shown:
-            if time.monotonic() - self._decided_at > LONG_WAIT:
-                self._screen.ring()
-            self._screen.show(f"\nDraft {status.draft}\n", status.text)
-            self._shown = status.draft, status.text
+            await self._show_draft(status)
         if status.error and (not self._status or status.error != self._status.error):
             self._screen.say_wrapped(f"\n{status.error} {_advise(status)}".rstrip())
         self._status = status
+        self._corrections.follow(status)
         if status.phase == Phase.WAITING:
             self._decision_wanted.set()
         else:
             self._decision_wanted.clear()
         return True
+
+    async def _show_draft(self, status: ReportStatus) -> None:
+        """Shows the draft, what it came of, and how much of the one before it changed."""
+        _, earlier = self._shown
+        if status.earlier_drafts and not earlier:
+            earlier = await self._ask_worker(self._report.earlier_draft) or ""
+        if time.monotonic() - self._decided_at > LONG_WAIT:
+            self._screen.ring()
+        self._screen.show(f"\nDraft {status.draft}\n", status.text)
+        self._shown, self._compared = (status.draft, status.text), earlier
+        if status.origin:
+            self._screen.say_wrapped(f"\n{status.origin}")
+        if earlier:
+            summary = summarize(compare(earlier, status.text))
+            self._screen.say_wrapped(f"\nDraft {status.draft}: {summary}. {SEE_CHANGES}")
 
     async def _ask_worker(self, query: Callable[[], Awaitable[T]]) -> T | None:
         """Returns what a Worker answers to the Query, or None if none does."""
@@ -368,6 +388,7 @@ class Dialogue:
         if self._discarded and status == WorkflowExecutionStatus.CANCELED:
             self._screen.say("The report is discarded.")
             return 0
+        self._corrections.settle(self._shown[1])
         if self._shown == (0, ""):  # the report had ended before this starter came
             await self._show_research(in_pager=False)
         try:

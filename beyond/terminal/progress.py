@@ -98,6 +98,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.is_paused = False
+        self.info = WorkflowExecutionInfo()
         self._unanswered_queries = 0
         self._untaken_polls, self._taken_at = 0, time.monotonic()
         self.restart()
@@ -117,6 +118,7 @@ class Progress:
         activity = activities[0] if activities else PendingActivityInfo()
         task = description.pending_workflow_task
         self.is_paused = is_paused(description)
+        self.info = description.workflow_execution_info
         step = activity.activity_id, bool(task.state)
         if step != self._step:
             self._step, self._since = step, time.monotonic()
@@ -146,6 +148,13 @@ class Progress:
     @property
     def task_is_untaken(self) -> bool:
         return self._untaken_polls > 0
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a draft is being written that a STOP would stop."""
+        is_stopping = PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+        activity = self._activity
+        return activity.activity_type.name == "llm_call" and activity.state != is_stopping
 
     @property
     def failure(self) -> str:

@@ -7,11 +7,11 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 try:
     import termios
@@ -21,19 +21,26 @@ except ImportError:  # Windows
 from beyond.data_dir import find_data_dir
 from beyond.printable import printable
 from beyond.process import read_stdin
+from beyond.terminal.changes import Part
+from beyond.terminal.programs import find_pager, run_editor, run_pager
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from rich.console import RenderableType
 
-# In the language of less: what it says at the end of the text, and what it says before.
-PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
+# How the words of a change look: deleted, new, unchanged ones, and what is said about them.
+MARKS = {"-": "strike red", "+": "underline green", "": "", "note": "dim"}
+PLAIN_MARKS = {"-": "[-{}-]", "+": "{{+{}+}}", "": "{}", "note": "{}"}
 PASTE_GAP = 0.02  # seconds between two parts of a pasted text; nobody types so fast
 WIDEST_TEXT = 100  # columns; longer lines are hard to read
 # Rows of the window that are not the growing text's: its heading, the live line, which may say why
 # there is a retry, and what stands between.
 LIVE_ROWS = 6
 CTRL_C = 130  # the exit code of a program that it ends, as shells have it
+STOPPED = -1  # what the live line ends with at the key, beside exit codes
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
+
+T = TypeVar("T")
 
 
 class LeaveError(Exception):
@@ -94,42 +101,54 @@ class Screen:
 
     async def page(self, heading: str, markdown: str) -> None:
         """Opens a draft that is taller than the window in the pager, and shows any other."""
-        pager = os.environ.get("PAGER") or shutil.which("less")
-        if not self.terminal or not pager:
+        if self.terminal:
+            await self._page(self._set(heading, markdown))
+        else:
             self.show(heading, markdown)
+
+    async def page_changes(self, heading: str, changes: Iterable[Sequence[Part]]) -> None:
+        """Shows paragraphs with their deleted and new words, as `page` shows a draft."""
+        if not self.terminal or os.environ.get("NO_COLOR"):
+            marked = ("".join(PLAIN_MARKS[mark].format(text) for mark, text in c) for c in changes)
+            text = "\n\n".join([heading, *map(printable, marked)])
+            await self._page(f"{text}\n")
             return
-        text = self._set(heading, markdown)
-        if text.count("\n") < shutil.get_terminal_size().lines:
+        from rich.text import Text
+
+        texts = [
+            Text.assemble(*((printable(text), MARKS[mark]) for mark, text in change), "\n")
+            for change in changes
+        ]
+        await self._page(f"{heading}\n\n{_render(texts)}")
+
+    async def _page(self, text: str) -> None:
+        is_tall = self.terminal and text.count("\n") >= shutil.get_terminal_size().lines
+        if is_tall and find_pager():
+            await self._lend_terminal(run_pager(text))
+        else:
             print(text, end="", flush=True)
-            return
-        # As git does it: colours, and the text stays in the window.
-        settings = {"LESS": f"FRXPs{PAGER_PROMPT}$"} | os.environ
 
-        def run_pager() -> None:
-            import subprocess
+    async def edit(self, file: Path) -> str:
+        """Opens the file in the person's editor. Returns what went wrong, or ""."""
+        if not self.terminal:
+            return "There is no terminal for an editor."
+        return await self._lend_terminal(run_editor(file))
 
-            # Otherwise Ctrl-C ends the starter under its pager, and the server of --local.
-            restore = self._switch_off("ISIG")
-            try:
-                subprocess.run(pager, shell=True, input=text.encode(), env=settings)
-            finally:
-                restore()
-
-        await asyncio.to_thread(run_pager)
+    async def _lend_terminal(self, program: Awaitable[T]) -> T:
+        # Otherwise Ctrl-C ends the starter under the program, and the server of --local.
+        restore = self._switch_off("ISIG")
+        try:
+            return await program
+        finally:
+            restore()
 
     def _set(self, heading: str, markdown: str) -> str:
-        from rich.console import Console
-
         from beyond.terminal.markdown import set_markdown
 
-        console = Console()
-        console.width = min(console.width, WIDEST_TEXT)
         try:
-            with console.capture() as capture:
-                console.print(set_markdown(markdown))
+            return f"{heading}\n{_render([set_markdown(markdown)])}"
         except Exception:  # of any kind: a draft that is not shown can never be decided on
             return f"{heading}\n{printable(markdown)}\n"
-        return f"{heading}\n{capture.get()}"
 
     def show_file(self, path: Path, open_it: bool) -> None:
         """Shows a link to the file and the command that opens it, and runs that if `open_it`."""
@@ -209,14 +228,15 @@ class Screen:
 
     async def wait(
         self, event: asyncio.Event, line: Callable[[], str], growing: Callable[[], tuple[str, str]]
-    ) -> None:
+    ) -> bool:
         """Shows a line that changes until the event comes, and above it a text that grows.
 
-        `growing` returns that text's heading and the text. Raises LeaveError as `ask` does.
+        `growing` returns that text's heading and the text. Returns whether the person pressed s
+        before. Raises LeaveError as `ask` does.
         """
         if event.is_set() or not self.terminal:
             await event.wait()
-            return
+            return False
         from prompt_toolkit import Application
         from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
         from prompt_toolkit.layout import FormattedTextControl, Layout, Window
@@ -229,6 +249,10 @@ class Screen:
         @keys.add("c-d")
         def leave(press: KeyPressEvent) -> None:
             press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else CTRL_C)
+
+        @keys.add("s")
+        def stop(press: KeyPressEvent) -> None:
+            press.app.exit(result=STOPPED)
 
         @keys.add("c-z")
         def suspend(press: KeyPressEvent) -> None:
@@ -255,8 +279,9 @@ class Screen:
                 exit_code = await app.run_async(set_exception_handler=False)
         finally:
             ending.cancel()
-        if exit_code is not None:
+        if exit_code not in (None, STOPPED):
             raise LeaveError(exit_code)
+        return exit_code == STOPPED
 
     def _switch_off(self, *modes: str) -> Callable[[], None]:
         """Changes these modes of the terminal, named as in termios. Returns what undoes that."""
@@ -341,6 +366,18 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
         enable_suspend=True,
         key_bindings=keys,
     )
+
+
+def _render(parts: Iterable["RenderableType"]) -> str:
+    """What rich makes of them, in the width of a text."""
+    from rich.console import Console
+
+    console = Console()
+    console.width = min(console.width, WIDEST_TEXT)
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part)
+    return capture.get()
 
 
 def _fit(heading: str, text: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from support import KEY, draft_of, eventually, start_report, waiting
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-from beyond.llm import complete
+from beyond.llm import complete, load_litellm, streams
 from beyond.llm.streams import STREAMS_AT_ONCE
 from beyond.llm.writing import Writing
 from beyond.terminal.progress import find_live_draft
@@ -62,21 +63,6 @@ async def test_a_stream_becomes_an_answer_in_the_openai_shape(llm: LoopbackLLM) 
     assert answer["usage"]["total_tokens"] == 2
 
 
-@pytest.mark.parametrize("reason", ["length", "max_output_tokens", "model_length"])
-async def test_a_stream_that_reports_its_limit_is_a_draft_that_is_cut_off(
-    llm: LoopbackLLM, reason: str
-) -> None:
-    llm.replies.append(stream_of("Bees", reason=reason))
-    answer = await ask()
-    assert (content_of(answer), answer["choices"][0]["finish_reason"]) == ("Bees", "length")
-
-
-async def test_the_providers_own_word_for_an_end_is_kept(llm: LoopbackLLM) -> None:
-    llm.replies.append(stream_of("Bees", reason="insufficient_system_resource"))
-    answer = await ask()
-    assert answer["choices"][0]["finish_reason"] == "insufficient_system_resource"
-
-
 ERROR = {"error": {"message": f"Overloaded, {KEY} has to wait", "code": 502}}
 
 
@@ -119,28 +105,89 @@ REFUSALS = [
 ]
 
 
+async def drafts_of(llm: LoopbackLLM, number: int) -> list[bool]:
+    """Asks for drafts as Temporal does, and returns which calls were streamed."""
+    for _ in range(number):
+        for attempt in range(3):
+            try:
+                assert content_of(await ask(last_try=attempt == 2)) == "# Draft\n\nbees"
+                break
+            except ApplicationError as error:
+                assert not error.non_retryable
+    return [call.streamed for call in llm.calls]
+
+
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
-async def test_a_refusal_to_stream_is_remembered(
-    llm: LoopbackLLM, refusal: tuple[int, str]
+async def test_a_refusal_to_stream_is_remembered_for_an_hour(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, refusal: tuple[int, str]
 ) -> None:
     status, text = refusal
     llm.replies.append(Reply(text, status=status))
-    for _ in range(2):
-        assert content_of(await ask()) == "# Draft\n\nbees"
-    assert [call.streamed for call in llm.calls] == [True, False, False]
+    assert await drafts_of(llm, 2) == [True, False, False]
+    monkeypatch.setattr(streams, "MEMORY", 0)
+    assert (await drafts_of(llm, 1))[3:] == [True]
 
 
-async def test_an_answer_that_is_no_stream_is_asked_for_without_one(llm: LoopbackLLM) -> None:
-    llm.replies.append(Reply(events=[]))
-    for _ in range(2):
-        assert content_of(await ask()) == "# Draft\n\nbees"
-    assert [call.streamed for call in llm.calls] == [True, False, False]
+async def test_one_odd_stream_is_forgotten_and_two_in_a_row_are_not(llm: LoopbackLLM) -> None:
+    odd, whole = Reply(events=[]), Reply()
+    llm.replies += [odd, whole, whole, odd, whole, odd, whole]
+    assert await drafts_of(llm, 5) == [True, False, True, True, False, True, False, False]
 
 
-async def test_an_error_that_is_about_no_stream_is_told_after_one_call(llm: LoopbackLLM) -> None:
-    llm.replies.append(Reply("no live upstreams", status=400))
-    assert "no live upstreams" in (await fail()).message
-    assert len(llm.calls) == 1
+@pytest.mark.parametrize("name", ["openai/m", "openrouter/m", "groq/m"])
+async def test_a_server_that_gives_no_reasons_is_soon_asked_for_whole_answers(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", name)
+    for variable in ("OPENROUTER_API_BASE", "GROQ_API_BASE"):
+        monkeypatch.setenv(variable, llm.base_url)
+    llm.replies += [stream_of("Bees ", "dance", reason=None)] * 2
+    assert await drafts_of(llm, 3) == [True, True, False, False, False]
+
+
+async def test_too_many_streams_is_a_limit_for_a_while(llm: LoopbackLLM) -> None:
+    text = "too many concurrent streams"
+    llm.replies.append(Reply(text, status=429, headers={"Retry-After": "17"}))
+    error = await fail()
+    assert error.next_retry_delay == timedelta(seconds=17)
+    assert await drafts_of(llm, 1) == [True, True]
+
+
+async def test_a_model_that_falls_silent_is_given_up(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its first word, it may think."""
+    monkeypatch.setattr(streams, "SILENCE_LIMIT", 0.3)
+    monkeypatch.setattr("beyond.llm.SILENCE_LIMIT", 0.3)
+    thoughts = [piece(reasoning_content="hm ")] * 3
+    llm.replies.append(Reply(events=[*thoughts, piece("Bees "), None], pace=0.4))
+    error = await fail()
+    assert not error.non_retryable
+    assert "the model fell silent in the middle: nothing came for 0 s" in error.message
+    await eventually(lambda: llm.calls[0].abandoned)
+
+
+async def test_others_have_their_turn_while_a_stream_comes_at_once() -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    litellm: Any = load_litellm()
+
+    async def chunks() -> AsyncIterator[Any]:
+        for _ in range(1000):
+            delta = litellm.types.utils.Delta(content="a ")
+            choice = litellm.types.utils.StreamingChoices(delta=delta)
+            yield litellm.ModelResponseStream(choices=[choice])
+
+    others = asyncio.create_task(take_turns())
+    await streams.read(chunks(), [], Writing())
+    others.cancel()
+    assert turns >= 1000 / streams.CHUNKS_AT_ONCE - 1
 
 
 async def test_a_refusal_in_a_stream_is_told_in_the_models_words(llm: LoopbackLLM) -> None:
@@ -151,7 +198,7 @@ async def test_a_refusal_in_a_stream_is_told_in_the_models_words(llm: LoopbackLL
     whole = Reply(body=json.dumps(body), content_type="application/json")
     llm.replies += [Reply(events=stream), whole]
     error = await fail()
-    assert error.message == "openai/gpt-4o refused: I cannot help with bees."
+    assert error.message == "openai/gpt-4o refused: I cannot help with bees"
     assert len(llm.calls) == 2
 
 
@@ -189,7 +236,7 @@ def _anthropic(*events: dict[str, Any]) -> str:
     return "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in all_events)
 
 
-def _gemini(reason: str) -> str:
+def _gemini(reason: str | None) -> str:
     content = {"parts": [{"text": "Bees dance."}], "role": "model"}
     candidate = {"content": content, "index": 0, "finishReason": reason}
     return f"data: {json.dumps({'candidates': [candidate], 'modelVersion': 'g'})}\n\n"
@@ -201,13 +248,34 @@ END: dict[str, Any] = {
     "usage": {"output_tokens": 5},
 }
 LIMIT_REACHED = END | {"delta": {"stop_reason": "max_tokens"}}
+PAUSE = END | {"delta": {"stop_reason": "pause_turn"}}
 OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 STREAMS = {
     "anthropic": ("anthropic/claude-sonnet-4-5", _anthropic(END, {"type": "message_stop"}), "stop"),
     "anthropic's limit": ("anthropic/claude-sonnet-4-5", _anthropic(LIMIT_REACHED), "length"),
     "anthropic's error": ("anthropic/claude-sonnet-4-5", _anthropic(OVERLOADED), "Overloaded"),
     "anthropic without an end": ("anthropic/claude-sonnet-4-5", _anthropic(), "the provider broke"),
+    "anthropic's pause": ("anthropic/claude-sonnet-4-5", _anthropic(PAUSE), "pause_turn"),
     "gemini": ("gemini/gemini-2.5-flash", _gemini("STOP"), "stop"),
+    "gemini without an end": ("gemini/gemini-2.5-flash", _gemini(None), "the provider broke"),
+    "openrouter's error": (
+        "openrouter/m",
+        f"data: {json.dumps({'error': {'code': 502, 'message': 'gone', 'metadata': {}}})}\n\n",
+        "openrouter/m: gone",
+    ),
+    "ollama's error": (
+        "ollama_chat/llama3",
+        json.dumps(
+            {
+                "model": "m",
+                "created_at": "2025-01-01T00:00:00Z",
+                "done": False,
+                "message": {"role": "assistant", "content": "Bees"},
+            }
+        )
+        + '\n{"error": "the runner has stopped"}\n',
+        "ollama_chat/llama3: the runner has stopped",
+    ),
     "gemini's limit": ("gemini/gemini-2.5-flash", _gemini("MAX_TOKENS"), "length"),
 }
 
@@ -218,11 +286,11 @@ async def test_other_providers_streams(
 ) -> None:
     model, body, ends = STREAMS[case]
     monkeypatch.setenv("LLM_MODEL", model)
-    for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE", "GEMINI_API_BASE"):
-        monkeypatch.setenv(name, httpserver.url_for(""))
+    for name in ("ANTHROPIC", "GEMINI", "OPENROUTER", "OLLAMA"):
+        monkeypatch.setenv(f"{name}_API_BASE", httpserver.url_for(""))
     everything = httpserver.expect_request(re.compile(".*"))
     everything.respond_with_data(body, content_type="text/event-stream")
-    if ends not in ("stop", "length"):
+    if ends not in ("stop", "length", "pause_turn"):
         assert ends in (await fail()).message
         return
     answer = await ask()

@@ -151,14 +151,6 @@ def test_a_heading_that_goes_on_over_pages_is_in_the_outline_once() -> None:
     assert len(outline(reader)) == 1
 
 
-def test_a_heading_stays_with_what_follows() -> None:
-    for lines in range(30, 50):
-        reader = read("x<br>" * lines + "\n\n## Heading\n\nfirst line of the text")
-        for page in reader.pages:
-            text = page.extract_text()
-            assert ("Heading" in text) == ("first line" in text)
-
-
 def test_title_topic_and_page_numbers_are_printed_and_described() -> None:
     reader = read("word\n\n" * 100, topic=" Tides of the sea\n", workflow_id="research-42")
     assert reader.metadata is not None
@@ -181,6 +173,9 @@ def test_title_topic_and_page_numbers_are_printed_and_described() -> None:
         ("Sie tun es nicht für die Katze.", "", "Sie tun es nicht für die Katze.", ""),
         ("海洋覆盖了地球表面的大部分", "", "海洋覆盖了地球表面的大部分", ""),
         ("", "", "Research Report", ""),
+        ("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", "The sea?", "The sea?", "The sea?"),
+        ("#\n\n## Dogs\n\nThey do.", "cats", "cats", "cats"),
+        ("They do.", "Cats 🚀 and ✅ dogs", "Cats and ✔ dogs", "Cats and ✔ dogs"),
     ],
 )
 def test_a_report_has_the_title_of_its_draft_or_else_its_topic(
@@ -237,12 +232,6 @@ def positions(page: Any) -> list[float]:
     return [x for text, x, _, _ in pieces(page) if not re.match(r"\d+ /|\d+$", text)]
 
 
-def test_right_to_left_text_is_set_from_the_right() -> None:
-    left, right = (min(positions(read(word).pages[0])) for word in ("Word", "שלום"))
-    assert left == pytest.approx(90, abs=1)
-    assert right > 490
-
-
 def test_equal_drafts_give_equal_bytes_whatever_came_before() -> None:
     draft = "# שלום क्षेत्र\n\n你好 `->` 🎉\n\n|a|\n|-|\n|b|"
     first = pdf.render(draft, topic="t", workflow_id="w")
@@ -253,7 +242,8 @@ def test_equal_drafts_give_equal_bytes_whatever_came_before() -> None:
 
 def test_equal_drafts_give_equal_bytes_in_another_process() -> None:
     """A retry on another Worker finds the file of the attempt before by its bytes."""
-    draft = "ע ท"  # as many letters of one language as of another
+    # As many letters of one language as of another, a note, glyphs, a formula, a table, code.
+    draft = "ע ท [^1] $x^2$ \U0001d53c\n\n|1|\n|-|\n|2|\n\n```py\nx\n```\n\n[^1]: `a`"
     program = (
         "import hashlib; from beyond import pdf;"
         f"print(hashlib.md5(pdf.render({draft!r})).hexdigest())"
@@ -329,7 +319,7 @@ def test_a_draft_that_defeats_the_parser_is_set_as_it_stands(
     def broken(*_: object) -> None:
         raise RecursionError
 
-    monkeypatch.setattr(drafts, "tidy", broken)
+    monkeypatch.setattr(drafts, "make_tokens", broken)
     assert text_of("# a\n\n*b*").split() == ["#", "a", "*b*"]
 
 
@@ -406,7 +396,8 @@ PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=list(H
 @PROPERTY
 @given(st.lists(st.tuples(CONSTRUCTS, st.lists(WORDS, min_size=1, max_size=5)), max_size=8))
 def test_every_word_of_markdown_is_kept(parts: list[tuple[str, list[str]]]) -> None:
-    shown = squeezed(text_of("\n\n".join(form.format(" ".join(words)) for form, words in parts)))
+    text = text_of("\n\n".join(form.format(" ".join(words)) for form, words in parts))
+    shown = squeezed(text.replace("-\n", ""))  # a word that is wider than its line is hyphenated
     for _, words in parts:
         for word in words:
             assert unicodedata.normalize("NFC", word) in shown

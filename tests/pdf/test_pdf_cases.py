@@ -8,9 +8,6 @@ import pytest
 from pages import load, pieces, read
 
 from beyond import markdown
-from beyond.pdf.lines import Style
-from beyond.pdf.text import Text
-from beyond.pdf.words import Look, make_words
 
 
 def texts(draft: str) -> list[str]:
@@ -26,46 +23,9 @@ def shifted(name: str) -> Iterator[list[str]]:
         yield texts("\n\n".join([head, "x<br>" * lines, *rest]))
 
 
-def lines(draft: str) -> Iterator[str]:
-    """All lines of a draft's paragraphs, in columns of many widths."""
-    for token in markdown.read(draft).tokens:
-        if token.type == "inline":
-            text = "".join(child.content for child in token.children or [])
-            set_text = Text(make_words([(text, Look())]), Style())
-            for width in range(120, 440, 5):
-                set_text.wrap(width, 0)
-                for line in set_text.lines:
-                    yield "".join(part.source for _, part in line.parts).strip()
-
-
 def places(page: Any) -> dict[str, float]:
     """Where each stretch of text on a page begins, from the left."""
     return {text: x for text, x, _, _ in pieces(page)}
-
-
-def test_no_line_ends_in_an_opening_quote() -> None:
-    found = list(lines(load("quote-at-line-end")))
-    assert not [line for line in found if line.endswith(("„", "«", "‘"))]  # noqa: RUF001
-    assert not [line for line in found if line.endswith("“") and "„" not in line]
-
-
-def test_no_line_begins_with_a_closing_mark_or_ends_in_an_opening_one() -> None:
-    found = read(load("kinsoku")).pages[0].extract_text().splitlines()
-    assert not [line for line in found if re.match("[、。）：]", line) or line.endswith("（")]  # noqa: RUF001
-
-
-@pytest.mark.parametrize(
-    ("case", "above", "below"),
-    [
-        ("stranded-bold-heading", "3. What the regulator wants", "The first point"),
-        ("table-caption-stranded", "Table 1. Models by role", "model 0"),
-        ("lead-in-of-formula", "Bollinger bands", r"\text{BB}_{upper}"),
-    ],
-)
-def test_what_introduces_something_stands_on_its_page(case: str, above: str, below: str) -> None:
-    for pages in shifted(case):
-        for page in pages:
-            assert (above in page) == (below in page)
 
 
 def test_a_diagram_is_whole() -> None:
@@ -79,15 +39,6 @@ def test_front_matter_is_metadata() -> None:
     assert reader.metadata and reader.metadata.title == "The state of batteries"
     assert page.count("The state of batteries") == 1
     assert "2026-11-25" in page and "title" not in page and "tags" not in page
-
-
-def test_a_rule_before_a_heading_or_at_the_end_is_dropped() -> None:
-    def count(draft: str) -> int:
-        page: Any = read(draft).pages[0]
-        return int(page.get_contents().get_data().count(b" re f"))
-
-    draft = load("rules-before-headings")
-    assert count(draft) == count(draft.replace("---\n", ""))
 
 
 def test_sources_are_entries_to_which_the_text_leads() -> None:
@@ -119,11 +70,6 @@ def test_a_draft_from_right_to_left_stands_right() -> None:
 def test_nothing_around_a_chinese_report_is_english() -> None:
     [page] = texts(load("boilerplate-language"))
     assert re.findall("[A-Za-z]+", page) == [] and page.endswith("1 / 1")
-
-
-def test_what_a_model_thinks_is_not_printed() -> None:
-    page = " ".join(texts(load("think-and-chatter")))
-    assert "I should be brief" not in page and "They are cheap." in page
 
 
 def test_definitions_are_indented_under_their_bold_term() -> None:
@@ -160,3 +106,10 @@ def test_bold_text_beside_chinese_punctuation_is_bold() -> None:
                 bold.append(children[number + 1].content)
         assert "**" not in "".join(child.content for child in children)
     assert bold == ["重点：", "“引用”", "第一（注）", "太字。", "단어(설명)"]  # noqa: RUF001
+
+
+def test_a_picture_within_the_draft_is_its_description() -> None:
+    for data in ("png;base64,iVBORw0KGgo=", "svg+xml;utf8,<svg xmlns='http://w3.org/svg'></svg>"):
+        draft = f"![A square](data:image/{data}) and so on"
+        assert texts(draft) == ["Research Report A square and so on 1 / 1"]
+        assert not read(draft).pages[0].images

@@ -3,19 +3,23 @@
 
 import re
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from pages import pieces, read
+from pages import find, pieces, read
 from pypdf import PdfReader
 
-from beyond import pdf
+from beyond import markdown
 from beyond.paper import find_paper
 from beyond.pdf.code import make_code_lines
+from beyond.pdf.compose import Composer
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
 from beyond.pdf.pages import HEIGHT, WIDTH
-from beyond.pdf.tables import NARROW_PADDING, SIZES, Table, share_width
+from beyond.pdf.prepare import prepare
+from beyond.pdf.tables import NARROW_PADDING, SIZES, STARVED, Table, share_width
+from beyond.pdf.tags import Element
 from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
 
@@ -67,6 +71,25 @@ def test_columns_fill_the_page_and_no_more(columns: int) -> None:
     widths = share_width(rows, WIDTH, NARROW_PADDING)
     assert sum(widths) <= WIDTH + 0.01
     assert min(widths) > 0
+
+
+def test_prose_does_not_starve_beside_names_in_programs() -> None:
+    name, prose = "POSTGRES_MAX_PARALLEL_MAINTENANCE_WORKERS", "how many of them work " * 6
+
+    def make(text: str) -> Text:
+        look = Look(SIZES[-1], code=text.isupper())
+        return Text(make_words([(text, look)]), Style())
+
+    rows = [[make(text) for text in (name, name.replace("X", "IN"), "2", prose)]]
+    *names, _, last = share_width(rows, WIDTH, NARROW_PADDING)
+    assert last >= STARVED - 0.1 and sum(share_width(rows, WIDTH, NARROW_PADDING)) <= WIDTH + 0.1
+    assert min(names) > 100
+    for cell, width in zip(rows[0], names, strict=False):
+        cell.wrap(width - 2 * NARROW_PADDING, 0)
+        ends = ["".join(part.source for _, part in line.parts)[-1] for line in cell.lines]
+        assert set(ends[:-1]) == {"_"}
+    roomy = [[make(text) for text in (name, prose)]]
+    assert share_width(roomy, WIDTH)[0] >= roomy[0][0].least_width
 
 
 def test_the_widths_of_a_table_are_those_of_all_its_rows() -> None:
@@ -134,22 +157,14 @@ def test_no_line_of_a_paragraph_stands_alone() -> None:
         assert 1 not in counts, f"{counts} lines after {lines}"
 
 
-def test_no_line_begins_with_a_closing_mark() -> None:
-    """Neither in a run of text nor where bold text ends before it."""
-    paragraphs = (
-        "蜂" * n + text for n in range(30, 60) for text in ("強い。", "**強い**。", "bee。")
-    )
-    lines = "\n".join(texts("\n\n".join(paragraphs))).splitlines()
-    assert len(lines) > 90
-    assert not [line for line in lines if line.startswith("。")]
-
-
 def test_a_heading_and_an_introduction_stay_with_a_block() -> None:
     for lines in range(28, 46):
         for block in (
             "```\none\ntwo\nthree\n```",
             "| one | b |\n|-|-|\n| c | d |\n",
             "- one\n- two",
+            "| a | b |\n|-|-|\n| one | d |\n" + "| c | d |\n" * 30,
+            r"$$\frac{one}{x}$$",
         ):
             pages = texts("x<br>" * lines + f"\n\n## Heading\n\nAs follows:\n\n{block}")
             for page in pages:
@@ -185,6 +200,19 @@ def test_a_formula_stands_on_the_base_line_and_can_be_found() -> None:
     assert place(draft, "Let")[1] == place(draft, "be it.")[1]
 
 
+def test_a_formula_within_a_line_pushes_lines_apart_only_where_they_would_touch() -> None:
+    def widest(formula: str) -> float:
+        draft = f"{'word ' * 30}{formula} {'word ' * 30}"
+        lines = sorted({y for text, _, y, _ in pieces(read(draft).pages[0]) if "word" in text})
+        return max(above - below for below, above in pairwise(lines))
+
+    for formula in (r"$x_i^2$", r"$\frac{a}{b}$", r"$\int_0^T f\,dt$", r"$\sqrt{x}$"):
+        assert widest(formula) == pytest.approx(BODY * 1.42)
+    matrix = r"$\begin{pmatrix} a \\ b \\ c \\ d \end{pmatrix}$"
+    made = set_formula(matrix, BODY, False)
+    assert made and widest(matrix) > max(made.ascent, made.descent) + BODY / 5
+
+
 def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
     made = set_formula(r"$$x = \frac{a}{b} \tag{7}$$", BODY, True)
     assert made and made.ascent > BODY and made.descent > 0
@@ -195,6 +223,14 @@ def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
     assert (
         wide and wide.width > WIDTH and wide.shrink_to(WIDTH, HEIGHT).width == pytest.approx(WIDTH)
     )
+
+
+def test_all_formulas_are_set_however_many_a_draft_has() -> None:
+    blanks = r"\," * 75  # take up characters, and no time
+    draft = "\n\n".join(f"Level {n}: $E_{{{n}}} = {blanks} x$" for n in range(70))
+    root: Any = read(draft).trailer["/Root"]
+    assert len(draft) > 10_000
+    assert len(find(root["/StructTreeRoot"]["/K"], "Formula")) == 70
 
 
 @pytest.mark.parametrize(
@@ -273,7 +309,7 @@ def test_a_task_has_a_box_in_place_of_its_bullet() -> None:
     assert "".join(text.split()).endswith("☑done☐open•plain")
 
 
-def test_looks_of_html() -> None:
+def test_what_html_lowers_is_smaller() -> None:
     _, base, size = place("Hydrogen<sub>2</sub>, n<sup>3</sup>", "Hydrogen")
     below = place("Hydrogen<sub>2</sub>, n<sup>3</sup>", "2")
     assert below[2] < size
@@ -321,12 +357,6 @@ def test_the_document_has_a_title_and_the_day_of_approval() -> None:
     assert read("text").metadata.title == "Research Report"  # type: ignore[union-attr]
 
 
-def test_a_draft_without_han_names_no_font_that_is_not_embedded() -> None:
-    data = pdf.render("one<br>two\n\n**b** `c` ✔ 𝔼 ✅ বাংলা தமிழ் Հայ עברית\n\n- a\n- b")
-    for name in (b"STSong", b"Heisei", b"HYGothic", b"MSung", b"/CIDFontType0"):
-        assert name not in data
-
-
 def test_a_sentence_may_end_in_a_displayed_formula() -> None:
     text = "".join(texts("So\n\\[ x = 1 \\].\nThen go on.")[0].split())
     assert text.endswith(r"So\[x=1\].Thengoon.")
@@ -336,12 +366,6 @@ def test_a_long_line_of_code_breaks_where_it_reads_best() -> None:
     call = "result = await workflow.execute_activity(charge, order_id, start_to_close_timeout=T, "
     [text] = texts(f"```\n{call}retry_policy=RetryPolicy(maximum_attempts=5))\n```")
     assert text.splitlines()[-1].strip().startswith("start_to_close_timeout=T, retry_policy=")
-
-
-def test_a_topic_has_signs_for_emoji_too() -> None:
-    document = read("text", topic="Bees 🚀 and ✅ honey")
-    assert document.metadata
-    assert document.metadata.subject == "Bees and ✔ honey"
 
 
 def test_a_report_has_one_title_and_paper_as_asked() -> None:
@@ -369,10 +393,27 @@ def test_a_rule_at_an_edge_is_dropped() -> None:
     assert rules("# A\n\nx\n\n---\n\ny") > rules("# A\n\nx\n\ny")
 
 
-def test_a_bold_line_stays_with_its_text() -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**Bold title**",
+        "**1.** **Bold title** ✅",
+        "▪ <b>Bold title</b>:",
+        "***Bold title***\n\n---",
+        "Some text.\n\n- **Bold title**\n",
+        "Some text.<br>**Bold title**",
+    ],
+)
+def test_a_bold_line_stays_with_its_text(line: str) -> None:
     for lines in range(28, 46):
-        for page in texts("x<br>" * lines + "\n\n**Bold title**\n\nfirst line"):
+        for page in texts("x<br>" * lines + f"\n\n{line}\n\nfirst line"):
             assert ("Bold title" in page) == ("first line" in page)
+
+
+def test_bold_words_in_a_line_make_no_heading_of_it() -> None:
+    draft = "**Prices** are more than **120**\n\n" * 3 + "- **Cost:** 80\n" * 3
+    [*flowables] = Composer(prepare(markdown.read(draft)), Element("Document")).compose()
+    assert not any(text.style.keeps for text in flowables)
 
 
 def test_numbers_stand_right_unless_the_draft_says_so() -> None:
@@ -421,6 +462,36 @@ def test_a_table_of_contents_is_left_out_or_shorter_where_it_would_be_a_burden()
     assert not contents(read("word " * 8000))
 
 
+CHAPTERS = ["The sea", "What it costs", "Who pays", "And then"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "heading", "has_its_own"),
+    [
+        ("1. [{0}](#{1})", "## {0}", True),
+        ("- {0} ..... 7", "## {0}", True),
+        ("- **{0}**: what is said there", "## 3. {0}", True),
+        ("1. {0} – in brief", "## Kapitel 3: {0}", True),
+        ("三、{0}", "## 第三章 {0}", True),
+        ("| [Read on](#{1}) | 7 |", "## {0}", True),
+        ("- Something else", "## {0}", False),
+    ],
+)
+def test_a_draft_that_lists_its_chapters_gets_no_second_table_of_contents(
+    entry: str, heading: str, has_its_own: bool
+) -> None:
+    entries, chapters = [], []
+    for title in CHAPTERS:
+        name = title.lower().replace(" ", "-")
+        entries.append(entry.format(title, name))
+        sections = "".join(f"### Section {n} of {title}\n\n{'word ' * 500}\n\n" for n in range(3))
+        chapters.append(f"{heading.format(title)}\n\n{sections}")
+    table = ["| | |", "|-|-|"] if entry[0] == "|" else []
+    own = ("\n" if entry[0] in "1-|" else "\\\n").join([*table, *entries])
+    root: Any = read("\n\n".join(["# Title", "## Contents", own, *chapters])).trailer["/Root"]
+    assert bool(find(root["/StructTreeRoot"]["/K"], "TOC")) != has_its_own
+
+
 def test_the_contents_of_a_draft_from_right_to_left_are_mirrored() -> None:
     page = read(make_long(["פרק"] * 25, "מילה ")).pages[0]
     numbers = [x for text, x, _, _ in pieces(page) if re.fullmatch(r"\d", text)]
@@ -444,11 +515,6 @@ def test_a_source_hangs_is_whole_and_prints_its_address() -> None:
 def test_the_items_of_a_list_stand_in_one_line() -> None:
     found = pieces(read("1. item\n" * 12).pages[0])
     assert len({x for text, x, _, _ in found if text == "item"}) == 1
-
-
-def test_the_title_of_the_document_is_the_one_that_is_printed() -> None:
-    reader = read("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", topic="The sea?")
-    assert reader.metadata and reader.metadata.title == "The sea?"
 
 
 def test_a_table_of_contents_stands_below_a_line_under_the_title() -> None:

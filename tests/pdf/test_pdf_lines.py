@@ -61,6 +61,16 @@ def test_no_line_ends_in_an_opening_mark_or_begins_with_a_closing_one(
         assert not [line for line in lines if line[:1] in {*CLOSING, *closing}], lines
 
 
+def test_no_line_begins_with_a_closing_mark_behind_bold_text() -> None:
+    for number in range(30, 60):
+        text = Text(
+            make_words([("蜂" * number, Look()), ("強い", Look(bold=True)), ("。", Look())]),
+            Style(),
+        )
+        text.wrap(330, 0)
+        assert not [line for line in text.lines if shown(line).startswith("。")]
+
+
 def test_straight_quotes_stay_with_what_they_enclose() -> None:
     for lines in many('他说"你好世界"，然后又说"再见"，于是大家都"笑了"起来。'):
         inside = False
@@ -104,6 +114,24 @@ def test_a_word_that_does_not_fit_breaks_as_its_language_does(
 ) -> None:
     first, *_ = wrap(word, width, language=language)
     assert shown(first) == expected
+
+
+@pytest.mark.parametrize(
+    "word", ["GATTACAGATTACAGATTACA", "sha256abcdefghijklmnop", "customeridentifier_9", "g" * 40]
+)
+def test_what_may_be_a_code_gets_no_hyphen(word: str) -> None:
+    for width in range(40, 100, 5):
+        lines = [shown(line) for line in wrap(word, width, language="en")]
+        assert "".join(lines) == word and len(lines) > 1
+    assert "-" in "".join(shown(line) for line in wrap("Responsibilities", 60))
+
+
+def test_thai_breaks_between_words() -> None:
+    words = ["ความ", "สำคัญ", "ของ", "การ", "พัฒนา", "เศรษฐกิจ", "ใน", "ประเทศ", "ไทย"]
+    for lines in many("".join(words) * 4):
+        assert "".join(lines) == "".join(words) * 4
+        for line in lines:
+            assert line.startswith(tuple(words)) and line.endswith(tuple(words))
 
 
 def test_no_letter_stands_alone() -> None:

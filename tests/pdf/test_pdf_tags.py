@@ -1,18 +1,12 @@
 # ruff: noqa: RUF001
 """What a screen reader is told about a report, and what archives ask for."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-import pytest
 from pages import find, read
 from pypdf.generic import ArrayObject
 
-from beyond import pdf
 from beyond.pdf.archive import make_profile
 
 DRAFT = """# Title
@@ -139,18 +133,3 @@ def test_a_stretch_in_another_script_has_its_language() -> None:
     assert marks("This is **Тихий Дон** and 毛利率 and मानव अधिकार.") == [b"ru", b"zh", b"hi"]
     assert marks("The sign μ is the mean, and the one for Ω is 水.") == []
     assert marks("Ελληνικά και ελληνικά") == marks("日本語の中国語は中文です") == []
-
-
-@pytest.mark.parametrize("seed", ["1", "2"])
-def test_another_process_makes_the_same_bytes(seed: str) -> None:
-    draft = f"{DRAFT}\n\n\U0001d53c"
-    script = f"import sys; from beyond import pdf; sys.stdout.buffer.write(pdf.render({draft!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        check=True,
-        cwd=Path(pdf.__file__).parents[2],
-        env={**os.environ, "PYTHONHASHSEED": seed},
-    )
-    pdf.render("\U0001d53c\u0301")  # a shaped glyph in the same font
-    assert done.stdout == pdf.render(draft)

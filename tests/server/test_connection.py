@@ -138,7 +138,7 @@ def test_a_key_that_is_refused_is_told_with_its_place(
         )
 
 
-def test_plain_text_to_a_server_that_speaks_tls(
+def test_plain_text_to_a_tls_server_is_told_with_the_setting_for_tls(
     serve: Serve, problem: Problem, tls: ssl.SSLContext
 ) -> None:
     address = serve(say_bad_request, tls)
@@ -148,7 +148,9 @@ def test_plain_text_to_a_server_that_speaks_tls(
     )
 
 
-def test_tls_to_a_server_that_speaks_plain_text(serve: Serve, problem: Problem) -> None:
+def test_tls_to_a_plain_text_server_is_told_with_the_settings_that_ask_for_it(
+    serve: Serve, problem: Problem
+) -> None:
     address = serve(say_bad_request)
     assert problem(ADDRESS=address, TLS="true") == (
         f"Temporal at {address} speaks no TLS, which TEMPORAL_API_KEY and TEMPORAL_TLS ask for. "
@@ -156,7 +158,7 @@ def test_tls_to_a_server_that_speaks_plain_text(serve: Serve, problem: Problem) 
     )
 
 
-def test_certificates_that_do_not_fit(
+def test_a_certificate_that_does_not_fit_is_told_with_its_setting(
     serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
 ) -> None:
     address = serve(say_bad_request, tls)
@@ -175,7 +177,7 @@ def test_certificates_that_do_not_fit(
     assert problem(TLS_SERVER_CA_CERT_PATH="/nowhere") == "/nowhere: No such file or directory"
 
 
-def test_a_server_that_asks_for_a_client_certificate(
+def test_a_server_that_asks_for_a_client_certificate_is_told_with_its_settings(
     serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
 ) -> None:
     tls.load_verify_locations(certificates / "ca.pem")
@@ -188,7 +190,9 @@ def test_a_server_that_asks_for_a_client_certificate(
 
 
 @pytest.mark.parametrize("address", ["https://temporal.example.com:7233", "localhost", "a:b"])
-async def test_an_address_that_is_none(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_without_host_or_port_is_refused(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
     with pytest.raises(TemporalUnreachableError) as error:
         await connect()

@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 from beyond.terminal.reports import describe_report
 
 PAGE = (PROJECT / "docs" / "PRODUCTION.md").read_text()
+PATCHES = PROJECT / "docs" / "patches"
 DIALOGUE = "why do zebras hum?\nedit\nmention lions\nundo\nkeep\n"
 
 Change = Callable[[str], Path]
@@ -36,24 +37,12 @@ def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
         section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
         for name, code in re.findall(r"`(\S+\.py)`:\n\n```python\n(.*?)```", section, re.S):
             (copy / name).write_text(code)
-        for diff in re.findall(r"```diff\n(.*?)```", section, re.S):
-            apply_diff(copy, diff)
+        for name in re.findall(r"`git apply docs/patches/(\S+)`", section):
+            command = ["git", "apply", str(PATCHES / name)]
+            subprocess.run(command, cwd=copy, check=True)
         return copy
 
     return apply
-
-
-def apply_diff(folder: Path, diff: str) -> None:
-    head, *hunks = diff.split("@@\n")
-    file = folder / head.splitlines()[1].removeprefix("+++ b/")
-    for hunk in hunks:
-        lines = hunk.splitlines(keepends=True)
-        before, after = (
-            "".join(line[1:] for line in lines if line[0] in signs) for signs in (" -", " +")
-        )
-        text = file.read_text()
-        assert text.count(before) == 1, before
-        file.write_text(text.replace(before, after))
 
 
 @pytest.fixture
@@ -89,7 +78,27 @@ def start_starter(project: Path) -> tuple[subprocess.Popen[bytes], str]:
     return starter, said.split("Workflow ID: ")[1].split(",")[0]
 
 
-def test_metrics(change: Change, start_worker_of: StartWorker) -> None:
+def test_the_page_shows_each_patch_as_it_is() -> None:
+    shown = re.findall(r"```diff\n(.*?)```", PAGE, re.S)
+    assert sorted(shown) == sorted(patch.read_text() for patch in PATCHES.glob("*.patch"))
+
+
+def test_a_program_of_ones_own_gets_the_name_of_the_pdf(
+    change: Change, start_worker_of: StartWorker, client: Client
+) -> None:
+    project = change("From your own program")
+    program = project / "own_program.py"
+    address = client.service_client.config.target_host
+    program.write_text(program.read_text().replace("localhost:7233", address))
+    start_worker_of(project)
+    command = [sys.executable, str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "# What makes tardigrades so tough?" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Successfully created research report PDF: ")
+
+
+def test_the_metrics_of_the_page_are_served(change: Change, start_worker_of: StartWorker) -> None:
     project, port = change("Metrics"), free_port()
     worker = project / "worker.py"
     worker.write_text(worker.read_text().replace(":9464", f":{port}"))
@@ -102,7 +111,7 @@ def test_metrics(change: Change, start_worker_of: StartWorker) -> None:
             assert name in metrics
 
 
-async def test_encryption(
+async def test_encryption_hides_topic_and_instructions_in_the_event_history(
     change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
@@ -124,7 +133,7 @@ async def test_encryption(
     await eventually(listed)
 
 
-async def test_encryption_of_a_draft_while_it_is_written(
+async def test_encryption_hides_the_draft_that_is_being_written(
     change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
@@ -145,7 +154,7 @@ async def test_encryption_of_a_draft_while_it_is_written(
     assert b"words" not in seen[0]
 
 
-async def test_worker_versioning(
+async def test_a_report_runs_on_the_version_that_is_current(
     change: Change, start_worker_of: StartWorker, away_from_the_worker: Client
 ) -> None:
     client = away_from_the_worker

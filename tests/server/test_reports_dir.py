@@ -133,14 +133,18 @@ def disk_error() -> str:
     return str(error.value)
 
 
-def test_a_path_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_is_too_long_asks_for_a_shorter_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REPORTS_DIR", str(tmp_path / ("x" * 300)))
     error = disk_error()
     assert error.startswith("the report cannot be written to /")
     assert error.endswith("…: the path is too long; set a shorter REPORTS_DIR and start again")
 
 
-def test_links_that_lead_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_that_lead_in_a_circle_ask_for_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     circle = tmp_path / "circle"
     circle.symlink_to(circle)
     monkeypatch.setenv("REPORTS_DIR", str(circle / "reports"))
@@ -150,7 +154,9 @@ def test_links_that_lead_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
 
 
-def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_working_directory_that_is_gone_asks_for_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.delenv("REPORTS_DIR")
@@ -165,7 +171,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.Mo
         os.chdir(tmp_path)
 
 
-def test_the_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_of_nobody_asks_for_the_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPORTS_DIR", "~nobody-at-all/reports")
     assert disk_error() == (
         "REPORTS_DIR=~nobody-at-all/reports names a home directory that does not exist; "

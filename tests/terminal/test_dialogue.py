@@ -9,7 +9,8 @@ from starters import OpenStarter
 from support import PATIENCE, decisions_on, edit, keep, report_of
 from temporalio.client import Client
 
-from beyond.terminal.dialogue import CHOICES, DEFAULT_PROMPT, LINE
+from beyond.terminal.dialogue import DEFAULT_PROMPT
+from beyond.terminal.words import CHOICES, LINE
 from models import WORKFLOW_ID_PREFIX, UserDecision, UserDecisionSignal
 
 pytestmark = pytest.mark.usefixtures("worker")

@@ -131,32 +131,28 @@ async def test_tab_completes_a_word(open_starter: OpenStarter) -> None:
     starter.line_is("Your decision (query/keep/edit): keep")
 
 
-async def test_alt_enter_starts_a_new_line(client: Client, open_starter: OpenStarter) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("edit")
-    starter.asked("Enter additional instructions (optional):")
-    starter.presses("shorter\x1b\r")
-    starter.presses("with honey\r")
-    starter.sees("Draft 2")
-    [decision] = await decisions_on(report)
-    assert decision.additional_prompt == "shorter\nwith honey"
-
-
-async def test_ctrl_x_ctrl_e_opens_the_editor(
-    client: Client, open_starter: OpenStarter, use_script: UseScript
+@pytest.mark.parametrize(
+    ("keys", "instruction"),
+    [("shorter\x1b\rwith honey\r", "shorter\nwith honey"), ("\x18\x05", "of the editor")],
+    ids=["Alt-Enter starts a new line", "Ctrl-X Ctrl-E opens the editor"],
+)
+async def test_keys_at_the_prompt_make_the_instruction(
+    keys: str,
+    instruction: str,
+    client: Client,
+    open_starter: OpenStarter,
+    use_script: UseScript,
 ) -> None:
-    use_script("VISUAL", 'echo "with honey" > "$1"')
+    use_script("VISUAL", 'echo "of the editor" > "$1"')
     starter = open_starter()
     report = report_of(client, starter.begin())
     starter.asked_to_decide()
     starter.types("edit")
     starter.asked("Enter additional instructions (optional):")
-    starter.presses("\x18\x05")
+    starter.presses(keys)
     starter.sees("Draft 2")
     [decision] = await decisions_on(report)
-    assert decision.additional_prompt == "with honey"
+    assert decision.additional_prompt == instruction
 
 
 async def test_ctrl_z_stops_the_live_line_and_fg_continues_it(

@@ -8,11 +8,14 @@ from starters import KEPT, OpenStarter, piped
 from support import decisions_on, is_running, report_of
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from beyond.terminal.dialogue import CHOICES
+from beyond.terminal.words import CHOICES
 from models import UserDecision
 
 pytestmark = pytest.mark.usefixtures("worker")
-MENU_LINE = "Research is complete! Type query, keep, edit, undo, discard, help or quit."
+MENU_LINE = (
+    "Research is complete! Type query, changes, keep, edit, correct, undo, save, discard, help "
+    "or quit."
+)
 
 
 async def test_the_menu_stands_once_and_is_one_line_after_that(open_starter: OpenStarter) -> None:

@@ -13,7 +13,6 @@ from stand_ins import StandIns, during_a_call, refusal
 from support import (
     RESULT,
     correct,
-    draft_of,
     edit,
     events_of,
     eventually,

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from beyond.report import UNDO_LIMIT, Report
+from beyond.report import CHANGE_DRAFT, UNDO_LIMIT, Report
 from models import INSTRUCTIONS_MARK as MORE
 from models import (
     GenerateReportInput,
@@ -17,8 +17,7 @@ from models import (
     UserDecisionSignal,
 )
 
-AT_ONCE = UserDecision.UNDO, UserDecision.CORRECT  # the next draft comes without a call
-KINDS = st.sampled_from([UserDecision.KEEP, UserDecision.EDIT, UserDecision.EDIT, *AT_ONCE])
+KINDS = st.sampled_from([UserDecision.KEEP, *[UserDecision.EDIT] * 2, *CHANGE_DRAFT])
 
 
 @dataclass
@@ -113,12 +112,7 @@ class Decisions(RuleBasedStateMachine):
     def take(self) -> None:
         """Takes what waits, as a Workflow Task does."""
         wanted = self.expected.take()
-        while (taken := self.report.next_decision()) and taken.decision in AT_ONCE:
-            if taken.decision == UserDecision.UNDO:
-                self.report.undo()
-            else:
-                self.report.correct(taken.text)
-        decision = taken and taken.decision
+        decision = self.report.next_decision()
         if decision == UserDecision.EDIT:
             self.call = self.report.revision()
             assert wanted == "call"

@@ -2,8 +2,8 @@
 
 import json
 import re
-from io import BytesIO
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 

@@ -1,0 +1,118 @@
+"""Drafts as files: one to take away, and those that a person corrects in an editor."""
+
+import hashlib
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from beyond.data_dir import find_data_dir
+from beyond.report import find_fault
+from beyond.terminal.screen import Screen
+from models import WORKFLOW_ID_PREFIX, Phase, ReportStatus
+
+OLDER_WORKER = "The report has not taken your text: its Worker may be of an older version."
+
+
+def save_draft(screen: Screen, workflow_id: str, number: int, draft: str) -> None:
+    """Writes the draft into the working directory, never over another file, and says where."""
+    if not number:
+        screen.say("There is no draft to save yet.")
+        return
+    try:
+        file = Path.cwd() / _name(workflow_id, number)
+        _write(file, draft)
+        screen.say(f"Saved as {file}")
+    except FileExistsError:
+        screen.say(f"There is a file {file} already. Nothing is saved.")
+    except OSError as error:
+        screen.say(f"The draft cannot be saved: {error}")
+
+
+class Corrections:
+    """The files in which a person corrects the drafts of a report.
+
+    Each is deleted only when its text is the report's draft, so nothing that was typed is lost.
+    """
+
+    def __init__(self, screen: Screen, workflow_id: str) -> None:
+        self._screen = screen
+        self._workflow_id = workflow_id
+        self.sent = 0  # the number of the draft whose correction the report has not answered yet
+
+    async def edit(self, number: int, draft: str) -> str:
+        """Returns the text to send, or says why there is none and returns ""."""
+        try:
+            file = find_data_dir() / _name(self._workflow_id, number)
+            if file.exists():
+                self._screen.say(f"It goes on with your text in {file}")
+            else:
+                _write(file, draft)
+            problem = await self._screen.edit(file)
+            text = _read(file)
+        except (OSError, UnicodeError) as error:
+            problem, text = f"The draft cannot be corrected: {error}.", ""
+        if text == _normalize(draft):
+            problem = problem or "The draft is unchanged."
+        elif fault := find_fault(text):
+            problem = problem or f"{fault[0].upper()}{fault[1:]}."
+        if not problem:
+            return text
+        self._screen.say(f"{problem} Nothing is sent.")
+        self.settle(draft)
+        return ""
+
+    def follow(self, status: ReportStatus) -> None:
+        """Says what became of a correction that was sent."""
+        is_current = status.draft == self.sent
+        if not self.sent or (is_current and status.phase == Phase.RESEARCHING):
+            return  # there is none, or it waits behind an EDIT
+        if is_current and status.phase == Phase.WAITING and "correct" not in status.error.lower():
+            self._screen.say(OLDER_WORKER)
+        self.settle(status.text)
+
+    def settle(self, draft: str) -> None:
+        """Deletes each file that is the report's draft, or empty, and says where the others are."""
+        self.sent = 0
+        with suppress(OSError):  # of a folder that is away
+            for file in sorted(find_data_dir().glob(_name(self._workflow_id, "*"))):
+                if _holds(file, draft):
+                    file.unlink()
+                else:
+                    number = file.stem.rpartition("-")[2]
+                    self._screen.say(f"Your correction of draft {number} is in {file}")
+
+
+def _name(workflow_id: str, number: int | str) -> str:
+    """A short name, because vim stops for one that is longer than the window."""
+    report = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)[:8]
+    if not re.fullmatch("[0-9a-f]{8}", report):  # the report was named by somebody else
+        report = hashlib.sha256(workflow_id.encode()).hexdigest()[:8]
+    return f"{report}-draft-{number}.md"
+
+
+def _write(file: Path, draft: str) -> None:
+    """Writes a new file, all of it or none. Raises OSError."""
+    stream = file.open("x", encoding="utf-8")
+    try:
+        with stream:
+            stream.write(f"{_normalize(draft)}\n")
+    except OSError:
+        file.unlink()
+        raise
+
+
+def _read(file: Path) -> str:
+    return _normalize(file.read_text(encoding="utf-8-sig"))
+
+
+def _holds(file: Path, draft: str) -> bool:
+    try:
+        return _read(file).strip() in ("", _normalize(draft).strip())
+    except UnicodeError:
+        return False
+
+
+def _normalize(text: str) -> str:
+    """The text as every editor leaves it alone: valid UTF-8, with plain line ends, none last."""
+    text = text.encode(errors="replace").decode()
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")

@@ -1,0 +1,54 @@
+"""The programs that take over the terminal for a while: the pager and the editor."""
+
+import asyncio
+import os
+import shlex
+import shutil
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+# In the language of less: what it says at the end of the text, and what it says before.
+PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
+# Where neither VISUAL nor EDITOR is set. Debian's `editor` is the one that its user chose.
+EDITORS = ("editor", "nano", "vim", "vi", "notepad")
+ENDS_WITHIN = 2  # seconds; an editor saves what it can before it ends with the starter
+
+
+def find_pager() -> str:
+    """The command line of the pager, or "" if there is none."""
+    return os.environ.get("PAGER") or shutil.which("less") or ""
+
+
+async def run_pager(text: str) -> None:
+    # As git does it: colours, and the text stays in the window.
+    settings = {"LESS": f"FRXPs{PAGER_PROMPT}$"} | os.environ
+    await _run(asyncio.create_subprocess_shell(find_pager(), stdin=PIPE, env=settings), text)
+
+
+async def run_editor(file: Path) -> str:
+    """Lets the person change the file. Returns what went wrong in one sentence, or ""."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    editor = editor or next(filter(shutil.which, EDITORS), "")
+    if not editor:
+        return "No editor was found: set EDITOR."
+    try:
+        code = await _run(asyncio.create_subprocess_exec(*shlex.split(editor), file))
+    except (OSError, ValueError) as error:
+        return f"The editor ({editor}) cannot be opened: {error}."
+    return f"The editor ({editor}) ended with exit code {code}." if code else ""
+
+
+async def _run(starting: Coroutine[Any, Any, Process], text: str | None = None) -> int:
+    """Returns the exit code. The program ends with the starter, not after it."""
+    program = await starting
+    try:
+        await program.communicate(text.encode() if text is not None else None)
+    finally:
+        if program.returncode is None:
+            with suppress(ProcessLookupError, TimeoutError):
+                program.terminate()
+                await asyncio.wait_for(program.wait(), ENDS_WITHIN)
+    return program.returncode or 0

@@ -1,0 +1,322 @@
+"""What becomes of a model's answers: the draft, and the reason of its end."""
+
+import asyncio
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loopback_llm import LoopbackLLM, Reply
+from support import KEY, edit, eventually, start_report, waiting
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities import llm_call
+from beyond import heartbeats
+from beyond.llm import complete
+from beyond.llm.writing import Writing
+from models import DRAFT_LIMIT, LLMCallInput
+
+HERE = Path(__file__).parent
+ANSWERS = {case["name"]: case for case in json.loads((HERE / "answers.json").read_text())}
+PLAYED = {path.stem: path for path in (HERE / "answers").glob("*.json")}
+LIMIT = timedelta(minutes=1)
+TEA = "# Tea\n\nTea is a leaf.\n\nIt is steeped in water."
+THOUGHTS = "The reader wants a short text about tea. I will leave out the history."
+TIDES = (
+    "# Tides\n\nThe tide follows the moon.\n\n"
+    "- It is high twice a day.\n- It is late by 50 minutes each day.\n"
+)
+
+# They are errors in pytest only. LiteLLM serializes what providers should not send.
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
+
+
+WITH_A_DRAFT = [
+    "thoughts after a newline",
+    "thoughts with only a closing tag",
+    "thoughts in another tag",
+    "thoughts in Mistral's marks",
+    "thoughts in harmony channels",
+    "an end token",
+    "content in parts",
+]
+
+
+CUT_OFF = {
+    "no resources left in the middle": "insufficient_system_resource",
+    "a limit under another name": "length",
+}
+
+
+def content_of(answer: dict[str, Any]) -> str:
+    content: str = answer["choices"][0]["message"]["content"]
+    return content
+
+
+async def ask(llm: LoopbackLLM, body: Any, *, last_try: bool = False) -> dict[str, Any]:
+    llm.replies.append(Reply(body=json.dumps(body), content_type="application/json"))
+    return await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=last_try)
+
+
+def answer(content: str, reason: str | None = "stop", **choice: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": content}
+    return {"choices": [{"index": 0, "finish_reason": reason, "message": message, **choice}]}
+
+
+# What is asked.
+
+
+async def test_a_call_outside_a_worker_answers_in_the_openai_shape(llm: LoopbackLLM) -> None:
+    assert content_of(await llm_call(LLMCallInput("bees"))) == "# Draft\n\nbees"
+    assert [call.messages for call in llm.calls] == [[{"role": "user", "content": "bees"}]]
+    assert llm.calls[0].key == f"Bearer {KEY}"
+
+
+async def test_a_revision_sends_the_draft_that_was_read(llm: LoopbackLLM) -> None:
+    await llm_call(LLMCallInput("bees, as a poem", draft="All about bees", draft_prompt="bees"))
+    assert llm.calls[0].messages == [
+        {"role": "user", "content": "bees"},
+        {"role": "assistant", "content": "All about bees"},
+        {"role": "user", "content": "bees, as a poem"},
+    ]
+
+
+async def test_half_a_character_is_sent_as_a_question_mark(llm: LoopbackLLM) -> None:
+    """The HTTP client cannot encode it, and the call used to be tried again for ever."""
+    await llm_call(LLMCallInput("bees \udcfc", draft="\ud83d", draft_prompt="bees"))
+    assert [message["content"] for message in llm.calls[0].messages] == ["bees", "?", "bees ?"]
+
+
+@pytest.mark.parametrize("around", ["{} ", "\t{}\r\n", '"{}"', "'{}'", ' "{}" '])
+async def test_what_was_copied_along_with_the_key_is_not_sent(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, around: str
+) -> None:
+    monkeypatch.setenv("LLM_API_KEY", around.format(KEY))
+    await llm_call(LLMCallInput("bees"))
+    assert llm.calls[0].key == f"Bearer {KEY}"
+
+
+async def test_the_demo_model_repeats_topic_and_instructions_without_a_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
+    prompt = "bees\n\nAdditional instructions: shorter\n\nAdditional instructions: in verse"
+    draft = content_of(await llm_call(LLMCallInput(prompt)))
+    assert "Offline demo" in draft
+    assert "# bees\n" in draft
+    assert "1. shorter\n2. in verse\n" in draft
+
+
+async def test_a_call_heartbeats_while_the_model_thinks_and_not_after(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_INTERVAL", timedelta(seconds=0.01))
+    environment = ActivityEnvironment()
+    beats: list[object] = []
+    environment.on_heartbeat = lambda *details: beats.append(details)
+    llm.go_on.clear()
+    call = asyncio.create_task(environment.run(llm_call, LLMCallInput("bees")))
+    await eventually(lambda: llm.in_flight == 1)
+    so_far = len(beats)
+    await eventually(lambda: len(beats) > so_far + 3)
+    llm.go_on.set()
+    await call
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    assert not [name for name in names if name.endswith("_beat")]
+
+
+async def test_an_attempt_that_temporal_has_given_up_pays_for_no_call(llm: LoopbackLLM) -> None:
+    """As on a Worker that was paused before the call began."""
+    environment = ActivityEnvironment()
+    long_ago = datetime.now(UTC) - timedelta(minutes=1)
+    environment.info = replace(environment.info, started_time=long_ago)
+    call = asyncio.create_task(environment.run(llm_call, LLMCallInput("bees")))
+    await asyncio.sleep(0.1)
+    environment.cancel()  # as the answer to the first heartbeat does
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert not llm.calls
+
+
+# The draft.
+
+
+@pytest.mark.parametrize("name", WITH_A_DRAFT)
+async def test_the_draft_is_the_report_alone(llm: LoopbackLLM, name: str) -> None:
+    result = await ask(llm, ANSWERS[name]["body"])
+    [choice] = result["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == (TEA, "stop")
+    assert name == "an end token" or choice["message"]["reasoning_content"] == THOUGHTS
+
+
+PLAYED_DRAFTS = set(PLAYED) - {"gemini-ends-without-a-reason", "answer-engine-stream-with-sources"}
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("name", sorted(PLAYED_DRAFTS))
+async def test_an_odd_answer_is_a_whole_draft(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str, streamed: bool
+) -> None:
+    for variable, value in llm.play(json.loads(PLAYED[name].read_text())).items():
+        monkeypatch.setenv(variable, value)
+    writing = Writing()
+    answer = await complete(LLMCallInput("tides"), LIMIT, writing, last_try=not streamed)
+    assert (content_of(answer), answer["choices"][0]["finish_reason"]) == (TIDES, "stop")
+    is_stream = name != "groq-without-service-tier"
+    assert len(llm.calls) == (1 if is_stream or not streamed else 2)
+    if "thoughts" in name:
+        assert answer["choices"][0]["message"]["reasoning_content"] == "Keep it short."
+
+
+async def test_the_sources_of_an_answer_engine_are_numbered(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = json.loads(PLAYED["answer-engine-stream-with-sources"].read_text())
+    for variable, value in llm.play(case).items():
+        monkeypatch.setenv(variable, value)
+    text = content_of(await complete(LLMCallInput("tides"), LIMIT, Writing()))
+    assert "each day[1][2]." in text
+    assert "1. [The moon and the tide](<https://tides.example.org/moon>)\n2. [Why" in text
+
+
+async def test_a_text_that_litellm_cannot_read_is_a_draft(llm: LoopbackLLM) -> None:
+    body = answer(TEA)
+    body["choices"][0]["message"]["reasoning_content"] = {"text": THOUGHTS}
+    assert content_of(await ask(llm, body)) == TEA
+
+
+@pytest.mark.parametrize(
+    ("glued", "apart"),
+    [
+        ("I'll search for tea.# Tea\n\nIt is old.", "I'll search for tea.\n\n# Tea\n\nIt is old."),
+        ("# Tea\n\nIt is old.## Use\n\nHot.", "# Tea\n\nIt is old.\n\n## Use\n\nHot."),
+        ("Write `a.# b` or C.# b.", "Write `a.# b` or C.# b."),
+    ],
+)
+async def test_a_heading_begins_a_line(llm: LoopbackLLM, glued: str, apart: str) -> None:
+    assert content_of(await ask(llm, answer(glued))) == apart
+
+
+async def test_one_character_is_a_draft(llm: LoopbackLLM) -> None:
+    llm.replies.append(Reply("\u200b7\n"))
+    result = await llm_call(LLMCallInput("seven"))
+    assert result["choices"][0]["message"]["content"] == "\u200b7\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("x" * 3_000_000, "3.0"), ("蜂" * 400_000, "2.4"), ("x" * 1_000_000, "1.0")]
+)
+@pytest.mark.parametrize("last_try", [False, True], ids=["streamed", "whole"])
+async def test_an_answer_too_large_for_a_report_is_told(
+    llm: LoopbackLLM, text: str, size: str, last_try: bool
+) -> None:
+    """JSON carries each Chinese character in six bytes. A stream is given up at the limit."""
+    llm.replies.append(Reply(text))
+    with pytest.raises(ApplicationError) as error:
+        await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=last_try)
+    assert (error.value.type, error.value.non_retryable) == ("AnswerTooLarge", True)
+    assert re.fullmatch(
+        r"the answer has (\d\.\d) MB, and a report holds at most 1; ask for a shorter one",
+        error.value.message,
+    )
+    assert not last_try or f" {size} MB" in error.value.message
+
+
+async def test_an_answer_just_small_enough_is_a_draft(llm: LoopbackLLM) -> None:
+    llm.replies.append(Reply("x" * (DRAFT_LIMIT - 1000)))
+    await llm_call(LLMCallInput("bees"))
+
+
+# The reasons that a model had to end.
+
+
+@pytest.mark.parametrize("reason", ["stop", "end_turn", "eos", "STOP", "COMPLETE", None])
+async def test_a_finished_answer_is_whole(llm: LoopbackLLM, reason: str | None) -> None:
+    result = await ask(llm, answer(TEA, reason))
+    assert result["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("name", CUT_OFF)
+async def test_half_a_report_is_marked(llm: LoopbackLLM, name: str) -> None:
+    result = await ask(llm, ANSWERS[name]["body"])
+    assert result["choices"][0]["finish_reason"] == CUT_OFF[name]
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("length", "length"),
+        ("max_tokens", "length"),
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("content_filter", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("abort", "abort"),
+        ("tool_calls", "tool_calls"),
+        ("who_knows", "who_knows"),
+    ],
+)
+async def test_any_other_reason_is_told(llm: LoopbackLLM, reason: str, told: str) -> None:
+    result = await ask(llm, answer("# Tea\n\nTea is", reason))
+    assert result["choices"][0]["finish_reason"] == told
+
+
+@pytest.mark.parametrize("reason", ["error", "network_error"])
+async def test_an_answer_that_broke_off_is_a_draft_in_the_end(
+    llm: LoopbackLLM, reason: str
+) -> None:
+    """Each call is paid for: what the last one brought is shown."""
+    result = await ask(llm, answer("# Tea\n\nTea is", reason), last_try=True)
+    assert result["choices"][0]["finish_reason"] == reason
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize(
+    "reason", ["MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"]
+)
+async def test_geminis_malformed_answers_are_told_as_cut_off(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, reason: str, streamed: bool
+) -> None:
+    content = {"parts": [{"text": "# Tea\n\nTea is"}], "role": "model"}
+    usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
+    candidate = {"content": content, "index": 0, "finishReason": reason}
+    body = {"candidates": [candidate], "usageMetadata": usage}
+    case = {"model": "gemini/gemini-2.5-pro", "base": ["GEMINI_API_BASE", ""]}
+    for variable, value in llm.play(case | {"whole": body, "stream": [body]}).items():
+        monkeypatch.setenv(variable, value)
+    result = await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=not streamed)
+    assert result["choices"][0]["finish_reason"] == reason
+
+
+# The whole way.
+
+
+async def test_an_edit_sends_no_thoughts(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
+    llm.replies.append(Reply(f"<think>{THOUGHTS}</think>\n\n{TEA}"))
+    report = await start_report(client, "tea", task_queue)
+    assert (await waiting(report, draft=1)).text == TEA
+    await edit(report, "shorter")
+    await waiting(report, draft=2)
+    assert llm.calls[1].messages[1] == {"role": "assistant", "content": TEA}
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("max_output_tokens", "the model reached its token limit"),
+        ("sensitive", "the provider's content filter stopped the model"),
+        ("insufficient_system_resource", 'the provider says "insufficient_system_resource"'),
+    ],
+)
+async def test_a_draft_that_is_cut_off_is_told_in_words(
+    client: Client, llm: LoopbackLLM, task_queue: str, reason: str, words: str
+) -> None:
+    llm.replies.append(Reply("# Tea\n\nTea is", finish_reason=reason))
+    report = await start_report(client, "tea", task_queue)
+    status = await waiting(report, draft=1)
+    assert (status.error, status.text) == (f"Draft 1 is cut off: {words}.", "# Tea\n\nTea is")

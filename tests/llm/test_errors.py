@@ -1,0 +1,625 @@
+"""What a provider, or something in its place, may answer instead of a draft, and what is told."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from loopback_llm import LoopbackLLM, Reply
+from support import (
+    KEY,
+    PATIENCE,
+    RESULT,
+    WorkerProcess,
+    edit,
+    eventually,
+    keep,
+    start_report,
+    status_when,
+    waiting,
+)
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+import activities
+from beyond import heartbeats
+from beyond.llm import complete
+from beyond.llm.errors import make_application_error
+from beyond.llm.writing import Writing
+from models import LLMCallInput, Phase
+
+ANSWERS = {
+    case["name"]: case for case in json.loads((Path(__file__).parent / "answers.json").read_text())
+}
+NO_ANSWER = (
+    "openai/gpt-4o: the response is not a model's answer; "
+    "check whether a proxy or a sign-in page is in the way"
+)
+TOP_UP = "; top up the account, or set another key in LLM_API_KEY and start again"
+
+# They are errors in pytest only. LiteLLM serializes what providers should not send.
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
+
+
+FOR_THE_PERSON = {
+    "nothing but thoughts": (
+        "EmptyAnswer",
+        "openai/gpt-4o answered without any text: its thoughts reached the token limit",
+    ),
+    "a quota as 429": (
+        "QuotaError",
+        f"openai/gpt-4o: This account has no balance left; add to it{TOP_UP}",
+    ),
+    "a budget as 429": (
+        "QuotaError",
+        f"openai/gpt-4o: The budget of this key is spent: 12 of 12{TOP_UP}",
+    ),
+    "a hard limit as 429": (
+        "QuotaError",
+        f"openai/gpt-4o: The billing limit is reached{TOP_UP}",
+    ),
+    "detail in place of error": (
+        "AuthenticationError",
+        "openai/gpt-4o: No credentials were sent; check LLM_API_KEY and start again",
+    ),
+    "an error that is a string": (
+        "NotFoundError",
+        "openai/gpt-4o: No model is loaded; check LLM_MODEL and start again",
+    ),
+    "a wrong path told as 200": ("APIError", "openai/gpt-4o: There is no such endpoint here"),
+}
+
+
+ASKED_AGAIN = {
+    "an upstream error in the middle": "openai/gpt-4o: the upstream went away",
+    "an error in an error": "openai/gpt-4o: this small model is busy; bring a key of your own",
+}
+
+
+async def refuse(
+    llm: LoopbackLLM,
+    answer: Any,
+    status: int = 200,
+    *,
+    last_try: bool = False,
+    limit: float = 60,
+) -> ApplicationError:
+    """The error of a call, of at most `limit` seconds, that gets this reply or this body."""
+    if not isinstance(answer, Reply):
+        body = answer if isinstance(answer, str) else json.dumps(answer)
+        answer = Reply(status=status, body=body, content_type="application/json")
+    llm.replies.append(answer)
+    with pytest.raises(ApplicationError) as error:
+        await complete(LLMCallInput("bees"), timedelta(seconds=limit), Writing(), last_try=last_try)
+    return error.value
+
+
+def told(message: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, **more}}
+
+
+def answer(message: Any, reason: str = "stop") -> str:
+    return json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": reason}]})
+
+
+# Answers without a draft.
+
+
+@pytest.mark.parametrize(
+    "text", ["", None, " \n\t ", "\u200b", "\u3000\ufeff", "\u2060 \u00ad"], ids=ascii
+)
+async def test_nothing_to_read_is_an_empty_answer(llm: LoopbackLLM, text: str | None) -> None:
+    error = await refuse(llm, answer({"role": "assistant", "content": text}))
+    assert (error.type, error.non_retryable) == ("EmptyAnswer", True)
+    assert error.message == "openai/gpt-4o answered without any text"
+
+
+async def test_a_filter_that_leaves_nothing_refuses_the_prompt(llm: LoopbackLLM) -> None:
+    error = await refuse(llm, answer({"role": "assistant", "content": ""}, "content_filter"))
+    assert (error.type, error.non_retryable) == ("ContentPolicyViolationError", True)
+    assert error.message == "openai/gpt-4o was stopped by the provider's content filter"
+
+
+UNUSABLE = {
+    "no choices": "{}",
+    "choices null": '{"choices": null}',
+    "choices a word": '{"choices": "none"}',
+    "no message": '{"choices": [{"index": 0}]}',
+    "cut off": '{"choices": [{"ind',
+    "empty": "",
+    "null": "null",
+    "a list": "[]",
+    "content a number": answer({"role": "assistant", "content": 5}),
+    "captive portal": "<!DOCTYPE html><html><title>Sign in to the hotel</title></html>",
+}
+
+
+@pytest.mark.parametrize("body", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("last_try", [True, False])
+async def test_what_is_no_completion_is_asked_for_again_until_the_last_try(
+    llm: LoopbackLLM, body: str, last_try: bool
+) -> None:
+    error = await refuse(llm, Reply(body=body), last_try=last_try)
+    assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
+    assert error.non_retryable == last_try
+    assert len(llm.calls) == 1
+
+
+async def test_a_captive_portal_ends_in_a_question_for_the_person(
+    client: Client, llm: LoopbackLLM, task_queue: str
+) -> None:
+    llm.replies.extend([Reply(body=UNUSABLE["captive portal"])] * 3)
+    report = await start_report(client, "bees", task_queue)
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert status.error == f"Draft 1 failed: {NO_ANSWER}."
+    assert len(llm.calls) == 3
+    await edit(report)
+    await waiting(report, draft=1)
+
+
+# Errors.
+
+
+@pytest.mark.parametrize("name", FOR_THE_PERSON)
+async def test_what_asking_again_cannot_mend_goes_to_the_person(
+    llm: LoopbackLLM, name: str
+) -> None:
+    error = await refuse(llm, ANSWERS[name]["body"], ANSWERS[name]["status"])
+    assert (error.type, error.message) == FOR_THE_PERSON[name]
+    assert error.non_retryable
+
+
+@pytest.mark.parametrize("name", ASKED_AGAIN)
+async def test_a_passing_error_is_retryable_and_names_the_innermost_cause(
+    llm: LoopbackLLM, name: str
+) -> None:
+    error = await refuse(llm, ANSWERS[name]["body"], ANSWERS[name]["status"])
+    assert (error.message, error.non_retryable) == (ASKED_AGAIN[name], False)
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 501, 502, 503, 504, 529])
+async def test_a_transient_status_is_one_request_and_left_to_temporal(
+    llm: LoopbackLLM, status: int
+) -> None:
+    """LiteLLM and the provider's client send three requests on a 500 if they may."""
+    error = await refuse(llm, Reply(status=status))
+    assert not error.non_retryable
+    assert error.next_retry_delay is None
+    assert len(llm.calls) == 1
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 402, 403, 404, 405, 413, 415, 422, 451])
+async def test_any_other_status_is_permanent(llm: LoopbackLLM, status: int) -> None:
+    """403 and 413 arrive as a plain APIError: LiteLLM's classes do not tell."""
+    error = await refuse(llm, Reply(status=status))
+    assert error.non_retryable
+    assert len(llm.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "cure"),
+    [
+        (400, "BadRequestError", ""),
+        (401, "AuthenticationError", "; check LLM_API_KEY and start again"),
+        (403, "APIError", "; check what this key may use"),
+        (404, "NotFoundError", "; check LLM_MODEL and start again"),
+        (429, "RateLimitError", ""),
+        (503, "ServiceUnavailableError", ""),
+    ],
+)
+async def test_an_error_has_litellms_type_and_a_sentence_with_the_cure(
+    llm: LoopbackLLM, status: int, name: str, cure: str
+) -> None:
+    error = await refuse(llm, Reply("Not this time.", status=status))
+    assert (error.type, error.message) == (
+        name,
+        f"openai/gpt-4o: Not this time. Bearer [key]{cure}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (
+            429,
+            told(
+                "You exceeded your current quota, please check your plan and billing details.",
+                type="insufficient_quota",
+                code="insufficient_quota",
+            ),
+        ),
+        (429, told("余额不足或无可用资源包,请充值。", code="1113")),
+        (
+            400,
+            told(
+                "Your credit balance is too low to access the API. Please go to Plans & Billing.",
+                type="invalid_request_error",
+            ),
+        ),
+        (
+            400,
+            told(
+                "ExceededBudget: Budget has been exceeded! Current cost: 1.2, Max budget: 1.0",
+                type="budget_exceeded",
+            ),
+        ),
+        (
+            403,
+            {
+                "code": "no rights",
+                "error": "Your team has used all credits or reached its spending limit.",
+            },
+        ),
+        (402, told("Insufficient Balance", type="unknown_error")),
+        (402, {"detail": "Payment Required"}),
+        (
+            400,
+            told(
+                "Access denied, please make sure your account is in good standing.",
+                code="Arrearage",
+            ),
+        ),
+        (400, told("Billing hard limit has been reached", code="billing_hard_limit_reached")),
+    ],
+)
+async def test_an_empty_account_is_asked_once(llm: LoopbackLLM, status: int, body: Any) -> None:
+    reply = Reply(status=status, body=json.dumps(body), headers={"Retry-After": "17"})
+    error = await refuse(llm, reply)
+    assert (error.type, error.non_retryable) == ("QuotaError", True)
+    assert error.message.endswith(TOP_UP)
+    assert error.next_retry_delay is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Rate limit reached on requests per min. Try again in 20s, or add a payment method.",
+        "You exceeded your current quota, check your plan and billing. Please retry in 12.3s.",
+        "The engine is currently overloaded, please try again later",
+        "Too many requests",
+    ],
+)
+async def test_a_limit_for_a_while_is_asked_again(llm: LoopbackLLM, message: str) -> None:
+    error = await refuse(llm, told(message, status="RESOURCE_EXHAUSTED"), 429)
+    assert not error.non_retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (
+            500,
+            [told("An internal error has occurred.", status="INTERNAL")],
+            "An internal error has occurred",
+        ),
+        (
+            400,
+            {"type": "error", "error": {"type": "invalid_request_error", "message": "too long"}},
+            "too long",
+        ),
+        (
+            422,
+            {"detail": [{"loc": ["body", "messages"], "msg": "field required"}]},
+            "field required",
+        ),
+        (
+            500,
+            told(
+                "litellm.APIError: APIError: OpenAIException - Error code: 500 - "
+                "{'error': {'message': 'the GPU is gone', 'code': 500}}"
+            ),
+            "the GPU is gone",
+        ),
+        (500, {"errors": [{"message": "worker died"}]}, "worker died"),
+        (503, {"message": "no capacity"}, "no capacity"),
+        (500, {"error": {"message": '{"error": {"message": "inner"}}'}}, "inner"),
+        (
+            404,
+            {"error": "model 'llama3' not found"},
+            "model 'llama3' not found; check LLM_MODEL and start again",
+        ),
+        (200, told("the upstream is busy", code=502), "the upstream is busy"),
+        (
+            502,
+            "<html><head><title>502 Bad\nGateway</title></head></html>",
+            "a web page came in place of an answer: 502 Bad Gateway",
+        ),
+        (503, "<HTML><body>down</body></HTML>", "a web page came in place of an answer"),
+        (400, "x" * 10_000, "x" * 400),
+        (400, told("\x1b[2Jgone\u202e\x07"), "[2Jgone"),
+    ],
+)
+async def test_the_innermost_words_are_told(
+    llm: LoopbackLLM, status: int, body: Any, words: str
+) -> None:
+    assert (await refuse(llm, body, status)).message == f"openai/gpt-4o: {words}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, told("Rejected.", code="content_policy_violation"), "ContentPolicyViolationError"),
+        (403, told("Your input was flagged by moderation"), "ContentPolicyViolationError"),
+        (
+            400,
+            told("This model's maximum context length is 8192.", code="context_length_exceeded"),
+            "ContextWindowExceededError",
+        ),
+        (413, told("Request too large"), "ContextWindowExceededError"),
+        (400, told("Invalid prompt"), "BadRequestError"),
+        (400, told("API key not valid.", status="INVALID_ARGUMENT"), "AuthenticationError"),
+        (400, told("The model `gpt-9` does not exist", code="model_not_found"), "NotFoundError"),
+        (400, "Client sent an HTTP request to an HTTPS server.\n", "SettingsError"),
+    ],
+)
+async def test_the_type_says_whether_the_prompt_was_refused(
+    llm: LoopbackLLM, status: int, body: Any, kind: str
+) -> None:
+    error = await refuse(llm, body, status)
+    assert (error.type, error.non_retryable) == (kind, True)
+
+
+async def test_an_address_with_the_whole_path_gets_its_own_cure(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{llm.base_url}/chat/completions")
+    error = await refuse(llm, Reply())
+    assert (error.type, error.non_retryable) == ("SettingsError", True)
+    assert error.message.endswith(
+        "take /chat/completions off the end of OPENAI_BASE_URL and start again"
+    )
+
+
+def test_an_error_whose_answer_was_not_read_speaks_for_itself() -> None:
+    request = httpx.Request("POST", "http://127.0.0.1/v1")
+    unread = httpx.Response(500, request=request, stream=httpx.ByteStream(b"more"))
+    error = httpx.HTTPStatusError("down for an hour", request=request, response=unread)
+    assert make_application_error(error, last_try=False).message == (
+        "openai/gpt-4o: down for an hour"
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (
+            'litellm.AuthenticationError: AnthropicException - {"type":"error","error":'
+            '{"type":"authentication_error","message":"invalid \\"x-api-key\\""}}',
+            'invalid "x-api-key"',
+        ),
+        (
+            "litellm.BadRequestError: litellm.ContentPolicyViolationError: "
+            "ContentPolicyViolationError: OpenAIException - No. Ask otherwise.",
+            "No. Ask otherwise",
+        ),
+        ("litellm.Timeout: APITimeoutError - Request timed out.", "Request timed out"),
+        ("Error: 12 monkeys", "Error: 12 monkeys"),
+    ],
+)
+def test_the_providers_own_words_are_found_in_litellms(raw: str, told: str) -> None:
+    error = make_application_error(Exception(raw), last_try=False)
+    assert error.message == f"openai/gpt-4o: {told}"
+
+
+def test_an_error_without_a_status_is_permanent() -> None:
+    """It is a defect of the program, and the same defect would be met every minute."""
+    assert make_application_error(ValueError("a defect"), last_try=False).non_retryable
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("Two\nlines", status=400),
+        Reply(status=502, body="<html>\n<h1>502 Bad gateway</h1>\n</html>"),
+        Reply(status=400, body="x" * 10_000),
+        Reply(body="<html>busy</html>"),
+        Reply(body=""),
+        Reply(body="null"),
+        Reply(body='{"choices": [{"index": 0}]}'),  # LiteLLM answers with a stack trace
+    ],
+    ids=lambda reply: repr(reply.body or reply.text)[:30],
+)
+async def test_an_error_is_one_short_line_without_stack_or_advertisement(
+    llm: LoopbackLLM, reply: Reply, capfd: pytest.CaptureFixture[str]
+) -> None:
+    message = (await refuse(llm, reply)).message
+    assert "\n" not in message
+    assert len(message) < 500
+    printed = "".join(capfd.readouterr())
+    for unwanted in ("Traceback", 'File "', "github.com", "Give Feedback", "docs.litellm.ai"):
+        assert unwanted not in message
+        assert unwanted not in printed
+
+
+# When to ask again.
+
+
+def in_seconds(seconds: int) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("17", 17),
+        (120, 120),
+        ("86400", 600),
+        ("9" * 400, 600),
+        (86400, 600),
+    ],
+    ids=["seconds", "date", "capped", "capped huge", "capped date"],
+)
+async def test_retry_after_becomes_the_next_delay(
+    llm: LoopbackLLM, status: int, value: str | int, expected: int
+) -> None:
+    """A number is that many seconds from now, as a date."""
+    header = in_seconds(value) if isinstance(value, int) else value
+    error = await refuse(llm, Reply(status=status, headers={"Retry-After": header}))
+    slack = 0 if isinstance(value, str) else 60
+    assert error.next_retry_delay
+    assert error.next_retry_delay.total_seconds() == pytest.approx(expected, abs=slack)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0", "-5", "1.5", "soon", "", -60, "Wed, 21 Oct 2015 07:28:00 -0000"],
+    ids=["zero", "negative", "fraction", "word", "empty", "a minute ago", "years ago"],
+)
+async def test_a_useless_retry_after_leaves_the_delay_to_temporal(
+    llm: LoopbackLLM, value: str | int
+) -> None:
+    """A number is that many seconds from now, as a date."""
+    header = in_seconds(value) if isinstance(value, int) else value
+    error = await refuse(llm, Reply(status=429, headers={"Retry-After": header}))
+    assert (error.next_retry_delay, error.non_retryable) == (None, False)
+
+
+async def test_a_cut_connection_is_transient_and_one_request(llm: LoopbackLLM) -> None:
+    assert not (await refuse(llm, Reply(cut=True))).non_retryable
+    assert len(llm.calls) == 1
+
+
+@pytest.mark.parametrize("last_try", [False, True])
+async def test_a_call_beyond_our_limit_names_it_and_is_closed(
+    llm: LoopbackLLM, last_try: bool
+) -> None:
+    error = await refuse(llm, Reply(delay=PATIENCE), last_try=last_try, limit=0.5)
+    assert error.message == (
+        "openai/gpt-4o: there was no whole answer after 0.5 s, the limit of this app"
+    )
+    assert error.non_retryable == last_try
+    await eventually(lambda: llm.calls[0].abandoned)
+    assert len(llm.calls) == 1
+
+
+def test_a_call_gives_up_before_temporal_and_heartbeats_survive_a_loss() -> None:
+    assert timedelta(hours=1) <= activities.LLM_TIME_LIMIT < activities.LLM_START_TO_CLOSE_TIMEOUT
+    assert 3 * heartbeats.HEARTBEAT_INTERVAL < heartbeats.HEARTBEAT_TIMEOUT
+    assert timedelta(seconds=20) >= heartbeats.HEARTBEAT_TIMEOUT
+
+
+# Keys.
+
+
+@pytest.mark.parametrize("variable", ["LLM_API_KEY", "OPENAI_API_KEY"])
+@pytest.mark.parametrize("key", [KEY, "0123456789abcdef"])
+async def test_no_error_quotes_the_key(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, variable: str, key: str
+) -> None:
+    monkeypatch.delenv("LLM_API_KEY")
+    monkeypatch.setenv(variable, key)
+    error = await refuse(llm, Reply(status=401))
+    assert key in llm.calls[0].key
+    assert key not in error.message
+    assert error.__cause__ is None
+    assert error.__suppress_context__  # the Event History has no LiteLLM error behind this one
+
+
+async def test_no_error_quotes_a_masked_key(llm: LoopbackLLM) -> None:
+    error = await refuse(llm, Reply("Incorrect API key: sk-loop******cret.", status=401))
+    assert "loop" not in error.message
+    assert "cret" not in error.message
+
+
+@pytest.mark.parametrize("name", ["LLM_API_KEY", "MY_TOKEN", "AWS_SECRET", "OTHER_KEY"])
+async def test_no_secret_of_the_environment_is_told(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "0123456789abcdef")
+    error = await refuse(llm, Reply("got 0123456789abcdef,", status=400))
+    assert "0123" not in error.message
+    assert "got [key]," in error.message
+
+
+@pytest.mark.parametrize("key", ["tab\there-and-more", "two  blanks-and-more", 'quo"te-and-\\more'])
+async def test_a_key_is_found_before_white_space_is_folded(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OTHER_KEY", key)
+    for body in (told(f"got {key}"), f"not JSON: {key}"):
+        error = await refuse(llm, body, 400)
+        assert "[key]" in error.message
+        assert "more" not in error.message
+
+
+async def test_a_key_is_found_before_the_text_is_cut(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER_KEY", "0123456789" * 3)
+    error = await refuse(llm, told("x" * 385 + "0123456789" * 3), 400)
+    assert "01" not in error.message
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://bob:hunt22er@host:99999/v1",
+        "bob:hunt22er@host/v1",
+        "http://bob:hunt22er/x@host:x/v1",
+    ],
+)
+async def test_a_password_in_an_address_is_not_told(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    message = (await refuse(llm, Reply())).message
+    assert "OPENAI_BASE_URL" in message
+    assert "hunt22er" not in message
+
+
+# The whole way.
+
+
+@pytest.mark.parametrize("instruction", ["", "with a table please"])
+async def test_a_topic_outlives_a_wrong_key(
+    client: Client, llm: LoopbackLLM, task_queue: str, instruction: str
+) -> None:
+    llm.replies.append(Reply(status=401))
+    report = await start_report(client, "tea", task_queue)
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert not status.topic_refused
+    await edit(report, instruction)
+    prompt = (await waiting(report, draft=1)).prompt
+    assert prompt.startswith("tea")
+    assert prompt.endswith(instruction or "tea")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
+    client: Client, llm: LoopbackLLM, shared_worker: WorkerProcess
+) -> None:
+    """Key and prompt must be in no log line, the key in no Event: providers quote it."""
+    so_far = len(shared_worker.log)
+    llm.replies.extend([Reply(status=500), Reply(cut=True), Reply(status=401)])
+    report = await start_report(client, "the topic of bees")
+    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    assert status.error.startswith("Draft 1 failed: openai/gpt-4o: ")
+    assert len(llm.calls) == 3
+    await edit(report)
+    await waiting(report, draft=1)
+    llm.replies.append(Reply("too long", status=400))
+    await edit(report, "a secret instruction")
+    await status_when(report, lambda s: "was taken back" in s.error)
+    await report.signal("user_decision_signal", "a malformed decision")
+    await waiting(report, draft=1)  # or both Signals are in one Workflow Task, and one line
+    broken = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}))
+    await report.signal("user_decision_signal", args=["a malformed decision", broken])
+    await keep(report, draft=1)
+    assert await report.result() == RESULT
+    assert llm.most_in_flight == 1
+    history = b"".join(e.SerializeToString() for e in (await report.fetch_history()).events)
+    assert b"the topic of bees" in history  # so that the search is known to find things
+    assert KEY.encode() not in history
+    log = shared_worker.log[so_far:]
+    assert log.count("Ignored a Signal") == 2
+    assert log.count("Completing activity as failed") == 4
+    assert "Traceback" not in log
+    assert "dropping the signal" not in log
+    for secret in (KEY, "the topic of bees", "a secret instruction", "a malformed decision"):
+        assert secret not in log

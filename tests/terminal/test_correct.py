@@ -1,0 +1,501 @@
+"""A person corrects, compares, stops and saves drafts: with a real editor, server and Worker."""
+
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from loopback_llm import LoopbackLLM, Reply
+from starters import OpenStarter, Starter, piped
+from support import (
+    PATIENCE,
+    RESULT,
+    decisions_on,
+    draft_of,
+    edit,
+    eventually,
+    keep,
+    report_of,
+    start_report,
+    status_when,
+    undo,
+    waiting,
+)
+from temporalio.client import Client
+
+from models import DRAFT_LIMIT, Phase, UserDecision
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+DRAFT = "# Bees\n\nThey make honey in a hive.\n\n| a | 1 |\n\nThe end."
+UseEditor = Callable[[str], None]
+
+
+@pytest.fixture(autouse=True)
+def draft(llm: LoopbackLLM) -> None:
+    llm.default = Reply(text=DRAFT)
+
+
+@pytest.fixture
+def use_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseEditor:
+    """Call it with what the editor does with the file, as a shell script."""
+
+    def use(script: str) -> None:
+        file = tmp_path / "my editor"
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+        monkeypatch.setenv("VISUAL", f"'{file}'")
+
+    return use
+
+
+@pytest.fixture
+def go(tmp_path: Path, use_editor: UseEditor) -> Path:
+    """Has an editor that has saved, and ends when this file is there."""
+    file = tmp_path / "go"
+    use_editor(f'echo MINE >> "$1"; while ! test -e {file}; do sleep 0.1; done')
+    return file
+
+
+def let_it_end(go: Path) -> None:
+    go.touch()
+
+
+def corrections(folder: Path) -> list[Path]:
+    return list((folder / "data").rglob("*-draft-*.md"))
+
+
+def correct(starter: Starter) -> None:
+    starter.asked_to_decide()
+    starter.types("correct")
+
+
+def open_editor(starter: Starter, folder: Path) -> None:
+    correct(starter)
+    deadline = time.monotonic() + PATIENCE
+    while not any("MINE" in file.read_text() for file in corrections(folder)):
+        assert time.monotonic() < deadline
+        starter.watch_for(0.1)
+
+
+# Correcting.
+
+
+async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
+    llm: LoopbackLLM, open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
+) -> None:
+    use_editor("sed -i 's/honey/wax/' \"$1\"")
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.types("changes")
+    starter.sees("There is no earlier draft to compare with.")
+    correct(starter)
+    starter.sees("Signal sent to make your text the next draft")
+    starter.sees("Draft 2")
+    starter.sees("wax")
+    starter.sees("Draft 2 corrects draft 1 by hand.")
+    starter.sees("Draft 2: 1 of 4 paragraphs changed. Type 'changes' to see them.")
+    starter.asked_to_decide()
+    starter.types("ch")
+    starter.sees("They make honeywax in a hive.")
+    starter.sees("… 2 paragraphs as before (# Bees)")
+    assert "\x1b[9;31mhoney\x1b[0m\x1b[4;32mwax" in starter.raw
+    assert len(llm.calls) == 1
+    assert not corrections(tmp_path)
+    starter.asked_to_decide()
+    starter.types("edit make it shorter")
+    starter.sees("Signal sent to regenerate research")
+    starter.sees("Draft 3")
+    assert "wax" in llm.calls[-1].messages[-2]["content"]
+    assert llm.calls[-1].messages[-1]["content"].endswith("make it shorter")
+    starter.asked_to_decide()
+    starter.types("undo")
+    starter.sees("Draft 4 is draft 2 again.")
+    starter.sees("Draft 4: 1 of 4 paragraphs changed.")  # from the draft that was left
+    starter.keep()
+    starter.sees_result()
+    assert starter.ends() == 0
+
+
+@pytest.mark.parametrize(
+    ("editor", "words"),
+    [
+        ("true", "The draft is unchanged. Nothing is sent."),
+        ("false", "The editor (false) ended with exit code 1. Nothing is sent."),
+        ("truncate -s 0", "There is no text. Nothing is sent."),
+        ("no-such-editor", "The editor (no-such-editor) cannot be opened: "),
+        ("rm", "The draft cannot be corrected: "),
+        ("'unclosed", "The editor ('unclosed) cannot be opened: "),
+        ("sed -i 's/$/\\r/'", "The draft is unchanged. Nothing is sent."),
+        ("sed -i '1s/^/\\xef\\xbb\\xbf/'", "The draft is unchanged. Nothing is sent."),
+    ],
+)
+async def test_nothing_is_sent(
+    client: Client,
+    open_starter: OpenStarter,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    editor: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv("EDITOR", editor)
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    correct(starter)
+    starter.sees(words)
+    assert not corrections(tmp_path)
+    starter.asked_to_decide()
+    assert await decisions_on(report) == []
+
+
+async def test_visual_comes_before_editor_and_line_ends_of_windows_are_not_sent(
+    client: Client,
+    open_starter: OpenStarter,
+    monkeypatch: pytest.MonkeyPatch,
+    use_editor: UseEditor,
+) -> None:
+    monkeypatch.setenv("EDITOR", "false")
+    use_editor("sed -i -e 's/honey/wax/' -e 's/$/\\r/' -e '1s/^/\\xef\\xbb\\xbf/' \"$1\"")
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    correct(starter)
+    starter.sees("Draft 2")
+    assert await draft_of(report) == DRAFT.replace("honey", "wax")
+
+
+async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes_on_with_it(
+    open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
+) -> None:
+    use_editor('test -e killed && exit; touch killed; echo MINE >> "$1"; kill -9 $$')
+    starter = open_starter("bees")
+    correct(starter)
+    starter.sees(re.compile("ended with exit code -9. Nothing is sent."))
+    starter.sees("Your correction of draft 1 is in ")
+    assert "MINE" in corrections(tmp_path)[0].read_text()
+    correct(starter)
+    starter.sees("It goes on with your text in ")
+    starter.sees("Draft 2")
+    starter.sees("MINE")
+    starter.asked_to_decide()
+    assert not corrections(tmp_path)
+
+
+async def test_a_correction_after_somebody_elses_edit_is_kept(
+    client: Client, open_starter: OpenStarter, tmp_path: Path, go: Path
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    open_editor(starter, tmp_path)
+    await edit(report, "x", draft=1)
+    await waiting(report, draft=2)
+    let_it_end(go)
+    starter.sees("Draft 1 was not corrected: draft 2 is the current one.")
+    starter.sees("Your correction of draft 1 is in ")
+    assert "MINE" in corrections(tmp_path)[0].read_text()
+    assert (await decisions_on(report))[-1].draft == 1
+
+
+async def test_a_correction_after_somebody_elses_keep_is_kept(
+    client: Client, open_starter: OpenStarter, tmp_path: Path, go: Path
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    open_editor(starter, tmp_path)
+    await keep(report, draft=1)
+    await report.result()
+    let_it_end(go)
+    starter.sees("Your correction of draft 1 is in ")
+    starter.sees_result()
+    assert starter.ends() == 0
+    assert "MINE" in corrections(tmp_path)[0].read_text()
+
+
+async def test_two_starters_correct_one_draft_and_neither_text_is_lost(
+    client: Client, open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
+) -> None:
+    use_editor('cat "$1" > seen.txt; echo FIRST >> "$1"; while ! test -e go; do sleep 0.1; done')
+    first = open_starter()
+    report = report_of(client, first.begin())
+    correct(first)
+    await eventually(lambda: any("FIRST" in file.read_text() for file in corrections(tmp_path)))
+    use_editor('echo SECOND >> "$1"')
+    second = open_starter("--workflow-id", report.id)
+    correct(second)
+    second.sees("It goes on with your text in ")
+    second.sees("Draft 2")
+    assert await draft_of(report) == f"{DRAFT}\nFIRST\nSECOND"
+    let_it_end(tmp_path / "go")
+    first.sees("Draft 2")
+    first.asked_to_decide()
+
+
+@pytest.mark.parametrize("how", ["hangup", "SIGTERM"])
+async def test_the_starter_ends_with_its_terminal_under_the_editor_and_keeps_the_text(
+    open_starter: OpenStarter, tmp_path: Path, go: Path, how: str
+) -> None:
+    starter = open_starter()
+    starter.begin()
+    open_editor(starter, tmp_path)
+    began = time.monotonic()
+    if how == "hangup":
+        starter.close()
+    else:
+        starter.process.kill(signal.SIGTERM)
+        starter.sees("Your correction of draft 1 is in ")
+        starter.ends()
+    assert time.monotonic() - began < 15
+    assert "MINE" in corrections(tmp_path)[0].read_text()
+
+
+async def test_the_starter_ends_with_its_terminal_under_the_pager(
+    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAGER", "sh -c 'cat > /dev/null; echo PAGED; exec sleep 60'")
+    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    starter.types("query")
+    starter.sees("PAGED")
+    began = time.monotonic()
+    starter.process.kill(signal.SIGTERM)
+    starter.ends()
+    assert time.monotonic() - began < 15
+
+
+async def test_a_text_that_is_too_long_is_kept(
+    open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
+) -> None:
+    use_editor('yes word | head -c 1000000 >> "$1"')
+    starter = open_starter("bees")
+    correct(starter)
+    starter.sees(f"The text is too long: {DRAFT_LIMIT:,} bytes of JSON are the most. Nothing is")
+    starter.sees("Your correction of draft 1 is in ")
+    assert corrections(tmp_path)
+
+
+async def test_a_file_that_is_no_utf_8_is_kept(
+    open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
+) -> None:
+    use_editor("printf 'caf\\351' > \"$1\"")
+    starter = open_starter("bees")
+    correct(starter)
+    starter.sees("The draft cannot be corrected: ")
+    starter.sees("Your correction of draft 1 is in ")
+    assert corrections(tmp_path)[0].read_bytes() == b"caf\xe9"
+
+
+async def test_a_folder_that_cannot_be_written_to_costs_one_sentence(
+    open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/dev/null/data")
+    starter = open_starter("bees")
+    correct(starter)
+    starter.sees("The draft cannot be corrected: ")
+    starter.asked_to_decide()
+
+
+async def test_a_correction_waits_behind_an_edit_of_somebody_else(
+    client: Client, llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, go: Path
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    open_editor(starter, tmp_path)
+    llm.go_on.clear()
+    await edit(report, "x", draft=1)
+    await eventually(lambda: llm.in_flight == 1)
+    let_it_end(go)
+    starter.sees("Signal sent to make your text the next draft")
+    starter.watch_for(2)
+    assert "older version" not in starter.text
+    llm.go_on.set()
+    starter.sees("Draft 1 was not corrected: draft 2 is the current one.")
+    starter.sees("Your correction of draft 1 is in ")
+
+
+async def test_a_worker_that_does_not_know_corrections_is_told(
+    client: Client,
+    open_starter: OpenStarter,
+    use_editor: UseEditor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ignores the Signal, as this one does when the decision is unknown to it."""
+    older = tmp_path / "sitecustomize.py"
+    older.write_text("import models\nmodels.UserDecision.CORRECT._value_ = 'LATER'\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
+    use_editor('echo MINE >> "$1"')
+    starter = open_starter("bees")
+    correct(starter)
+    starter.sees("its Worker may be of an older version.")
+    starter.sees("Your correction of draft 1 is in ")
+    assert "MINE" in corrections(tmp_path)[0].read_text()
+    starter.keep()
+    starter.sees_result()
+
+
+@pytest.mark.skipif(not shutil.which("nano"), reason="nano is not installed")
+async def test_nano(
+    client: Client, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDITOR", "nano -I")
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    correct(starter)
+    starter.sees("GNU nano")
+    starter.process.setwinsize(30, 100)
+    starter.presses("MINE\r\x03\x18y\r")
+    await waiting(report, draft=2)
+    assert await draft_of(report) == f"MINE\n{DRAFT}"
+    assert starter.process.isalive()
+
+
+@pytest.mark.skipif(not shutil.which("vim"), reason="vim is not installed")
+async def test_vim(
+    client: Client, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDITOR", "vim -u NONE -N")
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    correct(starter)
+    starter.watch_for(2)
+    starter.process.setwinsize(30, 100)
+    starter.presses("OMINE\x1b\x03:wq\r")
+    await waiting(report, draft=2)
+    assert await draft_of(report) == f"MINE\n{DRAFT}"
+    assert starter.process.isalive()
+
+
+# Changes.
+
+
+async def test_without_colour_and_in_a_pipe_changes_are_marked_with_brackets(
+    client: Client,
+    open_starter: OpenStarter,
+    use_editor: UseEditor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    use_editor('sed -i s/honey/wax/ "$1"')
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    correct(starter)
+    starter.sees("Draft 2: ")
+    starter.asked_to_decide()
+    starter.types("changes")
+    starter.sees("They make [-honey-]{+wax+} in a hive.")
+    done = piped("correct\nchanges\nkeep\n", "--workflow-id", report.id)
+    assert "There is no terminal for an editor. Nothing is sent." in done.stdout
+    assert "They make [-honey-]{+wax+} in a hive." in done.stdout
+    starter.sees_result()
+
+
+async def test_coming_back_tells_what_was_decided_last_and_what_came_of_it(
+    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    report = await start_report(client, "bees")
+    await waiting(report, draft=1)
+    llm.default = Reply(text=DRAFT.replace("honey", "wax"))
+    await edit(report, "no honey", draft=1)
+    await waiting(report, draft=2)
+    starter = open_starter("--workflow-id", report.id)
+    starter.sees('Draft 2 revises draft 1: "no honey".')
+    starter.sees("Draft 2: 1 of 4 paragraphs changed.")
+    starter.asked_to_decide()
+    await undo(report, draft=2)
+    starter.sees("Draft 3 is draft 1 again.")
+
+
+async def test_tall_changes_open_in_the_pager(
+    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAGER", "cat > paged.txt; echo PAGED")
+    old = "\n\n".join(f"paragraph {number} is here" for number in range(30))
+    llm.replies += [Reply(text=old), Reply(text=old.replace("here", "there"))]
+    starter = open_starter("bees")
+    starter.edit("other words")
+    starter.sees("Draft 2: 30 of 30 paragraphs changed.")
+    starter.asked_to_decide()
+    starter.types("changes")
+    starter.sees("PAGED")
+
+
+# Stopping.
+
+
+async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
+    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    llm.replies.append(Reply(delay=PATIENCE))
+    starter.edit("make it worse")
+    starter.sees(re.compile(r"Researching… .*\. Press s to stop\."))
+    starter.presses("s")
+    starter.sees("Signal sent to stop the draft")
+    starter.sees("Draft 2 was stopped. Type 'edit' to ask again, or 'keep' to take draft 1.")
+    await eventually(lambda: llm.calls[1].abandoned)
+    starter.asked_to_decide()
+    starter.types("edit")
+    starter.asked("Enter additional instructions (optional):")
+    starter.presses("\x1b[A")
+    starter.line_is("Enter additional instructions (optional): make it worse")
+    starter.types("!")
+    starter.sees("Draft 2 revises draft 1")
+    kinds = [decision.decision for decision in await decisions_on(report)]
+    assert kinds == [UserDecision.EDIT, UserDecision.STOP, UserDecision.EDIT]
+
+
+async def test_after_a_stopped_first_draft_edit_asks_again_with_the_same_topic(
+    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.replies.append(Reply(delay=PATIENCE))
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.sees("Press s to stop.")
+    starter.presses("s")
+    starter.sees("Draft 1 was stopped. Type 'edit' to try again.")
+    starter.edit("")
+    starter.sees("The end.")
+    assert (await status_when(report, lambda s: s.phase == Phase.WAITING)).prompt == "bees"
+
+
+# Saving.
+
+
+async def test_save_writes_the_draft_and_never_over_another_file(
+    client: Client, open_starter: OpenStarter, tmp_path: Path
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types("save")
+    own = report.id.removeprefix("generate-research-report-workflow-")[:8]
+    file = tmp_path / f"{own}-draft-1.md"
+    starter.sees(f"Saved as {file}")
+    assert file.read_text() == f"{DRAFT}\n"
+    file.write_text("mine")
+    starter.asked_to_decide()
+    starter.types("s")
+    starter.sees(f"There is a file {file} already. Nothing is saved.")
+    assert file.read_text() == "mine"
+    starter.keep()
+    starter.sees(RESULT)
+
+
+async def test_edit_on_one_line_and_words_with_more_behind_them(
+    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    for typed in ("keep it", "c"):
+        starter.asked_to_decide()
+        starter.types(typed)
+    starter.sees("'c' can mean changes or correct.")
+    starter.asked_to_decide()
+    starter.types("Edit  In the style of Twain")
+    starter.sees("Draft 2")
+    [decision] = await decisions_on(report)
+    assert decision.additional_prompt == "In the style of Twain"
