@@ -30,7 +30,8 @@ from beyond.server.connection import (
 )
 from beyond.server.local import mention_local_reports, run_local
 from beyond.terminal import reports
-from beyond.terminal.dialogue import Dialogue, ReportHandle, ask_for_topic
+from beyond.terminal.dialogue import Dialogue, ask_for_topic
+from beyond.terminal.report_handle import ReportHandle
 from beyond.terminal.screen import LeaveError, Screen
 from models import (
     PROMPT_LIMIT,

@@ -151,7 +151,7 @@ class Starter:
         self.types("edit")
         self.sees("Enter additional instructions (optional):")
         self.types("")
-        self.asked("Write it afresh? [y/N]")
+        self.asked("Write a new draft from the same prompt? [y/N]")
         self.types("y")
 
     def keep(self) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
@@ -22,21 +21,17 @@ from beyond.report import NO_DRAFT, NO_DRAFT_TO_CORRECT, NO_EARLIER_DRAFT
 from beyond.server.connection import NO_SERVER, retry_until_answered
 from beyond.terminal.changes import compare, describe, summarize
 from beyond.terminal.draft_files import Corrections, save_draft
-from beyond.terminal.progress import NO_WORKER, Progress, find_live_draft, is_open
+from beyond.terminal.progress import Progress, explain_missing_worker, find_live_draft, is_open
+from beyond.terminal.report_handle import ReportHandle
 from beyond.terminal.reports import confirm_discard, find_pdf
-from beyond.terminal.screen import LeaveError, Screen, replace_odd_bytes
-from beyond.terminal.words import HELP, find_word
+from beyond.terminal.screen import CTRL_C, LeaveError, Screen, replace_odd_bytes
+from beyond.terminal.words import HELP, find_word, name_words, write_menu
 from models import LiveDraft, Phase, ReportStatus, UserDecision, UserDecisionSignal
 
 DEFAULT_PROMPT = "Give me 5 fun and fascinating facts about tardigrades."
-CHOICES = """\
-1. Type 'query' to view the current research result
-2. Type 'keep' to approve the research and create PDF
-3. Type 'edit' to modify the research"""
-LINE = "=" * 50
-MORE = "Type 'help' for more."
 PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
 ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
+WRITE_ANEW = "Write a new draft from the same prompt? [y/N] "
 TRY_AGAIN = "Type 'edit' to try again."
 SEE_CHANGES = "Type 'changes' to see them."
 NOTHING_TO_COMPARE = "There is no earlier draft to compare with."
@@ -48,24 +43,6 @@ LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 POLL_INTERVALS = 0.1, 1
 
 T = TypeVar("T")
-
-
-@dataclass
-class ReportHandle:
-    """What the dialogue can ask of a report on the server, and tell it. starter.py says how.
-
-    Each raises RPCError if the server does not answer or refuses. `draft` and `status`, which a
-    Worker answers, also raise WorkflowQueryFailedError, and `result` WorkflowFailureError.
-    """
-
-    id: str
-    draft: Callable[[], Awaitable[str]]
-    earlier_draft: Callable[[], Awaitable[str]]
-    status: Callable[[], Awaitable[ReportStatus]]
-    decide: Callable[[UserDecisionSignal], Awaitable[None]]
-    discard: Callable[[], Awaitable[None]]
-    describe: Callable[[], Awaitable[DescribeWorkflowExecutionResponse]]
-    result: Callable[[], Awaitable[str]]
 
 
 async def ask_for_topic(screen: Screen, topic: str) -> str:
@@ -102,6 +79,7 @@ class Dialogue:
         self._decided_at = time.monotonic()
         self._one_request = asyncio.Lock()
         self._progress = Progress()
+        self._worker_was_missing = False
         self._actions: dict[str, Callable[[], Awaitable[None]]] = {
             "query": self._query,
             "changes": self._show_changes,
@@ -165,9 +143,17 @@ class Dialogue:
             if first.lower() == "edit" and instruction:
                 await self._revise(instruction.strip())
             elif word:
-                await self._actions[word]()
+                await self._act(self._actions[word])
             else:
                 self._screen.say(problem)
+
+    async def _act(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Ctrl-C at one of its questions goes back to that for a decision, where another leaves."""
+        try:
+            await action()
+        except LeaveError as leave:
+            if leave.exit_code != CTRL_C:
+                raise
 
     async def _query(self) -> None:
         await self._show_research(in_pager=True)
@@ -185,7 +171,7 @@ class Dialogue:
         question = ANOTHER_TOPIC if refused else "Enter additional instructions (optional): "
         instruction = (await self._screen.ask(question)).strip()
         afresh = not instruction and number
-        if not afresh or await self._screen.confirm("Write it afresh? [y/N] "):
+        if not afresh or await self._screen.confirm(WRITE_ANEW):
             await self._revise(instruction)
 
     async def _revise(self, instruction: str) -> None:
@@ -233,25 +219,21 @@ class Dialogue:
         raise LeaveError(0)
 
     def _show_menu(self) -> None:
-        """The tutorial's menu the first time that there is a draft, and then one line."""
-        number, _ = self._shown
-        complete = "Research is complete!" if number else ""
-        if self._menu_shown:
-            *words, last = self._actions
-            hint = f"Type {', '.join(words)} or {last}."
-            self._screen.say_wrapped(f"\n{complete} {hint}" if complete else f"\n{hint}")
-            return
-        self._menu_shown = True
-        line = LINE[: self._screen.columns or len(LINE)]
-        lines = [f"\n{line}", complete, CHOICES, line, MORE]
-        self._screen.say_wrapped("\n".join(filter(None, lines)))
+        has_draft = bool(self._shown[0])
+        is_first = has_draft and not self._menu_shown
+        self._menu_shown |= has_draft
+        columns = self._screen.columns
+        menu = write_menu(columns) if is_first else name_words(self._actions, has_draft=has_draft)
+        self._screen.say_wrapped(f"\n{menu}")
 
     async def _show_research(self, *, in_pager: bool) -> None:
         async with self._one_request:  # so that nothing is written over the pager
             draft = await self._ask_worker(self._report.draft)
             if draft is None:
-                self._screen.say(PAUSED if self._progress.is_paused else NO_WORKER)
+                self._screen.say(PAUSED if self._progress.is_paused else await self._explain())
             elif not draft:
+                if self._status and self._status.error:
+                    self._screen.say_wrapped(self._status.error)
                 self._screen.say("Research Result: Not yet available")
             elif in_pager:
                 await self._screen.page("\nResearch Result:", draft)
@@ -302,7 +284,9 @@ class Dialogue:
                 )
                 if not is_open(description):
                     return description
-                self._show_progress(description, await find_live_draft(self._client, description))
+                await self._show_progress(
+                    description, await find_live_draft(self._client, description)
+                )
                 # A Query may cost a replay: only after an event, and if a Worker is at work.
                 info = description.workflow_execution_info
                 current = info.execution.run_id, info.history_length
@@ -327,25 +311,34 @@ class Dialogue:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._decision_sent.wait(), interval)
 
-    def _show_progress(
+    async def _show_progress(
         self, description: DescribeWorkflowExecutionResponse, live_draft: LiveDraft | None
     ) -> None:
         progress = self._progress
-        failure, worker_was_missing = progress.failure, progress.worker_is_missing
-        was_paused = progress.is_paused
+        failure, was_paused = progress.failure, progress.is_paused
         progress.update(description, live_draft)
         if progress.is_paused and not was_paused:
             self._screen.say(f"\n{PAUSED}")
-        if progress.worker_is_missing and not worker_was_missing:
-            self._screen.say(NO_WORKER)
-        if worker_was_missing and not progress.worker_is_missing:
-            self._screen.say("A Worker has it again.")
+        await self._tell_of_worker()
         if progress.failure != failure:
             self._screen.say_without_live_line(progress.line())
+
+    async def _explain(self) -> str:
+        return await explain_missing_worker(self._client, self._progress.info)
+
+    async def _tell_of_worker(self) -> None:
+        """Says when the Worker is missing, and when one is back."""
+        is_missing = self._progress.worker_is_missing
+        if is_missing and not self._worker_was_missing:
+            self._screen.say(await self._explain())
+        if self._worker_was_missing and not is_missing:
+            self._screen.say("A Worker has picked it up again.")
+        self._worker_was_missing = is_missing
 
     async def _refresh(self) -> bool:
         """Shows what is new. Returns false if no Worker answers the Query."""
         status = await self._ask_worker(self._report.status)
+        await self._tell_of_worker()
         if not status:
             return False
         if self._decision_wanted.is_set() and status.phase != Phase.WAITING:
@@ -381,9 +374,14 @@ class Dialogue:
         """Returns what a Worker answers to the Query, or None if none does."""
         try:
             # Retries only if the server is away: a timeout means that no Worker answers.
-            return await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
-        except (RPCError, WorkflowQueryFailedError, ValueError):  # the last, if it is paused
+            answer = await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
+        except RPCError:
+            self._progress.note_query(answered=False)
             return None
+        except (WorkflowQueryFailedError, ValueError):  # the last, if it is paused
+            return None
+        self._progress.note_query(answered=True)
+        return answer
 
     async def _show_end(self, description: DescribeWorkflowExecutionResponse) -> int:
         status = WorkflowExecutionStatus(description.workflow_execution_info.status)

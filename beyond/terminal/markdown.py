@@ -1,6 +1,6 @@
 """A draft's Markdown on a terminal, with all of its text: nobody approves what was not shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
 from markdown_it.token import Token
@@ -8,6 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Markdown, TableElement
 from rich.table import Table
 from rich.text import Text
+from rich.theme import Theme
 
 from beyond.markdown import read
 from beyond.printable import printable
@@ -16,14 +17,19 @@ SMALL_DIGITS = {
     "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
+INDENT = 4  # columns of a quote's mark; those of a list take fewer, up to its item 99
+NARROWEST = 8  # columns of text within quotes and lists; where there are none, rich drops it
+# rich sets code on black, a bar on a light terminal, and keys in bright yellow.
+LOOKS = Theme({"markdown.code": "bold magenta", "markdown.kbd": "bold"})
 SCHEMES = ("", "http://", "https://", "mailto:")  # of an address that is known from its text
 
 
 def set_markdown(markdown: str) -> Markdown:
     """Returns the draft for a console of rich's."""
     draft = _WholeMarkdown("")
+    draft.markup = printable(markdown)
     # Not rich's own reading, which leaves HTML out.
-    draft.parsed = [_flatten(token) for token in read(printable(markdown)).tokens]
+    draft.parsed = [_flatten(token) for token in read(draft.markup).tokens]
     return draft
 
 
@@ -55,18 +61,33 @@ class _WholeMarkdown(Markdown):
     elements = {**Markdown.elements, "table_open": _WholeTable}  # noqa: RUF012
     inlines = Markdown.inlines | {"link", "link_url"}  # which have looks in rich's theme
 
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width - INDENT * _measure_depth(self.parsed) < NARROWEST:
+            yield Text(self.markup)
+            return
+        with console.use_theme(LOOKS):
+            yield from super().__rich_console__(console, options)
+
+
+def _measure_depth(tokens: Iterable[Token]) -> int:
+    """How many quotes and lists stand in one another, at most."""
+    depth = deepest = 0
+    for token in tokens:
+        if token.type.startswith(("blockquote", "list_item")):
+            depth += token.nesting
+            deepest = max(deepest, depth)
+    return deepest
+
 
 def _flatten(token: Token) -> Token:
-    """Makes pictures and raised, lowered and deleted text plain, and spells out the links."""
+    """Makes pictures and raised and lowered text plain, and spells out the links."""
     children = token.children or []
     for part in (token, *children):  # entities such as &#x202e; are characters only now
         part.content = printable(part.content)
         if "href" in part.attrs:
             part.attrs["href"] = printable(str(part.attrs["href"]))
     for child in children:
-        if child.type in ("s_open", "s_close"):  # not every terminal strikes out
-            child.type, child.tag, child.content = "text", "", "~~"
-        elif child.type == "image":  # rich would show it above its paragraph or table
+        if child.type == "image":  # rich would show it above its paragraph or table
             child.type, child.tag, child.content = "text", "", f"🌆 {_name_picture(child)}"
         for look, digits in SMALL_DIGITS.items():
             if look in child.meta.get("looks", ()) and "goto" not in child.meta:

@@ -7,21 +7,40 @@ from datetime import UTC, datetime
 from temporalio.api.enums.v1 import (
     PendingActivityState,
     PendingWorkflowTaskState,
+    TaskQueueType,
     TimeoutType,
 )
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
-from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflow.v1 import (
+    PendingActivityInfo,
+    PendingWorkflowTaskInfo,
+    WorkflowExecutionInfo,
+)
+from temporalio.api.workflowservice.v1 import (
+    DescribeTaskQueueRequest,
+    DescribeWorkflowExecutionResponse,
+)
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from beyond.report import explain_failure
 from models import TASK_QUEUE, LiveDraft
 
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
+NONE_OF_ITS_VERSION = (
+    "No Worker of version {0.build_id} of {0.deployment_name} is polling, and the report is pinned "
+    "to that version. Start one."
+)
+NONE_IS_CURRENT = (
+    "The Workers that poll have a version that is not the current one. Make it so: temporal worker "
+    "deployment set-current-version --deployment-name {0.deployment_name} --build-id {0.build_id}"
+)
 STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the Activity's name
 # A live Worker takes a task at once. None is running if a task stayed untaken for this many polls
 # and seconds: the polls after a decision are quick, and those of a slow server are few.
 UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
+UNANSWERED_QUERIES = 2  # nor is one if so many in a row had no answer; a busy Worker may miss one
 
 
 def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
@@ -55,11 +74,32 @@ async def find_live_draft(
     return None
 
 
+async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) -> str:
+    """Says which Worker the report waits for. With Worker Versioning, it is not just any."""
+    pinned = info.versioning_info.deployment_version
+    if pinned.build_id:
+        return NONE_OF_ITS_VERSION.format(pinned)
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=TASK_QUEUE),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    with suppress(RPCError):  # of a server that does not tell
+        queue = await client.workflow_service.describe_task_queue(request)
+        polling = [poller.deployment_options for poller in queue.pollers]
+        current = queue.versioning_info.current_deployment_version.build_id
+        if polling and polling[0].build_id and not current:
+            return NONE_IS_CURRENT.format(polling[0])
+    return NO_WORKER
+
+
 class Progress:
     """The step in progress, for how long, and why it is being retried."""
 
     def __init__(self) -> None:
-        self.worker_is_missing = self.is_paused = False
+        self.is_paused = False
+        self.info = WorkflowExecutionInfo()
+        self._unanswered_queries = 0
         self._untaken_polls, self._taken_at = 0, time.monotonic()
         self.restart()
 
@@ -78,6 +118,7 @@ class Progress:
         activity = activities[0] if activities else PendingActivityInfo()
         task = description.pending_workflow_task
         self.is_paused = is_paused(description)
+        self.info = description.workflow_execution_info
         step = activity.activity_id, bool(task.state)
         if step != self._step:
             self._step, self._since = step, time.monotonic()
@@ -91,8 +132,18 @@ class Progress:
             self._untaken_polls += 1
         else:
             self._untaken_polls, self._taken_at = 0, time.monotonic()
+
+    def note_query(self, *, answered: bool) -> None:
+        """A report that waits has no task that a Worker could take: only a Query tells."""
+        self._unanswered_queries = 0 if answered else self._unanswered_queries + 1
+
+    @property
+    def worker_is_missing(self) -> bool:
         for_long = time.monotonic() - self._taken_at >= UNTAKEN_SECONDS
-        self.worker_is_missing = for_long and self._untaken_polls >= UNTAKEN_POLLS
+        is_untaken = for_long and self._untaken_polls >= UNTAKEN_POLLS
+        # A Workflow Task that fails leaves Queries unanswered, too, but it has a Worker.
+        is_silent = self._unanswered_queries >= UNANSWERED_QUERIES and self._task.attempt < 2
+        return is_untaken or is_silent
 
     @property
     def task_is_untaken(self) -> bool:

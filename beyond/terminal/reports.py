@@ -13,6 +13,7 @@ from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
     DescribeWorkflowExecutionResponse,
+    GetWorkflowExecutionHistoryRequest,
     ListWorkflowExecutionsRequest,
 )
 from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError
@@ -20,9 +21,15 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
 from beyond.reports_dir import find_reports_dir
-from beyond.terminal.progress import NO_WORKER, is_open, is_paused
+from beyond.terminal.progress import NO_WORKER, explain_missing_worker, is_open, is_paused
 from beyond.terminal.screen import Screen
-from models import INSTRUCTIONS_MARK, WORKFLOW_ID_PREFIX, WORKFLOW_TYPE, ReportStatus
+from models import (
+    INSTRUCTIONS_MARK,
+    WORKFLOW_ID_PREFIX,
+    WORKFLOW_TYPE,
+    GenerateReportInput,
+    ReportStatus,
+)
 
 DESCRIBE_TIMEOUT = timedelta(seconds=3)
 CANCEL_TIMEOUT = 10  # seconds; a Worker cancels at once
@@ -35,11 +42,14 @@ OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
 ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
 NONE_OPEN = "No report is open."
 LIST_THEM = "--list shows the open ones."
-OWN_PART = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+TUTORIAL_PREFIXES = re.compile("generate-(research|reserach)-report-workflow-")  # it has both
+UUID = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Of a row, in characters. A name of a PDF: research_pdf-1a2b3c4d.pdf
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
-NARROWEST_PHASE, NARROWEST_TOPIC = 4, 9
+NARROWEST_PHASE, NARROWEST_TOPIC, NARROWEST_ID = 4, 9, 8
 UNKNOWN, FAILING = "?", "FAILING"  # phases of a report that no Worker answers for, or with an error
+# What the SDK raises at a payload that is encrypted, or of another type.
+UNREADABLE = KeyError, RuntimeError, TypeError, ValueError
 
 QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # by Workflow ID
 
@@ -64,13 +74,39 @@ async def describe_report(
 
 
 async def read_topic(client: Client, workflow_id: str, run_id: str = "") -> str:
-    """The topic as the starter noted it for the Web UI, or ""."""
+    """The topic as the starter noted it for the Web UI, or as the Workflow's input has it.
+
+    "" if there is none, and "?" if it cannot be read here.
+    """
     description = await describe_report(client, workflow_id, run_id)
     summary = description.execution_config.user_metadata.summary
-    if not summary.data:
+    try:
+        if summary.data:
+            [topic] = await client.data_converter.decode([summary], [str])
+            return summarize(topic)
+        return summarize(await _read_input(client, workflow_id, run_id))
+    except UNREADABLE:
+        return UNKNOWN
+
+
+async def _read_input(client: Client, workflow_id: str, run_id: str) -> str:
+    """The topic of a report that a Schedule or another program has started."""
+    request = GetWorkflowExecutionHistoryRequest(
+        namespace=client.namespace,
+        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+        maximum_page_size=1,
+    )
+    answer = await client.workflow_service.get_workflow_execution_history(request, retry=True)
+    started = answer.history.events[0].workflow_execution_started_event_attributes
+    if not started.input.payloads:
         return ""
-    [topic] = await client.data_converter.decode([summary], [str])
-    return summarize(topic)
+    [value] = await client.data_converter.decode(started.input.payloads[:1], [GenerateReportInput])
+    return cut_instructions(value.prompt)
+
+
+def cut_instructions(prompt: str) -> str:
+    """The topic that a prompt begins with."""
+    return prompt.partition(INSTRUCTIONS_MARK)[0]
 
 
 async def introduce_report(client: Client, screen: Screen, workflow_id: str) -> None:
@@ -85,9 +121,10 @@ def summarize(topic: str) -> str:
 
 
 def shorten_id(workflow_id: str) -> str:
-    """What tells one report from the others, short enough to type."""
-    own = OWN_PART.search(workflow_id)
-    return own[1] if own else workflow_id
+    """What tells one report from the others, short enough to type if the starter began it."""
+    own = TUTORIAL_PREFIXES.sub("", workflow_id)
+    uuid = UUID.fullmatch(own)
+    return uuid[1] if uuid and own != workflow_id else own
 
 
 def find_pdf(workflow_id: str, result: str) -> Path | None:
@@ -231,9 +268,11 @@ async def list_reports(
             screen.show_row(
                 [shorten_id(workflow_id) if screen.terminal else workflow_id, *cells], widths
             )
-        if worker_answers and rows and all(row.result()[3] == UNKNOWN for row in rows):
+        readable = [cells for row in rows if (cells := row.result())[1] != UNKNOWN]
+        if worker_answers and readable and all(cells[3] == UNKNOWN for cells in readable):
             worker_answers = False
-            screen.say_error(f"{NO_WORKER} (until then, phases and drafts are unknown)")
+            reason = await explain_missing_worker(client, page[0])
+            screen.say_error(f"{reason} (until then, phases and drafts are unknown)")
         shown += len(page)
         if not every:
             break
@@ -257,12 +296,14 @@ async def _read_open(
             status = await query_status(workflow_id)
         except WorkflowQueryFailedError:
             phase = FAILING
+        except UNREADABLE:
+            topic = UNKNOWN
         except RPCError as error:
             if error.status == RPCStatusCode.FAILED_PRECONDITION:
                 phase = FAILING
         else:
             phase, draft = status.phase.value, str(status.draft)
-            topic = summarize(status.prompt.partition(INSTRUCTIONS_MARK)[0])
+            topic = summarize(cut_instructions(status.prompt))
     topic = topic or await read_topic(client, workflow_id)
     return workflow_id, topic, _format_age(one.start_time), phase, draft
 
@@ -273,18 +314,25 @@ async def _read_ended(client: Client, one: WorkflowExecutionInfo) -> Sequence[st
     topic, pdf = await read_topic(client, workflow_id, run_id), ""
     if one.status == Status.WORKFLOW_EXECUTION_STATUS_COMPLETED:
         report = client.get_workflow_handle(workflow_id, run_id=run_id, result_type=str)
-        pdf = _name_pdf(await report.result())
+        try:
+            pdf = _name_pdf(await report.result())
+        except UNREADABLE:
+            pdf = UNKNOWN
     return workflow_id, topic, _format_age(one.close_time), end, pdf
 
 
 def _choose_widths(screen: Screen, page: list[WorkflowExecutionInfo], last: str) -> Sequence[int]:
-    """The widths of all columns but the last. The topic gets what the others leave."""
+    """The widths of all columns but the last. The topic gets what the others leave.
+
+    A long ID, which another program gave its report, is cut before Phase and Draft are.
+    """
     id_width = max(len(shorten_id(one.execution.workflow_id)) for one in page)
     phase = PHASE_WIDTH
-    left = screen.columns - id_width - AGE_WIDTH - LAST_WIDTHS[last] - 4 * screen.GAP
-    if left - phase < NARROWEST_TOPIC:
+    left = screen.columns - AGE_WIDTH - LAST_WIDTHS[last] - 4 * screen.GAP
+    if left - id_width - phase < NARROWEST_TOPIC:
         phase = NARROWEST_PHASE
-    return id_width, max(left - phase, NARROWEST_TOPIC), AGE_WIDTH, phase
+    id_width = min(id_width, max(left - phase - NARROWEST_TOPIC, NARROWEST_ID))
+    return id_width, max(left - id_width - phase, NARROWEST_TOPIC), AGE_WIDTH, phase
 
 
 def _format_age(since: Timestamp) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import select
 import shlex
+import shutil
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -35,6 +36,7 @@ WIDEST_TEXT = 100  # columns; longer lines are hard to read
 # Rows of the window that are not the growing text's: its heading, how to stop it, the live line,
 # which may say why there is a retry, and what stands between.
 LIVE_ROWS = 7
+CTRL_C = 130  # the exit code of a program that it ends, as shells have it
 STOPPED = -1  # what the live line ends with at the key, beside exit codes
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
@@ -120,7 +122,7 @@ class Screen:
         await self._page(f"{heading}\n\n{_render(texts)}")
 
     async def _page(self, text: str) -> None:
-        is_tall = self.terminal and text.count("\n") >= os.get_terminal_size().lines
+        is_tall = self.terminal and text.count("\n") >= shutil.get_terminal_size().lines
         if is_tall and find_pager():
             await self._lend_terminal(run_pager(text))
         else:
@@ -172,7 +174,7 @@ class Screen:
 
     @property
     def columns(self) -> int:
-        return os.get_terminal_size().columns if self.terminal else 0
+        return shutil.get_terminal_size().columns if self.terminal else 0
 
     def show_row(self, cells: Sequence[str], widths: Sequence[int]) -> None:
         """Shows a row of a table on one line: each cell but the last in its width, in columns."""
@@ -196,7 +198,7 @@ class Screen:
             # A person whose stdout is a file still sees what is asked.
             print(question, file=sys.stderr if os.isatty(0) else sys.stdout, flush=True)
             return await self._read_line()
-        if len(question) < os.get_terminal_size().columns:  # a second row could not be erased
+        if len(question) < shutil.get_terminal_size().columns:  # a second row could not be erased
             print(question, end="", flush=True)  # before the import, which takes a moment
         from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -210,7 +212,7 @@ class Screen:
                 typed = await session.prompt_async(question, set_exception_handler=False)
                 return replace_odd_bytes(typed)
         except KeyboardInterrupt:
-            raise LeaveError(130) from None
+            raise LeaveError(CTRL_C) from None
         except asyncio.CancelledError:
             if not words:  # what was typed so far comes back with the arrow key
                 session.default_buffer.append_to_history()
@@ -219,15 +221,10 @@ class Screen:
             raise LeaveError(0) from None
 
     async def confirm(self, question: str) -> bool:
-        """Whether the person says yes. Ctrl-C is a no, and a pipe says yes."""
+        """Whether the person says yes, as a pipe does. Raises LeaveError."""
         if not self.terminal:
             return True
-        try:
-            return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
-        except LeaveError as leave:
-            if leave.exit_code == 0:
-                raise
-            return False
+        return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
 
     async def wait(
         self, event: asyncio.Event, line: Callable[[], str], growing: Callable[[], tuple[str, str]]
@@ -251,7 +248,7 @@ class Screen:
         @keys.add("<sigint>")  # a Ctrl-C while a text is printed above the line
         @keys.add("c-d")
         def leave(press: KeyPressEvent) -> None:
-            press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else 130)
+            press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else CTRL_C)
 
         @keys.add("s")
         def stop(press: KeyPressEvent) -> None:
@@ -390,7 +387,7 @@ def _fit(heading: str, text: str) -> str:
     from rich.console import Console
     from rich.text import Text
 
-    columns, rows = os.get_terminal_size()
+    columns, rows = shutil.get_terminal_size()
     lines = Text(printable(text)).wrap(Console(), min(columns, WIDEST_TEXT))
     end = [line.plain.rstrip() for line in lines[-max(rows - LIVE_ROWS, 1) :]]
     return "\n".join([heading, "", *end, "", ""])

@@ -1,8 +1,16 @@
-"""The words that a person may type in the dialogue."""
+"""The words that a person may type in the dialogue, and the menus that name them."""
 
 from collections.abc import Iterable
 
 SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
+CHOICES = """\
+1. Type 'query' to view the current research result
+2. Type 'keep' to approve the research and create PDF
+3. Type 'edit' to modify the research"""
+COMPLETE = "Research is complete!"
+LINE = "=" * 50
+MORE = "Type 'help' for more."
+WITHOUT_A_DRAFT = ("query", "edit", "discard", "help", "quit")  # what there is to do then
 HELP = """
 query     show the current draft again
 changes   show what is new in the draft
@@ -16,6 +24,18 @@ quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
 The first letters are enough, and 'edit make it shorter' is one line.
 Tab completes a word, Alt-Enter starts a new line, Ctrl-X Ctrl-E opens your editor.
 While the model writes, s stops it."""
+
+
+def write_menu(columns: int) -> str:
+    """The tutorial's menu, in a window of so many columns, or 0 for a pipe."""
+    line = LINE[: columns or len(LINE)]
+    return "\n".join([line, COMPLETE, CHOICES, line, MORE])
+
+
+def name_words(words: Iterable[str], *, has_draft: bool) -> str:
+    """The menu on one line: the words that make sense."""
+    *others, last = [word for word in words if has_draft or word in WITHOUT_A_DRAFT]
+    return f"{f'{COMPLETE} ' * has_draft}Type {', '.join(others)} or {last}."
 
 
 def find_word(typed: str, words: Iterable[str]) -> tuple[str, str]:

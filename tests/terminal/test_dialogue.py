@@ -9,7 +9,8 @@ from starters import OpenStarter
 from support import PATIENCE, decisions_on, edit, keep, report_of
 from temporalio.client import Client
 
-from beyond.terminal.dialogue import CHOICES, DEFAULT_PROMPT, LINE
+from beyond.terminal.dialogue import DEFAULT_PROMPT
+from beyond.terminal.words import CHOICES, LINE
 from models import WORKFLOW_ID_PREFIX, UserDecision, UserDecisionSignal
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -60,7 +61,7 @@ async def test_the_choices_can_be_given_by_number(open_starter: OpenStarter) -> 
     starter.types("3")
     starter.asked("Enter additional instructions (optional):")
     starter.types("")
-    starter.asked("Write it afresh? [y/N]")
+    starter.asked("Write a new draft from the same prompt? [y/N]")
     starter.types("y")
     starter.sees("Signal sent to regenerate research")
     starter.sees("Draft 2")
@@ -97,15 +98,17 @@ async def test_a_refused_key_is_told_with_advice_and_there_is_no_draft(
     starter = open_starter("bees")
     starter.sees("Draft 1 failed: openai/gpt-4o: ")
     starter.sees("check LLM_API_KEY and start again. Type 'edit' to try again.")
+    starter.sees("Type query, edit, discard, help or quit.")
     starter.asked_to_decide()
     assert "Research is complete!" not in starter.text
     starter.types("query")
+    starter.sees("Draft 1 failed: openai/gpt-4o: ")
     starter.sees("Research Result: Not yet available")
     starter.asked_to_decide()
     starter.types("keep")
     starter.sees("There is no draft to keep yet.")
     starter.edit("")
-    starter.sees("Research is complete!")
+    starter.sees(f"Research is complete!\n{CHOICES}\n")
 
 
 async def test_a_refused_instruction_is_told_with_advice(

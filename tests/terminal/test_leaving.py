@@ -37,15 +37,6 @@ def reach_the_decision(starter: Starter, llm: LoopbackLLM) -> None:
     starter.line_is("Your decision (query/keep/edit): kee")
 
 
-def reach_the_instruction(starter: Starter, llm: LoopbackLLM) -> None:
-    starter.begin()
-    starter.asked_to_decide()
-    starter.types("edit")
-    starter.asked("Enter additional instructions (optional):")
-    starter.presses("short")
-    starter.line_is("Enter additional instructions (optional): short")
-
-
 CTRL_C = "\x03"
 CTRL_D = "\x15\x04"  # it ends the input on an empty line only: Ctrl-U empties it
 
@@ -56,7 +47,6 @@ CTRL_D = "\x15\x04"  # it ends the input on an empty line only: Ctrl-U empties i
     [
         (CTRL_C, reach_the_live_line, 130),
         (CTRL_C, reach_the_decision, 130),
-        (CTRL_C, reach_the_instruction, 130),
         (CTRL_D, reach_the_live_line, 0),
         (CTRL_D, reach_the_decision, 0),
         (signal.SIGTERM, reach_the_live_line, 143),
@@ -81,6 +71,33 @@ async def test_keys_and_signals_stop_nothing_but_the_starter(
     assert starter.ends() == exit_code
     assert starter.errors == ""
     report = report_of(client, workflow_id)
+    assert await is_running(report)
+    assert await decisions_on(report) == []
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("word", "question"),
+    [
+        ("edit", "Enter additional instructions (optional):"),
+        ("discard", "Discard this report for good? Type 'yes':"),
+    ],
+)
+async def test_ctrl_c_at_an_actions_question_goes_back_and_a_second_one_leaves(
+    word: str, question: str, client: Client, open_starter: OpenStarter
+) -> None:
+    starter = open_starter()
+    report = report_of(client, starter.begin())
+    starter.asked_to_decide()
+    starter.types(word)
+    starter.asked(question)
+    starter.presses("short")
+    starter.line_is(f"{question} short")
+    starter.presses(CTRL_C)
+    starter.asked_to_decide()
+    starter.presses(CTRL_C)
+    starter.sees(KEPT)
+    assert starter.ends() == 130
     assert await is_running(report)
     assert await decisions_on(report) == []
 

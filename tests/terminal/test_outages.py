@@ -4,22 +4,38 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 from starters import KEPT, OpenStarter, piped
-from support import WorkerProcess, decisions_on, edit, free_port, report_of
+from support import (
+    WorkerProcess,
+    decisions_on,
+    edit,
+    free_port,
+    report_of,
+    start_report,
+    waiting,
+)
 from temporalio.api.enums.v1 import PendingWorkflowTaskState
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionResponse,
+    SetWorkerDeploymentCurrentVersionRequest,
+)
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
+from activities import llm_call
 from beyond.server.dev_server import start_server
 from beyond.terminal import progress
 from beyond.terminal.progress import NO_WORKER
-from models import UserDecision
+from models import TASK_QUEUE, UserDecision
+from workflow import GenerateReportWorkflow
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +54,7 @@ async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     report = report_of(away_from_the_worker, starter.started())
     starter.sees(NO_WORKER)
     worker = start_worker()
-    starter.sees("A Worker has it again.")
+    starter.sees("A Worker has picked it up again.")
     starter.asked_to_decide()  # it goes on by itself
     assert starter.text.count(NO_WORKER) == 1
 
@@ -58,6 +74,69 @@ async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     start_worker()
     starter.sees("mine")
     starter.asked_to_decide()
+
+
+async def test_no_worker_is_said_of_a_report_that_waits_for_its_person(
+    away_from_the_worker: Client,
+    open_starter: OpenStarter,
+    start_worker: Callable[[], WorkerProcess],
+) -> None:
+    worker = start_worker()
+    report = await start_report(away_from_the_worker, "bees")
+    await waiting(report, draft=1)
+    worker.kill()
+    worker.wait()
+    starter = open_starter("--workflow-id", report.id)
+    starter.sees("Waiting for the Worker… ")
+    starter.sees(NO_WORKER, timeout=10)
+    start_worker()
+    starter.sees("A Worker has picked it up again.")
+    starter.asked_to_decide()
+    assert starter.text.count(NO_WORKER) == 1
+
+
+@asynccontextmanager
+async def versioned_worker(client: Client, version: str) -> AsyncIterator[WorkerDeploymentVersion]:
+    deployment = WorkerDeploymentVersion("research", version)
+    worker = Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[GenerateReportWorkflow],
+        activities=[llm_call],
+        deployment_config=WorkerDeploymentConfig(
+            version=deployment,
+            use_worker_versioning=True,
+            default_versioning_behavior=VersioningBehavior.PINNED,
+        ),
+    )
+    async with worker:
+        yield deployment
+
+
+async def test_a_worker_whose_version_is_not_current_is_not_said_to_be_missing(
+    away_from_the_worker: Client, open_starter: OpenStarter
+) -> None:
+    client = away_from_the_worker
+    async with versioned_worker(client, "v1"):
+        starter = open_starter("bees")
+        workflow_id = await asyncio.to_thread(starter.started)
+        command = "set-current-version --deployment-name research --build-id v1"
+        await asyncio.to_thread(starter.sees, command)
+        assert NO_WORKER not in starter.text
+        await make_current(client, "v1")
+        await asyncio.to_thread(starter.asked_to_decide)
+    async with versioned_worker(client, "v2"):
+        starter = open_starter("--workflow-id", workflow_id)
+        await asyncio.to_thread(starter.sees, "No Worker of version v1 of research is polling")
+    assert NO_WORKER not in starter.text
+
+
+async def make_current(client: Client, version: str) -> None:
+    """Raises RPCError as long as the server does not know the version."""
+    request = SetWorkerDeploymentCurrentVersionRequest(
+        namespace=client.namespace, deployment_name="research", build_id=version
+    )
+    await client.workflow_service.set_worker_deployment_current_version(request)
 
 
 @pytest.mark.parametrize(

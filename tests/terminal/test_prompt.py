@@ -318,12 +318,3 @@ async def test_a_draft_that_took_long_rings_the_bell(
     starter.asked_to_decide()
     assert starter.raw.count("\x07") == 1
     assert await is_running(report)
-
-
-def test_a_terminal_without_strikethrough_loses_no_sign_of_it(
-    llm: LoopbackLLM, open_starter: OpenStarter
-) -> None:
-    llm.default = Reply(text="the ~~old~~ new")
-    starter = open_starter("bees")
-    starter.asked_to_decide()
-    assert "the ~~old~~ new" in starter.text

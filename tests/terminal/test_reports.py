@@ -1,15 +1,22 @@
 """Finding, listing and discarding reports from outside their dialogue."""
 
+import asyncio
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from starters import OpenStarter, piped
 from support import eventually, is_running, keep, start_report, waiting
+from temporalio import activity
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.converter import DataConverter, PayloadCodec
+from temporalio.worker import Worker
 
 from beyond.terminal.progress import NO_WORKER
 from beyond.terminal.reports import (
@@ -19,7 +26,7 @@ from beyond.terminal.reports import (
     find_report,
     shorten_id,
 )
-from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput
+from models import TASK_QUEUE, WORKFLOW_ID_PREFIX, GenerateReportInput, LLMCallInput
 from workflow import GenerateReportWorkflow
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -58,6 +65,70 @@ async def test_the_list_shows_unknown_for_a_report_without_a_worker(client: Clie
     rows = {line.split("\t")[0]: line.split("\t")[3:] for line in done.stdout.splitlines()}
     assert rows[silent.id] == ["?", "?"]
     assert rows[report.id] == ["WAITING", "1"]
+
+
+async def test_a_report_that_another_program_began_is_listed_with_its_topic(
+    client: Client, open_starter: OpenStarter
+) -> None:
+    """Such as a Schedule, which has its own Workflow IDs and notes no topic for the Web UI."""
+    topics = {"weekly-energy-markets-2026-11-29T08:00:00Z": "bees", f"web-{uuid4()}": "wasps"}
+    queues = {"bees": TASK_QUEUE, "wasps": "where nobody polls"}
+    reports = [
+        await client.start_workflow(
+            GenerateReportWorkflow.run,
+            GenerateReportInput(topic),
+            id=workflow_id,
+            task_queue=queues[topic],
+        )
+        for workflow_id, topic in topics.items()
+    ]
+    await waiting(reports[0], draft=1)
+    await listed(client, 2)
+    starter = open_starter("--list", columns=80)
+    assert starter.ends() == 0
+    _, wasps, bees = starter.text.splitlines()
+    assert re.fullmatch(rf"{reports[0].id}  bees +\d+ s +WAI…  1", bees)
+    assert re.fullmatch(rf"{reports[1].id} +wasps +\d+ s +\?     \?", wasps)
+
+
+class Envelope(PayloadCodec):
+    """Stands for an encryption whose key this starter lacks."""
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [
+            Payload(metadata={"encoding": b"binary/encrypted"}, data=p.SerializeToString())
+            for p in payloads
+        ]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload.FromString(payload.data) for payload in payloads]
+
+
+@activity.defn(name="llm_call")
+async def write_at_once(input: LLMCallInput) -> dict[str, Any]:
+    return {"choices": [{"message": {"content": input.prompt}}]}
+
+
+async def test_a_report_that_is_encrypted_is_unknown_among_the_others(client: Client) -> None:
+    converter = DataConverter(payload_codec=Envelope())
+    private = Client(client.service_client, namespace=client.namespace, data_converter=converter)
+    worker = Worker(
+        private,
+        task_queue=str(uuid4()),
+        workflows=[GenerateReportWorkflow],
+        activities=[write_at_once],
+    )
+    async with worker:
+        secret = await start_report(private, "secret", worker.task_queue)
+        await waiting(secret, draft=1)
+        report = await start_report(client, "bees")
+        await waiting(report, draft=1)
+        await listed(client, 2)
+        done = await asyncio.to_thread(piped, "", "--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {line.split("\t")[0]: line.split("\t") for line in done.stdout.splitlines()}
+    assert rows[report.id][1] == "bees"
+    assert [rows[secret.id][column] for column in (1, 3, 4)] == ["?", "?", "?"]
 
 
 async def test_an_ended_report_is_found_by_a_part_of_its_id(client: Client) -> None:

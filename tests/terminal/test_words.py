@@ -8,7 +8,7 @@ from starters import KEPT, OpenStarter, piped
 from support import decisions_on, is_running, report_of
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from beyond.terminal.dialogue import CHOICES
+from beyond.terminal.words import CHOICES
 from models import UserDecision
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -98,7 +98,7 @@ async def test_an_edit_without_instructions_has_to_be_confirmed(
         starter.types("edit")
         starter.asked("Enter additional instructions (optional):")
         starter.types("")
-        starter.asked("Write it afresh? [y/N]")
+        starter.asked("Write a new draft from the same prompt? [y/N]")
         starter.presses(keys)
         starter.asked_to_decide()  # back in the menu
     assert await decisions_on(report) == []
@@ -111,7 +111,7 @@ async def test_in_a_script_an_edit_without_instructions_is_the_tutorials(
     done = piped("bees\nedit\n\nkeep\n")
     assert done.returncode == 0
     assert len(llm.calls) == 2
-    assert "afresh" not in done.stdout
+    assert "from the same prompt" not in done.stdout
 
 
 async def test_a_report_is_discarded_after_one_yes(
