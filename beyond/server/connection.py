@@ -20,6 +20,7 @@ THIS_MACHINE = ("localhost", "127.0.0.1")
 CONNECT_TIMEOUT = 10  # seconds
 SERVER_CHECK_INTERVAL = timedelta(seconds=5)
 RETRY_INTERVAL = 1  # seconds between the attempts of a request that no server answers
+LIMIT_INTERVAL = 5  # seconds, if there are too many requests: the Workers have theirs, too
 
 # How a request fails when there is no server, and when the connection breaks before the answer.
 NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN}
@@ -40,7 +41,7 @@ CONNECTION_PROBLEMS = {
     "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",
 }
 
-_limited_addresses: set[str] = set()  # whose limit was told
+_limited_addresses: set[str] = set()  # said once of each: it may come again with every request
 
 T = TypeVar("T")
 
@@ -164,12 +165,16 @@ async def retry_until_answered(
             if error.status == RPCStatusCode.UNAUTHENTICATED:  # the key has expired meanwhile
                 raise RefusedError(_explain_refused_key(address, error.message)) from None
             if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:
-                _say_once_that_requests_are_limited(address, say)
-            elif error.status not in no_answer:
+                if not limits_requests(client):
+                    say(f"Temporal at {address} limits the rate of requests: this may take longer")
+                _limited_addresses.add(address)
+                await asyncio.sleep(LIMIT_INTERVAL)
+                continue
+            if error.status not in no_answer:
                 raise
-            elif not outage_announced:
+            if not outage_announced:
                 say(f"Temporal is not reachable at {address}; trying again")
-                outage_announced = True
+            outage_announced = True
             await asyncio.sleep(RETRY_INTERVAL)
         else:
             if outage_announced:
@@ -177,11 +182,9 @@ async def retry_until_answered(
             return answer
 
 
-def _say_once_that_requests_are_limited(address: str, say: Callable[[str], None]) -> None:
-    """Once for a process: it may come again with every request."""
-    if address not in _limited_addresses:
-        _limited_addresses.add(address)
-        say(f"Temporal at {address} limits the rate of requests; waiting where that is needed")
+def limits_requests(client: Client) -> bool:
+    """Whether the server has refused a request for their number, which makes Workers slow, too."""
+    return client.service_client.config.target_host in _limited_addresses
 
 
 async def watch_server(client: Client, say: Callable[[str], None]) -> None:

@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
 from beyond.report import NO_DRAFT, NO_DRAFT_TO_CORRECT, NO_EARLIER_DRAFT
-from beyond.server.connection import NO_SERVER, retry_until_answered
+from beyond.server.connection import NO_SERVER, limits_requests, retry_until_answered
 from beyond.terminal.changes import compare, describe, summarize
 from beyond.terminal.draft_files import Corrections, save_draft
 from beyond.terminal.progress import Progress, explain_missing_worker, find_live_draft, is_open
@@ -328,7 +328,7 @@ class Dialogue:
 
     async def _tell_of_worker(self) -> None:
         """Says when the Worker is missing, and when one is back."""
-        is_missing = self._progress.worker_is_missing
+        is_missing = self._progress.worker_is_missing and not limits_requests(self._client)
         if is_missing and not self._worker_was_missing:
             self._screen.say(await self._explain())
         if self._worker_was_missing and not is_missing:

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -15,7 +16,7 @@ import pytest
 from loopback_llm import LoopbackLLM
 from platformdirs import user_cache_path
 from pypdf import PdfReader
-from starters import OpenStarter, Starter
+from starters import STARTER, OpenStarter, Starter
 from support import PATIENCE, free_port, start_report
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -124,13 +125,30 @@ def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     [worker] = workers(tmp_path)
     killed.process.kill(signal.SIGKILL)
     worker.wait(timeout=PATIENCE)  # it notices by itself
+    killed.close()
     again = open_local("--workflow-id", workflow_id)
-    again.sees("Joining the server at")  # which nobody has stopped
     again.sees("Draft 1")
     again.keep()
     again.sees_result()
     assert again.ends() == 0
     assert workers(tmp_path) == []
+
+
+def test_the_server_that_a_killed_starter_leaves_behind_takes_the_next_demo(
+    port: int, open_local: OpenLocal
+) -> None:
+    """It lives if no terminal is closed."""
+    command = [sys.executable, STARTER, "--local", "bees"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as killed:
+        assert killed.stdout
+        said = next(line for line in killed.stdout if "Workflow ID" in line)
+        killed.kill()
+    again = open_local("--workflow-id", said.split("Workflow ID: ")[1].split(",")[0])
+    again.sees("Joining the server at")
+    again.keep()
+    again.sees_result()
+    assert again.ends() == 0
 
 
 async def test_a_server_of_ours_keeps_ended_reports_for_ten_years(
