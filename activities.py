@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from beyond import llm
-from beyond.heartbeats import HEARTBEAT_TIMEOUT, send_heartbeats
+from beyond.heartbeats import HEARTBEAT_TIMEOUT, raise_if_cancelled, send_heartbeats
 from beyond.llm.settings import get_model
 from beyond.llm.writing import Writing
 from beyond.paper import find_paper
@@ -103,7 +103,8 @@ async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
     """What the Worker runs as `create_pdf`: it renders in another process, one PDF at a time.
 
     Its heartbeats go on meanwhile. Raises ApplicationError as `create_pdf` does, non-retryable for
-    a text that takes too long, and retryable if the other process ends.
+    a text that takes too long, and retryable if the other process ends; and CancelledError, before
+    there is a file, if nobody waits for the PDF any more.
     """
     arguments = _describe_pdf(input)
     async with send_heartbeats(), _pdf_turn:
@@ -117,9 +118,12 @@ async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
             ) from None
         except OSError as error:
             raise ApplicationError(str(error), type=type(error).__name__) from None
-        return await asyncio.to_thread(
+        await raise_if_cancelled()
+        name = await asyncio.to_thread(
             _place_pdf, content, input.filename, arguments["workflow_id"]
         )
+    activity.logger.info("Wrote %s", name)
+    return name
 
 
 async def start_pdf_process() -> None:

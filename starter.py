@@ -114,12 +114,14 @@ async def choose_report(client: Client, screen: Screen, arguments: argparse.Name
     Raises RefusedError if there is no such report, or the topic is too long, and LeaveError.
     """
     if arguments.resume:
-        workflow_id = await reports.find_latest_report(client)
+        find = partial(reports.find_latest_report, client)
     elif arguments.workflow_id is not None:
-        workflow_id = await reports.find_report(client, arguments.workflow_id)
+        find = partial(reports.find_report, client, arguments.workflow_id)
     else:
         return await start_report(client, screen, " ".join(arguments.prompt))
-    await reports.introduce_report(client, screen, workflow_id)
+    workflow_id = await retry_until_answered(client, find, screen.say)
+    introduce = partial(reports.introduce_report, client, screen, workflow_id)
+    await retry_until_answered(client, introduce, screen.say)
     return workflow_id
 
 

@@ -19,6 +19,8 @@ if __name__ == "__main__":
 import argparse
 import asyncio
 import logging
+import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
@@ -32,6 +34,7 @@ from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
 from beyond.payloads import DATA_CONVERTER
+from beyond.reports_dir import ReportsDirError, require_reports_dir
 from beyond.server.connection import connect, require_namespace, watch_server
 from beyond.worker_log import SDK_LOG, set_up_logging
 from models import TASK_QUEUE
@@ -65,15 +68,16 @@ def main() -> NoReturn:
 
 
 async def run(stop_with_stdin: bool) -> NoReturn:
-    """Polls until Ctrl-C or SIGTERM, lets the calls in progress finish, and ends the process.
+    """Polls until Ctrl-C, SIGTERM or SIGHUP, lets calls in progress finish, and ends the process.
 
-    Raises RefusedError if there is no server, no namespace, or no model that can be called, or if
-    a setting is wrong.
+    Raises RefusedError if there is no server, no namespace, no model that can be called or no
+    folder for PDFs, or if a setting is wrong.
     """
     stop = make_stop_event(with_stdin=stop_with_stdin)
     try:
         find_paper()
-    except ValueError as error:
+        require_reports_dir()
+    except (ReportsDirError, ValueError) as error:
         raise RefusedError(str(error)) from None
     allow_open_files(OPEN_FILES)
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
@@ -111,10 +115,9 @@ async def run(stop_with_stdin: bool) -> NoReturn:
 
 async def _serve(client: Client, stop: asyncio.Event) -> None:
     address = client.service_client.config.target_host
-    print(  # the first line on standard output, for which starter.py --local waits
+    _say(  # the first line on standard output, for which starter.py --local waits
         f'Worker is polling Task Queue "{TASK_QUEUE}" at {address} '
-        f"(namespace {client.namespace}). Press Ctrl-C to stop.",
-        flush=True,
+        f"(namespace {client.namespace}). Press Ctrl-C to stop."
     )
     warm_up = asyncio.create_task(_warm_up())
     stopping = asyncio.create_task(stop.wait())
@@ -122,7 +125,12 @@ async def _serve(client: Client, stop: asyncio.Event) -> None:
     if warm_up.done():
         warm_up.result()
     await stopping
-    print("Stopping when the calls in progress are done. Press Ctrl-C to stop now.", flush=True)
+    _say("Stopping when the calls in progress are done. Press Ctrl-C to stop now.")
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # the terminal may be closed
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True)
 
 
 async def _warm_up() -> None:

@@ -76,7 +76,9 @@ class GenerateReportWorkflow:
         # A Signal changes the state and returns nothing. It may arrive at any time, so the handler
         # only notes the decision, and run() acts on it.
         self._run_size.add_step(decision)
-        if why := self._report.add(decision):
+        info = workflow.info()
+        was_reset = info.run_id != info.original_execution_run_id
+        if why := self._report.add(decision, was_reset=was_reset):
             workflow.logger.warning("Ignored %s", why)
         elif self._report.is_stopped and self._call:
             self._call.cancel()
@@ -87,6 +89,7 @@ class GenerateReportWorkflow:
         if report.problem:
             raise ApplicationError(report.problem, type="WrongInput", non_retryable=True)
         if report.phase == Phase.RESEARCHING:
+            workflow.logger.info("The report begins.")
             await self._research(report.first_call())
 
         while True:

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
+from temporalio.client import AsyncActivityCancelledError
+from temporalio.exceptions import CancelledError
+from temporalio.service import RPCError, RPCStatusCode
 
 HEARTBEAT_INTERVAL = timedelta(seconds=5)
 NEWS_INTERVAL = timedelta(seconds=0.5)  # the Worker sends at most one heartbeat a second
@@ -35,6 +38,24 @@ async def send_heartbeats(
         yield
     finally:
         beating.cancel()
+
+
+async def raise_if_cancelled() -> None:
+    """Asks Temporal whether this attempt still counts: a heartbeat may be seconds old.
+
+    Raises CancelledError if the report was discarded or has ended, or has another attempt. Without
+    an answer, and outside a Worker, the attempt goes on.
+    """
+    if not activity.in_activity():
+        return
+    attempt = activity.client().get_async_activity_handle(task_token=activity.info().task_token)
+    try:
+        await attempt.heartbeat()
+    except AsyncActivityCancelledError:
+        raise CancelledError from None
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise CancelledError from None
 
 
 async def _beat(describe: Callable[[], object]) -> None:

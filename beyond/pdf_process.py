@@ -76,10 +76,11 @@ class PDFProcess:
 
 def main() -> None:
     """Renders what standard input asks for until it ends."""
-    # A terminal sends Ctrl-C, and systemd SIGTERM, to each process of a Worker, which itself stops
-    # when its PDF is done.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    # A terminal sends Ctrl-C and SIGHUP, and systemd SIGTERM, to each process of a Worker, which
+    # itself stops when its PDF is done.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if number := getattr(signal, name, None):  # Windows has no SIGHUP
+            signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
 
     from beyond import pdf

@@ -42,7 +42,7 @@ def run_process(
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        load_dotenv(_find_settings())
+        _load_settings()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             result = runner.run(main())
     except (RefusedError, RPCError) as error:
@@ -53,7 +53,7 @@ def run_process(
         result = 128 + signal.SIGTERM
     except BrokenPipeError:
         result = 1  # the reader closed the pipe
-    except UnicodeError as error:  # of .env, or of an argument
+    except UnicodeError as error:  # such as of an argument
         result = f"This is not UTF-8: {error}"
     except OSError as error:  # such as a terminal that was closed, or a disk that is full
         parts = error.filename, error.strerror or str(error)
@@ -115,7 +115,7 @@ def cancel_on_signals() -> None:
 
 
 def make_stop_event(*, with_stdin: bool) -> asyncio.Event:
-    """Returns an event that Ctrl-C and SIGTERM set. A second Ctrl-C ends the process.
+    """Returns an event that Ctrl-C, SIGTERM and SIGHUP set. A second Ctrl-C ends the process.
 
     `with_stdin`, the end of standard input sets it, too, so that no process outlives its parent.
     """
@@ -126,7 +126,8 @@ def make_stop_event(*, with_stdin: bool) -> asyncio.Event:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
 
-    _call_on_signals(stop, "SIGINT", "SIGTERM")
+    # A terminal that is closed may send SIGHUP twice, so a second one ends nothing.
+    _call_on_signals(stop, "SIGINT", "SIGTERM", "SIGHUP")
     if with_stdin:
         read_stdin().add_done_callback(lambda _: event.set())
     return event
@@ -161,13 +162,19 @@ def _call_on_signals(callback: Callable[[], None], *names: str) -> None:
             loop.call_soon_threadsafe(callback)
 
     for name in names:
-        if number := getattr(signal, name, None):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        is_nohup = name == "SIGHUP" and number and signal.getsignal(number) == signal.SIG_IGN
+        if number and not is_nohup:
             signal.signal(number, on_signal)
 
 
-def _find_settings() -> str:
-    """The nearest .env, or "". Raises RefusedError if the working directory is gone."""
+def _load_settings() -> None:
+    """Reads the nearest .env. Raises RefusedError."""
     try:
-        return find_dotenv(usecwd=True)
+        file = find_dotenv(usecwd=True)
     except FileNotFoundError:
         raise RefusedError("The working directory is gone. Change to another one.") from None
+    try:
+        load_dotenv(file, encoding="utf-8-sig")  # Windows' editors begin UTF-8 with a mark
+    except ValueError:  # of its bytes, or of the zeros in UTF-16
+        raise RefusedError(f"{file} is not UTF-8. Save it as UTF-8 and start again.") from None

@@ -6,6 +6,7 @@ import os
 import re
 import uuid
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from models import WORKFLOW_ID_PREFIX
 
@@ -13,8 +14,8 @@ from models import WORKFLOW_ID_PREFIX
 DISK_CURES = {
     errno.ENAMETOOLONG: "the path is too long; set a shorter REPORTS_DIR and start again",
     errno.ELOOP: "its symbolic links lead in a circle; set another REPORTS_DIR",
-    errno.ENOENT: "the working directory is gone; start again in one that exists",
 }
+NO_WORKING_DIRECTORY = "the working directory is gone; start again in one that exists"
 PATH_LIMIT = 200  # characters of a path that a message shows
 # Together with a hyphen, no more than the 255 bytes that file systems take.
 NAME_LIMIT = 150  # bytes
@@ -35,13 +36,28 @@ def find_reports_dir() -> Path:
 
     Raises ReportsDirError if it begins with a home directory that does not exist.
     """
-    setting = os.environ.get("REPORTS_DIR") or "."
+    # `docker run --env-file` keeps quotation marks.
+    setting = os.environ.get("REPORTS_DIR", "").strip("\"'") or "."
     try:
         return Path(setting).expanduser()
     except RuntimeError:
         raise ReportsDirError(
             f"REPORTS_DIR={setting} names a home directory that does not exist; "
             "set the whole path and start again"
+        ) from None
+
+
+def require_reports_dir() -> None:
+    """Raises ReportsDirError if no PDF can be written into the folder."""
+    folder = find_reports_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ReportsDirError(
+            f"No PDF can be written to {_name_folder(folder)}: {error.strerror}. "
+            "Change to another folder, or name one in REPORTS_DIR."
         ) from None
 
 
@@ -62,16 +78,18 @@ def place_report(content: bytes, filename: str, workflow_id: str) -> str:
     folder = find_reports_dir()
     try:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        return str(_link(content, folder, names))
+        return str(_write(content, folder, names))
     except OSError as error:
         reason = DISK_CURES.get(error.errno or 0) or error.strerror or str(error)
+        if error.errno == errno.ENOENT and not folder.is_absolute():
+            reason = NO_WORKING_DIRECTORY
         raise ReportsDirError(
             f"the report cannot be written to {_name_folder((folder / name).parent)}: {reason}"
         ) from None
 
 
-def _link(content: bytes, folder: Path, names: list[Path]) -> Path:
-    """Gives a finished file the first name that no other file has.
+def _write(content: bytes, folder: Path, names: list[Path]) -> Path:
+    """Gives a finished file the first name that no other file has. Returns it.
 
     No reader ever sees half of it. Raises OSError.
     """
@@ -83,7 +101,7 @@ def _link(content: bytes, folder: Path, names: list[Path]) -> Path:
             os.fsync(file.fileno())
         for name in names:
             try:
-                os.link(temporary, folder / name)  # unlike a rename, never overwrites
+                _name_file(temporary, folder / name)
             except FileExistsError:
                 if not _holds(folder / name, content):
                     continue
@@ -91,6 +109,17 @@ def _link(content: bytes, folder: Path, names: list[Path]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     raise FileExistsError(errno.EEXIST, f"other files have the names {', '.join(map(str, names))}")
+
+
+def _name_file(temporary: Path, name: Path) -> None:
+    """Moves a finished file, and overwrites none. Raises FileExistsError, and other OSErrors."""
+    try:
+        os.link(temporary, name)
+    except FileExistsError:
+        raise
+    except OSError:  # the file system may have no hard links: an empty file keeps the name
+        name.open("xb").close()
+        temporary.replace(name)
 
 
 def _holds(file: Path, content: bytes) -> bool:

@@ -7,6 +7,8 @@ from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.runtime import LoggingConfig
 
+from beyond.printable import printable
+
 # The SDK reports an outage with a dozen lines a second. The Worker says it in one.
 SDK_LOG = LoggingConfig(
     filter="warn,temporalio_client=off,temporalio_sdk_core::worker::activities=error"
@@ -15,12 +17,21 @@ SDK_LOG = LoggingConfig(
 
 def set_up_logging() -> None:
     """Logs to stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for chatty in ("httpx", "LiteLLM", "temporalio.worker"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     activity.logger.activity_info_on_message = workflow.logger.workflow_info_on_message = False
     for name in ("temporalio.activity", "temporalio.workflow"):
         logging.getLogger(name).addFilter(_log_in_one_line)
+
+
+class _PrintableFormatter(logging.Formatter):
+    """A provider's words and a Workflow ID may hold what would redraw the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _log_in_one_line(record: logging.LogRecord) -> bool:
@@ -34,5 +45,5 @@ def _log_in_one_line(record: logging.LogRecord) -> bool:
         told = f"{step['workflow_id']}: {step['activity_type']}, attempt {step['attempt']}: {told}"
     elif report := getattr(record, "temporal_workflow", None):
         told = f"{report['workflow_id']}: {told}"
-    record.msg, record.args = told, ()
+    record.msg, record.args = " ".join(told.split()), ()
     return True

@@ -7,6 +7,7 @@ The Workflow goes by the error's type. "BadRequestError", "ContentPolicyViolatio
 import json
 import os
 import re
+import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -79,6 +80,9 @@ UNREADABLE = re.compile(
     r"Empty or invalid response|Invalid response object|json response"
     r"|provider returned (?:a response with no )?'choices'"
 )
+
+# The same, of LiteLLM's clients: no JSON, or too deep, no UTF-8, wrongly compressed.
+UNDECODABLE = (json.JSONDecodeError, RecursionError, UnicodeDecodeError, zlib.error)
 
 
 def make_application_error(error: Exception, last_try: bool, body: str = "") -> ApplicationError:
@@ -243,7 +247,7 @@ def _is_unreadable(error: Exception, status: int, causes: list[BaseException], b
     """Whether LiteLLM could not read an answer of status 200."""
     if 200 <= status < 300 or (status == 500 and UNREADABLE.search(str(error))):
         return True
-    if any(isinstance(cause, json.JSONDecodeError) for cause in causes):
+    if any(isinstance(cause, UNDECODABLE) for cause in causes):
         return not _find_answer(causes)
     return bool(body) and type(causes[-1]).__module__.startswith(("builtins", "pydantic"))
 

@@ -19,7 +19,7 @@ CURE = f"Set it in .env or in the environment, or set LLM_MODEL={DEMO_MODEL} for
 
 def get_model() -> str:
     """Returns the name of the model in LiteLLM's spelling."""
-    return os.environ.get("LLM_MODEL", "").strip() or DEFAULT_MODEL
+    return os.environ.get("LLM_MODEL", "").strip(" \t\r\n\"'") or DEFAULT_MODEL
 
 
 def get_key(variable: str) -> str:

@@ -33,6 +33,7 @@ FOREIGN_MARK = re.compile(r"\[(doc\d+|ref_\d+)\]")  # of Azure, of Zhipu
 ADDRESS = re.compile(r"https?://[^\s<>\"'\[\]]+", re.IGNORECASE)
 SIGNS = re.compile(r"[\\`*_\[\]<>#~$^]|&(?=#?\w+;)")
 BLOCK_START = re.compile(r"^(?=[-+=])|^(\d+)(?=[.)])")  # of a list or a line, if it begins a text
+OPEN_FENCE = re.compile(r"^ {0,3}(`{3,9}|~{3,9})", re.MULTILINE)
 LINK_OR_ADDRESS = re.compile(r"\[[^\]\n]{0,300}\]\([^)\n]{0,2000}\)|https?://[^\s<>]{1,2000}")
 
 ITEM = re.compile(
@@ -141,6 +142,8 @@ def add_sources(text: str, sources: Sources) -> str:
         start, items = own
         text, numbers = _continue_list(text, start, items, pages)
     else:
+        if left_open := OPEN_FENCE.search(CODE.sub("", text)):  # the text is cut off in code
+            text += f"\n{left_open[1]}"
         numbers = {page.key: number for number, page in enumerate(pages, 1)}
         entries = (f"{number}. {_write(page)}" for number, page in enumerate(pages, 1))
         start, text = len(text), "\n".join([text, "", HEADING, "", *entries, ""])
@@ -184,16 +187,14 @@ def _make_address(address: Any) -> str:
     """Returns an address that is safe in Markdown, or "" if it is none of the web."""
     if not isinstance(address, str) or len(address) > ADDRESS_LIMIT:
         return ""
-    told: str = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
+    told = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
     is_of_web = re.match(r"https?://[^/?#\s]", told, re.IGNORECASE)
     return quote(told, safe="%:/?#@!&*+,=~", errors="replace") if is_of_web else ""
 
 
 def _tidy(title: Any) -> str:
-    if not isinstance(title, str):
-        return ""
-    line = printable(" ".join(title.split()))
-    return line if len(line) <= TITLE_LIMIT else line[: TITLE_LIMIT - 1] + "…"
+    text = printable(" ".join(title.split())) if isinstance(title, str) else ""
+    return text if len(text) <= TITLE_LIMIT else text[: TITLE_LIMIT - 1] + "…"
 
 
 def _key(address: str) -> str:

@@ -56,6 +56,7 @@ REFUSALS = {
     UserDecision.CORRECT: (NO_DRAFT_TO_CORRECT, "corrected"),
 }
 KEPT_BEHIND_A_FAILURE = "The draft was not kept: the EDIT before the KEEP failed."
+UNREAD = "The draft was not {}: the report was reset, and it was written anew."
 WRONG_INPUT = 'A report starts with one JSON object as its input: {"prompt": "your topic"}'
 # How llm_call names an error if the provider refuses the prompt itself.
 PROMPT_REFUSALS = {
@@ -135,8 +136,11 @@ class Report:
 
     # Decisions.
 
-    def add(self, decision: UserDecisionSignal | None) -> str:
-        """Queues a decision, or notes a STOP. Returns why it is ignored instead, or ""."""
+    def add(self, decision: UserDecisionSignal | None, *, was_reset: bool = False) -> str:
+        """Queues a decision, or notes a STOP. Returns why it is ignored instead, or "".
+
+        A report that `was_reset` gets old decisions again, on drafts that nobody has read.
+        """
         if not decision:
             return "a Signal that is not a decision"
         if decision.decision == UserDecision.WAIT:
@@ -150,7 +154,8 @@ class Report:
                 return "a STOP: no draft is being written"
             self.is_stopped = True
             return ""
-        self._queue.append(QueuedDecision(decision))
+        is_stale = was_reset and decision.draft > self.number
+        self._queue.append(QueuedDecision(decision, is_stale))
         return ""
 
     def has_decisions(self) -> bool:
@@ -191,7 +196,7 @@ class Report:
         if not number:
             return without_draft
         if queued.is_stale:
-            return KEPT_BEHIND_A_FAILURE
+            return UNREAD.format(done) if decision.draft else KEPT_BEHIND_A_FAILURE
         if decision.draft not in (0, number):
             return f"Draft {decision.draft} was not {done}: draft {number} is the current one."
         if decision.decision == UserDecision.UNDO and not self._state.earlier:

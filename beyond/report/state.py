@@ -53,7 +53,7 @@ class QueuedDecision:
     """A decision that waits for its turn.
 
     A stale one is an EDIT, or a KEEP without a number, that was sent before a failure of which its
-    sender could not know.
+    sender could not know; or one on a draft that a reset has taken back.
     """
 
     decision: UserDecisionSignal

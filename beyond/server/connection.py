@@ -40,6 +40,8 @@ CONNECTION_PROBLEMS = {
     "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",
 }
 
+_limited_addresses: set[str] = set()  # whose limit was told
+
 T = TypeVar("T")
 
 
@@ -83,7 +85,7 @@ def _explain(error: str, settings: ClientConnectConfig) -> str:
         return f"Temporal at {address} breaks the connection off. {cure}"
     cure = "Check TEMPORAL_ADDRESS and the network."
     if is_on_this_machine(address):
-        cure = "Start it with: temporal server start-dev"
+        cure = "Start it with: temporal server start-dev --db-filename temporal.db"
     return f"Temporal is not reachable at {address} ({reason}). {cure}"
 
 
@@ -150,6 +152,7 @@ async def retry_until_answered(
 ) -> T:
     """Repeats the request until a server answers it, and says when the server goes and comes.
 
+    It is also repeated when there are too many requests, which is said once.
     Raises RefusedError if the server refuses the API key, and RPCError at any other error.
     """
     outage_announced = False
@@ -160,16 +163,25 @@ async def retry_until_answered(
             address = client.service_client.config.target_host
             if error.status == RPCStatusCode.UNAUTHENTICATED:  # the key has expired meanwhile
                 raise RefusedError(_explain_refused_key(address, error.message)) from None
-            if error.status not in no_answer:
+            if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:
+                _say_once_that_requests_are_limited(address, say)
+            elif error.status not in no_answer:
                 raise
-            if not outage_announced:
+            elif not outage_announced:
                 say(f"Temporal is not reachable at {address}; trying again")
-            outage_announced = True
+                outage_announced = True
             await asyncio.sleep(RETRY_INTERVAL)
         else:
             if outage_announced:
                 say("Temporal is reachable again")
             return answer
+
+
+def _say_once_that_requests_are_limited(address: str, say: Callable[[str], None]) -> None:
+    """Once for a process: it may come again with every request."""
+    if address not in _limited_addresses:
+        _limited_addresses.add(address)
+        say(f"Temporal at {address} limits the rate of requests; waiting where that is needed")
 
 
 async def watch_server(client: Client, say: Callable[[str], None]) -> None:

@@ -7,8 +7,13 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryFile
+
+from temporalio.api.namespace.v1 import UpdateNamespaceInfo
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from beyond.data_dir import find_data_dir
 from beyond.llm.settings import (
@@ -19,7 +24,7 @@ from beyond.llm.settings import (
     get_model,
 )
 from beyond.process import RefusedError
-from beyond.reports_dir import ReportsDirError, find_reports_dir
+from beyond.reports_dir import ReportsDirError, require_reports_dir
 from beyond.server.connection import (
     CONNECT_TIMEOUT,
     TemporalUnreachableError,
@@ -30,6 +35,9 @@ from beyond.server.connection import (
 from beyond.server.dev_server import UI_PORT_OFFSET, start_server
 
 LAST_PORT = 65535
+KEPT = timedelta(days=3653)  # ten years, for an ended report; the server's own default is a day
+# How the namespace of a demo is described: a server that a killed starter left behind is known.
+DEMO_SERVER = "The demo of starter.py --local"
 # For the LLM call in progress when the starter ends; longer would hold the terminal.
 WORKER_STOP_TIMEOUT = 15  # seconds
 QUICK_STOP = 1  # seconds, in which a Worker stops that has no call in progress
@@ -40,20 +48,23 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
     """Runs a server on this machine, unless one answers already, and a Worker of its own.
 
     Yields an event that is set when the Worker polls, or None if there is no Worker. If no model is
-    configured, the Worker uses the demo model, but only on a server that this process started. If
-    the model cannot be used, no Worker starts; with `needs_model`, that is an error. Both stop at
-    the end. Raises RefusedError if they cannot start, and when the Worker stops early.
+    configured, the Worker uses the demo model, but only on a server that `--local` started for it.
+    If the model cannot be used, no Worker starts; with `needs_model`, that is an error. Both stop
+    at the end. Raises RefusedError if they cannot start, and when the Worker stops early.
     """
     problem = find_obvious_problem() if _has_model() else ""
     if problem and needs_model:
         raise RefusedError(problem)
-    _require_reports_dir()
+    try:
+        require_reports_dir()
+    except ReportsDirError as error:
+        raise RefusedError(str(error)) from None
     data = _require_data_dir()
-    async with _run_server(data) as is_ours:
+    async with _run_server(data) as takes_demo:
         if problem:
             print(problem, flush=True)
             yield None
-        elif is_ours or _has_model():
+        elif takes_demo or _has_model():
             async with _run_worker(data / "worker.log") as polls:
                 yield polls
         else:
@@ -77,7 +88,7 @@ def _has_model() -> bool:
 
 @asynccontextmanager
 async def _run_server(data: Path) -> AsyncIterator[bool]:
-    """Yields whether the server is ours."""
+    """Yields whether a demo may run on the server: on ours, and on that of another demo."""
     address = connection_settings()["target_host"]
     if not is_on_this_machine(address):
         raise TemporalUnreachableError(
@@ -85,9 +96,9 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
             "Unset TEMPORAL_ADDRESS, or leave --local out."
         )
     port = int(address.rpartition(":")[2])
-    if await _find_server(port):
+    if client := await _find_server(port):
         print(f"Joining the server at {address}. It stops with whoever started it.", flush=True)
-        yield False
+        yield await _read_description(client) == DEMO_SERVER
         return
     # The demo has reports of its own: it must not write into those of a real model.
     real, demo = (data / f"{name}-{port}.db" for name in ("temporal", "demo"))
@@ -99,15 +110,33 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
         if real.exists():
             print("The reports of your models are there again when LLM_MODEL is set.")
     database = real if _has_model() and get_model() not in DEMO_MODELS else demo
-    async with await start_server(port, database, data / "server.log"):
+    async with await start_server(port, database, data / "server.log") as environment:
+        await _set_up_namespace(environment.client, DEMO_SERVER if database == demo else "")
         web_ui = f"http://localhost:{port + UI_PORT_OFFSET}"
         print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
         print(f"Its reports and logs are in {data}", flush=True)
         yield True
 
 
-async def _find_server(port: int) -> bool:
-    """Whether a server answers. One that holds the port may be starting, so it is waited for."""
+async def _set_up_namespace(client: Client, description: str) -> None:
+    request = UpdateNamespaceRequest(
+        namespace=client.namespace, update_info=UpdateNamespaceInfo(description=description)
+    )
+    request.config.workflow_execution_retention_ttl.FromTimedelta(KEPT)
+    await client.workflow_service.update_namespace(request, retry=True)
+
+
+async def _read_description(client: Client) -> str:
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    try:
+        answer = await client.workflow_service.describe_namespace(request, retry=True)
+    except RPCError:  # such as an unknown namespace, of which the starter tells
+        return ""
+    return answer.namespace_info.description
+
+
+async def _find_server(port: int) -> Client | None:
+    """A server that answers. One that holds the port may be starting, so it is waited for."""
     if port + UI_PORT_OFFSET > LAST_PORT:
         raise TemporalUnreachableError(
             f"Port {port} leaves none for the Web UI, which is {UI_PORT_OFFSET} above it. "
@@ -116,11 +145,10 @@ async def _find_server(port: int) -> bool:
     deadline, waiting = time.monotonic() + CONNECT_TIMEOUT, False
     while True:
         with suppress(TemporalUnreachableError):
-            await connect()
-            return True
+            return await connect()
         taken = [number for number in (port, port + UI_PORT_OFFSET) if _is_taken(number)]
         if not taken:
-            return False
+            return None
         if time.monotonic() > deadline:
             raise TemporalUnreachableError(
                 f"Port {taken[0]} is taken by another program. Stop that program, or choose "
@@ -211,20 +239,4 @@ def _require_data_dir() -> Path:
             "--local keeps its reports and logs in a folder of yours, and cannot write to "
             f"{error.filename}: {error.strerror}. Make it writable, or name another folder in "
             "XDG_DATA_HOME."
-        ) from None
-
-
-def _require_reports_dir() -> None:
-    """Raises RefusedError if the Worker could write no PDF."""
-    try:
-        folder = find_reports_dir()
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except ReportsDirError as error:
-        raise RefusedError(str(error)) from None
-    except OSError as error:
-        raise RefusedError(
-            f"No PDF can be written to {folder.absolute()}: {error.strerror}. "
-            "Change to another folder, or name one in REPORTS_DIR."
         ) from None

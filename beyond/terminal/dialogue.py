@@ -35,7 +35,7 @@ WRITE_ANEW = "Write a new draft from the same prompt? [y/N] "
 TRY_AGAIN = "Type 'edit' to try again."
 SEE_CHANGES = "Type 'changes' to see them."
 NOTHING_TO_COMPARE = "There is no earlier draft to compare with."
-STOP_HINT = ". Press s to stop."  # behind the live line
+STOP_HINT = "Press s to stop.\n"  # above the live line
 LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
 
 # The interval between two looks at the report grows with the time since the last decision, between
@@ -296,7 +296,7 @@ class Dialogue:
             await self._pause()
 
     def _live_line(self) -> str:
-        return self._progress.line() + STOP_HINT * self._progress.is_writing
+        return STOP_HINT * self._progress.is_writing + self._progress.line()
 
     def _live_draft(self) -> tuple[str, str]:
         """The heading of the next draft, and what the model has written of it so far."""

@@ -25,7 +25,7 @@ def save_draft(screen: Screen, workflow_id: str, number: int, draft: str) -> Non
     except FileExistsError:
         screen.say(f"There is a file {file} already. Nothing is saved.")
     except OSError as error:
-        screen.say(f"The draft cannot be saved: {error}")
+        screen.say(f"The draft cannot be saved: {error.strerror}.")
 
 
 class Corrections:
@@ -49,15 +49,17 @@ class Corrections:
                 _write(file, draft)
             problem = await self._screen.edit(file)
             text = _read(file)
-        except (OSError, UnicodeError) as error:
-            problem, text = f"The draft cannot be corrected: {error}.", ""
+        except OSError as error:
+            problem, text = f"The draft cannot be corrected: {error.strerror}.", ""
+        except UnicodeError:
+            problem, text = "The file is not UTF-8.", ""
         if text == _normalize(draft):
             problem = problem or "The draft is unchanged."
         elif fault := find_fault(text):
             problem = problem or f"{fault[0].upper()}{fault[1:]}."
         if not problem:
             return text
-        self._screen.say(f"{problem} Nothing is sent.")
+        self._screen.say_wrapped(f"{problem} Nothing is sent.")
         self.settle(draft)
         return ""
 

@@ -68,8 +68,8 @@ async def find_live_draft(
         )
         details = activity.heartbeat_details.payloads
         if is_writing and details and activity.activity_type.name == "llm_call":
-            # It may be another program's, or be encrypted with a key that is missing here.
-            with suppress(KeyError, RuntimeError, TypeError):
+            # It may be another program's, or a codec may fail: the draft itself comes later.
+            with suppress(Exception):
                 live: list[LiveDraft] = await client.data_converter.decode(details, [LiveDraft])
                 return live[0]
     return None

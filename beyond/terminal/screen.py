@@ -33,9 +33,9 @@ MARKS = {"-": "strike red", "+": "underline green", "": "", "note": "dim"}
 PLAIN_MARKS = {"-": "[-{}-]", "+": "{{+{}+}}", "": "{}", "note": "{}"}
 PASTE_GAP = 0.02  # seconds between two parts of a pasted text; nobody types so fast
 WIDEST_TEXT = 100  # columns; longer lines are hard to read
-# Rows of the window that are not the growing text's: its heading, the live line, which may say why
-# there is a retry, and what stands between.
-LIVE_ROWS = 6
+# Rows of the window that are not the growing text's: its heading, how to stop it, the live line,
+# which may say why there is a retry, and what stands between.
+LIVE_ROWS = 7
 CTRL_C = 130  # the exit code of a program that it ends, as shells have it
 STOPPED = -1  # what the live line ends with at the key, beside exit codes
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open

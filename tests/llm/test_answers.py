@@ -154,7 +154,8 @@ async def test_the_draft_is_the_report_alone(llm: LoopbackLLM, name: str) -> Non
     assert name == "an end token" or choice["message"]["reasoning_content"] == THOUGHTS
 
 
-PLAYED_DRAFTS = set(PLAYED) - {"gemini-ends-without-a-reason", "answer-engine-stream-with-sources"}
+NO_REASON, WITH_SOURCES = "gemini-ends-without-a-reason", "answer-engine-stream-with-sources"
+PLAYED_DRAFTS = set(PLAYED) - {NO_REASON, WITH_SOURCES}
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
@@ -173,10 +174,21 @@ async def test_an_odd_answer_is_a_whole_draft(
         assert answer["choices"][0]["message"]["reasoning_content"] == "Keep it short."
 
 
+async def test_a_stream_of_geminis_without_a_reason_is_asked_again(
+    llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has usage with each piece, which says nothing of its end."""
+    for variable, value in llm.play(json.loads(PLAYED[NO_REASON].read_text())).items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ApplicationError, match="the provider broke off") as error:
+        await complete(LLMCallInput("tides"), LIMIT, Writing())
+    assert not error.value.non_retryable
+
+
 async def test_the_sources_of_an_answer_engine_are_numbered(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = json.loads(PLAYED["answer-engine-stream-with-sources"].read_text())
+    case = json.loads(PLAYED[WITH_SOURCES].read_text())
     for variable, value in llm.play(case).items():
         monkeypatch.setenv(variable, value)
     text = content_of(await complete(LLMCallInput("tides"), LIMIT, Writing()))

@@ -135,6 +135,7 @@ UNUSABLE = {
     "null": "null",
     "a list": "[]",
     "content a number": answer({"role": "assistant", "content": 5}),
+    "too deep": "[" * 100_000,
     "captive portal": "<!DOCTYPE html><html><title>Sign in to the hotel</title></html>",
 }
 
@@ -148,6 +149,14 @@ async def test_what_is_no_completion_is_asked_for_again_until_the_last_try(
     assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
     assert error.non_retryable == last_try
     assert len(llm.calls) == 1
+
+
+async def test_an_answer_that_is_wrongly_compressed_is_no_matter_of_settings(
+    llm: LoopbackLLM,
+) -> None:
+    reply = Reply(body="no gzip", headers={"content-encoding": "gzip"})
+    error = await refuse(llm, reply)
+    assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
 
 
 async def test_a_captive_portal_ends_in_a_question_for_the_person(
@@ -225,45 +234,14 @@ async def test_an_error_has_litellms_type_and_a_sentence_with_the_cure(
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        (
-            429,
-            told(
-                "You exceeded your current quota, please check your plan and billing details.",
-                type="insufficient_quota",
-                code="insufficient_quota",
-            ),
-        ),
+        (429, told("You exceeded your current quota, see your plan.", code="insufficient_quota")),
         (429, told("余额不足或无可用资源包,请充值。", code="1113")),
-        (
-            400,
-            told(
-                "Your credit balance is too low to access the API. Please go to Plans & Billing.",
-                type="invalid_request_error",
-            ),
-        ),
-        (
-            400,
-            told(
-                "ExceededBudget: Budget has been exceeded! Current cost: 1.2, Max budget: 1.0",
-                type="budget_exceeded",
-            ),
-        ),
-        (
-            403,
-            {
-                "code": "no rights",
-                "error": "Your team has used all credits or reached its spending limit.",
-            },
-        ),
+        (400, told("Your credit balance is too low. Please go to Plans & Billing.")),
+        (400, told("ExceededBudget: Budget has been exceeded!", type="budget_exceeded")),
+        (403, {"code": "no rights", "error": "Your team has used all credits."}),
         (402, told("Insufficient Balance", type="unknown_error")),
         (402, {"detail": "Payment Required"}),
-        (
-            400,
-            told(
-                "Access denied, please make sure your account is in good standing.",
-                code="Arrearage",
-            ),
-        ),
+        (400, told("Make sure your account is in good standing.", code="Arrearage")),
         (400, told("Billing hard limit has been reached", code="billing_hard_limit_reached")),
     ],
 )
@@ -294,26 +272,15 @@ async def test_a_limit_for_a_while_is_asked_again(llm: LoopbackLLM, message: str
     [
         (
             500,
-            [told("An internal error has occurred.", status="INTERNAL")],
-            "An internal error has occurred",
+            [told("An internal error occurred.", status="INTERNAL")],
+            "An internal error occurred",
         ),
-        (
-            400,
-            {"type": "error", "error": {"type": "invalid_request_error", "message": "too long"}},
-            "too long",
-        ),
-        (
-            422,
-            {"detail": [{"loc": ["body", "messages"], "msg": "field required"}]},
-            "field required",
-        ),
+        (400, {"type": "error", "error": {"type": "x", "message": "too long"}}, "too long"),
+        (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, "field required"),
         (
             500,
-            told(
-                "litellm.APIError: APIError: OpenAIException - Error code: 500 - "
-                "{'error': {'message': 'the GPU is gone', 'code': 500}}"
-            ),
-            "the GPU is gone",
+            told("litellm.APIError: OpenAIException - {'error': {'message': 'no GPU'}}"),
+            "no GPU",
         ),
         (500, {"errors": [{"message": "worker died"}]}, "worker died"),
         (503, {"message": "no capacity"}, "no capacity"),

@@ -146,6 +146,11 @@ def test_a_list_of_other_things_is_not_continued(end: str) -> None:
     assert text == f"# Tea\n\n{end}\n\n## Sources\n\n1. [S](<{STEEP}>)\n"
 
 
+def test_a_list_behind_code_that_is_cut_off_is_no_code() -> None:
+    text = add_sources("# Tea\n\n```py\nboil()", pages({"url": STEEP, "title": "S"}))
+    assert text == f"# Tea\n\n```py\nboil()\n```\n\n## Sources\n\n1. [S](<{STEEP}>)\n"
+
+
 async def test_three_edits_leave_one_list(
     client: Client, llm: LoopbackLLM, task_queue: str
 ) -> None:

@@ -3,21 +3,28 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from loopback_llm import LoopbackLLM, Reply, piece
 from pytest_httpserver import HTTPServer
 from starters import OpenStarter, piped
 from support import KEY, draft_of, eventually, start_report, waiting
+from temporalio.api.common.v1 import ActivityType, Payload, Payloads
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from beyond.llm import complete, load_litellm, streams
 from beyond.llm.streams import STREAMS_AT_ONCE
 from beyond.llm.writing import Writing
+from beyond.payloads import ReadableCodec
 from beyond.terminal.progress import find_live_draft
 from beyond.terminal.reports import describe_report
 from models import LIVE_DRAFT_LENGTH, LiveDraft, LLMCallInput
@@ -350,6 +357,24 @@ async def test_the_server_knows_what_is_written_and_the_history_grows_by_nothing
     description = await describe_report(client, report.id)
     assert description.workflow_execution_info.history_length == 10
     assert await draft_of(report) == "".join(WORDS[:100])
+
+
+class FailingCodec(ReadableCodec):
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        raise OSError("the service that keeps the keys is away")
+
+
+async def test_a_codec_that_fails_hides_what_is_written_and_no_more(client: Client) -> None:
+    converter = replace(client.data_converter, payload_codec=FailingCodec())
+    writing = PendingActivityInfo(
+        activity_type=ActivityType(name="llm_call"),
+        state=PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
+        heartbeat_details=Payloads(payloads=[Payload(data=b"secret")]),
+        last_heartbeat_time=Timestamp(seconds=1),
+    )
+    description = DescribeWorkflowExecutionResponse(pending_activities=[writing])
+    without_key = Client(client.service_client, data_converter=converter)
+    assert await find_live_draft(without_key, description) is None
 
 
 @pytest.mark.usefixtures("worker")

@@ -1,16 +1,25 @@
 """What a person reads if Temporal is there, but not as it is looked for."""
 
+import asyncio
 import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from starters import piped
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 
-from beyond.server.connection import TemporalUnreachableError, connect
+from beyond.server.connection import (
+    NO_SERVER,
+    TemporalUnreachableError,
+    connect,
+    retry_until_answered,
+)
+from beyond.server.dev_server import start_server
 
 Answer = Callable[[socket.socket], None]
 
@@ -200,6 +209,24 @@ async def test_an_address_without_host_or_port_is_refused(
         f"Temporal's address {address} is not HOST:PORT, such as localhost:7233. "
         "Change it in TEMPORAL_ADDRESS or in temporal.toml."
     )
+
+
+async def test_requests_over_a_namespaces_limit_wait_and_are_told_once(tmp_path: Path) -> None:
+    limits = ["frontend.namespaceRPS=4", "frontend.globalNamespaceRPS=4"]
+    options = [f"--dynamic-config-value={limit}" for limit in limits]
+    said: list[str] = []
+    log = tmp_path / "server.log"
+    async with await start_server(log=log, extra_args=options) as environment:
+        client = environment.client
+        request = DescribeNamespaceRequest(namespace=client.namespace)
+        ask = partial(client.workflow_service.describe_namespace, request)
+        await asyncio.gather(
+            *(retry_until_answered(client, ask, said.append, NO_SERVER) for _ in range(30))
+        )
+        address = client.service_client.config.target_host
+    assert said == [
+        f"Temporal at {address} limits the rate of requests; waiting where that is needed"
+    ]
 
 
 async def test_a_dev_server_is_proposed_on_this_machine_only(

@@ -17,6 +17,7 @@ from platformdirs import user_cache_path
 from pypdf import PdfReader
 from starters import OpenStarter, Starter
 from support import PATIENCE, free_port, start_report
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
@@ -123,13 +124,24 @@ def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     [worker] = workers(tmp_path)
     killed.process.kill(signal.SIGKILL)
     worker.wait(timeout=PATIENCE)  # it notices by itself
-    killed.close()
     again = open_local("--workflow-id", workflow_id)
+    again.sees("Joining the server at")  # which nobody has stopped
     again.sees("Draft 1")
     again.keep()
     again.sees_result()
     assert again.ends() == 0
     assert workers(tmp_path) == []
+
+
+async def test_a_server_of_ours_keeps_ended_reports_for_ten_years(
+    port: int, open_local: OpenLocal
+) -> None:
+    starter = open_local()
+    starter.asked("Enter your research topic or question:")
+    client = await Client.connect(f"127.0.0.1:{port}")
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    config = (await client.workflow_service.describe_namespace(request)).config
+    assert config.workflow_execution_retention_ttl.ToTimedelta() > timedelta(days=3650)
 
 
 def test_sigterm_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_path: Path) -> None:

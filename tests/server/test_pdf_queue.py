@@ -19,7 +19,7 @@ from support import (
     waiting,
     worker_here,
 )
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
 import activities
@@ -31,10 +31,10 @@ REPORT = PDFGenerationInput("# Bees\n\nThey *hum*.")
 
 
 async def test_a_pdf_heartbeats_while_it_waits_and_while_it_is_made(
-    monkeypatch: pytest.MonkeyPatch,
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeats, "HEARTBEAT_INTERVAL", timedelta(seconds=0.02))
-    environment = ActivityEnvironment()
+    environment = ActivityEnvironment(client)
     beats: list[object] = []
     environment.on_heartbeat = lambda *details: beats.append(details)
     async with activities._pdf_turn:
@@ -53,16 +53,39 @@ async def test_a_pdf_heartbeats_while_it_waits_and_while_it_is_made(
     assert await making == "research_pdf.pdf"
 
 
-async def test_a_cancelled_pdf_leaves_the_line(tmp_path: Path) -> None:
-    environment = ActivityEnvironment()
+async def test_a_cancelled_pdf_leaves_the_line(client: Client, tmp_path: Path) -> None:
+    environment = ActivityEnvironment(client)
     async with activities._pdf_turn:
         making = asyncio.create_task(environment.run(create_pdf_in_turn, REPORT))
         await asyncio.sleep(0.1)
         environment.cancel()
         with pytest.raises(asyncio.CancelledError):
             await making
-    assert await ActivityEnvironment().run(create_pdf_in_turn, REPORT) == "research_pdf.pdf"
+    assert await ActivityEnvironment(client).run(create_pdf_in_turn, REPORT) == "research_pdf.pdf"
     assert pdfs_in(tmp_path) == ["research_pdf.pdf"]
+
+
+@pytest.mark.parametrize("end", ["cancel", "terminate"])
+async def test_a_report_that_ends_while_its_pdf_is_made_leaves_none(
+    end: str, client: Client, llm: LoopbackLLM, tmp_path: Path
+) -> None:
+    async with worker_here(client, llm_call, create_pdf_in_turn) as queue:
+        report = await start_report(client, "bees", queue)
+        await waiting(report, draft=1)
+        await activities._pdf_process.start()
+        assert activities._pdf_process._process
+        process = psutil.Process(activities._pdf_process._process.pid)
+        process.suspend()
+        try:
+            await keep(report)
+            await eventually(activities._pdf_turn.locked)
+            await getattr(report, end)()
+            with pytest.raises(WorkflowFailureError):
+                await report.result()
+        finally:
+            process.resume()
+        await eventually(lambda: not activities._pdf_turn.locked())
+    assert pdfs_in(tmp_path) == []
 
 
 def pdfs_in(folder: Path) -> list[str]:

@@ -133,6 +133,35 @@ async def test_encryption_hides_topic_and_instructions_in_the_event_history(
     await eventually(listed)
 
 
+def refusal(project: Path, *arguments: str) -> str:
+    """What ends the starter."""
+    command = [sys.executable, str(project / "starter.py"), *arguments]
+    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_encryption_without_a_key_or_with_a_wrong_one_is_one_sentence(
+    change: Change, start_worker_of: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = change("Encryption")
+    monkeypatch.delenv("PAYLOAD_KEY", raising=False)
+    none = refusal(project, "--list")
+    monkeypatch.setenv("PAYLOAD_KEY", "no key")
+    assert refusal(project, "--list") == none
+    assert none.startswith("PAYLOAD_KEY holds no key")
+    monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
+    start_worker_of(project)
+    starter, workflow_id = start_starter(project)
+    with starter:
+        starter.kill()
+    monkeypatch.setenv("PAYLOAD_KEY", "fedcba9876543210" * 4)
+    assert refusal(project, "--workflow-id", workflow_id) == (
+        "What Temporal holds was encrypted with another key. Set that one in PAYLOAD_KEY.\n"
+    )
+
+
 async def test_encryption_hides_the_draft_that_is_being_written(
     change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,17 @@
 """How a finished PDF gets into the folder: under which name, whole, and over no other file."""
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities import create_pdf
+from beyond.llm.settings import get_model
+from beyond.paper import find_paper
 from beyond.reports_dir import (
     NAME_LIMIT,
     PATH_LIMIT,
@@ -27,6 +31,24 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "reports"
     monkeypatch.setenv("REPORTS_DIR", str(folder))
     return folder
+
+
+def refuse_link(*_: object) -> NoReturn:
+    """As of SMB, FAT and the volumes of some containers."""
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_without_hard_links_a_report_is_placed_and_nothing_is_overwritten(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", refuse_link)
+    names = [place_report(text, NAME, REPORT) for text in (b"theirs", b"ours", b"ours")]
+    assert names == [NAME, "research_pdf-1a2b3c4d.pdf", "research_pdf-1a2b3c4d.pdf"]
+    (reports / f"research_pdf-{OWN}.pdf").symlink_to("nowhere")
+    with pytest.raises(ReportsDirError, match="other files have the names"):
+        place_report(b"3", NAME, REPORT)
+    assert [(reports / name).read_bytes() for name in names[:2]] == [b"theirs", b"ours"]
+    assert len(list(reports.iterdir())) == 3
 
 
 def test_a_name_that_is_taken_is_followed_by_the_reports_own_part(reports: Path) -> None:
@@ -76,7 +98,12 @@ def test_a_file_has_its_name_only_when_it_is_whole_and_on_the_disk(
     assert list(reports.iterdir()) == [reports / NAME]
 
 
-def test_200_reports_at_once_are_200_files(reports: Path) -> None:
+@pytest.mark.parametrize("has_links", [True, False])
+def test_200_reports_at_once_are_200_files(
+    has_links: bool, reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse_link)
     with ThreadPoolExecutor(20) as threads:
         names = threads.map(lambda n: place_report(b"%d" % n, NAME, f"{n:08}"), range(200))
         placed = dict(enumerate(names))
@@ -169,6 +196,24 @@ def test_a_working_directory_that_is_gone_asks_for_another_one(
         )
     finally:
         os.chdir(tmp_path)
+
+
+def test_a_folder_that_nobody_can_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPORTS_DIR", "/proc/nope")
+    assert disk_error() == ("the report cannot be written to /proc/nope: No such file or directory")
+
+
+@pytest.mark.parametrize("mark", ['"', "'"])
+def test_the_quotation_marks_of_a_docker_env_file_are_taken_off(
+    mark: str, reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORTS_DIR", f"{mark}{reports}{mark}")
+    monkeypatch.setenv("PAPER", f"{mark}a4{mark}")
+    monkeypatch.setenv("LLM_MODEL", f"{mark}offline/demo{mark}")
+    place_report(b"ours", NAME, REPORT)
+    assert (reports / NAME).exists()
+    assert find_paper() == "a4"
+    assert get_model() == "offline/demo"
 
 
 def test_the_home_of_nobody_asks_for_the_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
@@ -20,11 +21,13 @@ from support import (
     PATIENCE,
     RESULT,
     WorkerProcess,
+    events_of,
     eventually,
     keep,
     start_report,
     waiting,
 )
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import GrpcCompression
@@ -32,7 +35,10 @@ from temporalio.service import GrpcCompression
 from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.server import connection
+from models import TASK_QUEUE, GenerateReportInput
+from workflow import GenerateReportWorkflow
 
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for a demo."
 
 
@@ -191,6 +197,29 @@ async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     assert (tmp_path / "here" / "research_pdf.pdf").exists()
 
 
+def test_a_dot_env_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    """PowerShell writes UTF-16."""
+    (tmp_path / ".env").write_text("LLM_MODEL=offline/demo\n", encoding="utf-16")
+    worker = run_worker()
+    assert worker.stderr == f"{tmp_path}/.env is not UTF-8. Save it as UTF-8 and start again.\n"
+    assert worker.returncode == 1
+
+
+def test_a_mark_before_the_first_setting_of_dot_env_is_no_part_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PAPER=legal\n", encoding="utf-8-sig")
+    assert run_worker().stderr == "PAPER=legal is not a size of paper: write letter or a4\n"
+
+
+def test_a_folder_that_takes_no_pdf_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPORTS_DIR", "/proc/nope")
+    worker = run_worker()
+    assert worker.stderr == (
+        "No PDF can be written to /proc/nope: No such file or directory. "
+        "Change to another folder, or name one in REPORTS_DIR.\n"
+    )
+    assert worker.returncode == 1
+
+
 # Connection.
 
 
@@ -256,9 +285,10 @@ async def test_the_worker_says_what_it_polls(
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     address = client.service_client.config.target_host
-    assert start_worker().log.startswith(
-        f'Worker is polling Task Queue "research" at {address} (namespace default). '
-        "Press Ctrl-C to stop.\n"
+    assert re.match(
+        rf'{TIME} Worker is polling Task Queue "research" at {address} \(namespace default\)\. '
+        r"Press Ctrl-C to stop\.\n",
+        start_worker().log,
     )
 
 
@@ -269,7 +299,7 @@ def test_without_a_server_the_worker_names_address_and_command(
     worker = run_worker()
     assert worker.stderr == (
         "Temporal is not reachable at 127.0.0.1:1 (Connection refused). "
-        "Start it with: temporal server start-dev\n"
+        "Start it with: temporal server start-dev --db-filename temporal.db\n"
     )
     assert (worker.stdout, worker.returncode) == ("", 1)
 
@@ -286,7 +316,9 @@ def test_a_server_that_says_nothing_is_given_up(
         assert worker.wait(PATIENCE) == 1
         assert time.monotonic() - asked < 30
         connected.close()
-    assert worker.log.endswith("(no answer). Start it with: temporal server start-dev\n")
+    assert worker.log.endswith(
+        "(no answer). Start it with: temporal server start-dev --db-filename temporal.db\n"
+    )
 
 
 def test_a_profile_that_does_not_exist_is_said_in_a_sentence(
@@ -349,6 +381,23 @@ async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
     await eventually(lambda: llm.calls[-1].abandoned)
 
 
+async def test_a_worker_whose_terminal_is_closed_finishes_its_call(
+    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+) -> None:
+    """The shell sends SIGHUP, and the system may send another."""
+    worker = start_worker()
+    llm.go_on.clear()
+    report = await start_report(client, "bees")
+    await eventually(lambda: llm.in_flight == 1)
+    for _ in range(2):
+        worker.send_signal(signal.SIGHUP)
+        await eventually(partial(says, worker, "Stopping when the calls in progress are done"))
+    llm.go_on.set()
+    assert await ended(worker) == 0
+    completed = await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    assert len(completed) == len(llm.calls) == 1
+
+
 def says(worker: WorkerProcess, words: str) -> bool:
     return words in worker.log
 
@@ -366,7 +415,7 @@ def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
         timeout=PATIENCE,
         check=False,
     )
-    assert "Stopping" in worker.stdout
+    assert re.search(rf"^{TIME} Stopping when", worker.stdout, re.MULTILINE)
     assert worker.returncode == 0
 
 
@@ -431,20 +480,39 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             proxy.accept()
 
 
-async def test_the_log_has_one_line_for_each_call_that_ends(
+async def test_the_log_has_one_line_for_each_report_call_and_pdf(
     client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
 ) -> None:
     worker = start_worker()
     llm.replies.append(Reply(status=500, text="busy\nand more", headers={"retry-after": "1"}))
     report = await start_report(client, "bees")
     await waiting(report, draft=1)
-    failed, answered = [line.partition(": ")[2] for line in worker.log.splitlines()[1:]]
+    begun, failed, answered = [line.partition(": ")[2] for line in worker.log.splitlines()[1:]]
+    assert begun == "The report begins."
     assert failed.startswith("llm_call, attempt 1: Completing activity as failed: InternalServer")
     assert re.fullmatch(
         r"llm_call, attempt 2: openai/gpt-4o answered in \d+\.\d s, \d+ tokens in, \d+ out",
         answered,
     )
-    assert worker.log.count(report.id) == 2
+    assert worker.log.count(report.id) == 3
     await keep(report)
     await report.result()
     await eventually(partial(says, worker, f"{report.id}: User approved the research."))
+    assert f"{report.id}: create_pdf, attempt 1: Wrote research_pdf.pdf\n" in worker.log
+
+
+async def test_a_workflow_id_redraws_no_terminal_and_forges_no_line_of_the_log(
+    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+) -> None:
+    worker = start_worker()
+    workflow_id = f"{uuid4()}\x1b]0;title\x07\nforged"
+    report = await client.start_workflow(
+        GenerateReportWorkflow.run,
+        GenerateReportInput("bees"),
+        id=workflow_id,
+        task_queue=TASK_QUEUE,
+    )
+    await waiting(report, draft=1)
+    assert "]0;title forged: The report begins.\n" in worker.log
+    assert "\x1b" not in worker.log
+    assert "\nforged" not in worker.log

@@ -26,7 +26,10 @@ from support import (
 )
 from temporalio.client import Client
 
-from models import DRAFT_LIMIT, Phase, UserDecision
+from beyond.data_dir import APP
+from beyond.terminal.draft_files import OLDER_WORKER, Corrections
+from beyond.terminal.screen import Screen
+from models import DRAFT_LIMIT, Phase, ReportStatus, UserDecision
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -146,8 +149,8 @@ async def test_nothing_is_sent(
     report = report_of(client, starter.begin())
     correct(starter)
     starter.sees(words)
-    assert not corrections(tmp_path)
     starter.asked_to_decide()
+    assert not corrections(tmp_path)
     assert await decisions_on(report) == []
 
 
@@ -282,7 +285,7 @@ async def test_a_file_that_is_no_utf_8_is_kept(
     use_editor("printf 'caf\\351' > \"$1\"")
     starter = open_starter("bees")
     correct(starter)
-    starter.sees("The draft cannot be corrected: ")
+    starter.sees("The file is not UTF-8. Nothing is sent.")
     starter.sees("Your correction of draft 1 is in ")
     assert corrections(tmp_path)[0].read_bytes() == b"caf\xe9"
 
@@ -315,25 +318,21 @@ async def test_a_correction_waits_behind_an_edit_of_somebody_else(
     starter.sees("Your correction of draft 1 is in ")
 
 
-async def test_a_worker_that_does_not_know_corrections_is_told(
-    client: Client,
-    open_starter: OpenStarter,
-    use_editor: UseEditor,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_worker_that_ignores_a_correction_is_said_to_be_older_and_the_text_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It ignores the Signal, as this one does when the decision is unknown to it."""
-    older = tmp_path / "sitecustomize.py"
-    older.write_text("import models\nmodels.UserDecision.CORRECT._value_ = 'LATER'\n")
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
-    use_editor('echo MINE >> "$1"')
-    starter = open_starter("bees")
-    correct(starter)
-    starter.sees("its Worker may be of an older version.")
-    starter.sees("Your correction of draft 1 is in ")
-    assert "MINE" in corrections(tmp_path)[0].read_text()
-    starter.keep()
-    starter.sees_result()
+    folder = tmp_path / "data" / APP
+    folder.mkdir(parents=True)
+    file = folder / "12345678-draft-1.md"
+    file.write_text("MINE\n")
+    correcting = Corrections(Screen(), "generate-research-report-workflow-12345678-0")
+    correcting.sent = 1
+    correcting.follow(ReportStatus(Phase.RESEARCHING, 1, "bees", "", DRAFT))
+    assert capsys.readouterr().out == ""
+    correcting.follow(ReportStatus(Phase.WAITING, 1, "bees", "", DRAFT))
+    assert capsys.readouterr().out == f"{OLDER_WORKER}\nYour correction of draft 1 is in {file}\n"
+    correcting.settle("MINE")
+    assert not file.exists()
 
 
 @pytest.mark.skipif(not shutil.which("nano"), reason="nano is not installed")
@@ -344,7 +343,7 @@ async def test_nano(
     starter = open_starter()
     report = report_of(client, starter.begin())
     correct(starter)
-    starter.sees("GNU nano")
+    starter.watch_for(2)
     starter.process.setwinsize(30, 100)
     starter.presses("MINE\r\x03\x18y\r")
     await waiting(report, draft=2)
@@ -356,7 +355,7 @@ async def test_nano(
 async def test_vim(
     client: Client, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDITOR", "vim -u NONE -N")
+    monkeypatch.setenv("EDITOR", "env TERM=vt100 vim -u NONE -N")
     starter = open_starter()
     report = report_of(client, starter.begin())
     correct(starter)
@@ -430,9 +429,12 @@ async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
 ) -> None:
     starter = open_starter()
     report = report_of(client, starter.begin())
+    starter.asked_to_decide()
     llm.replies.append(Reply(delay=PATIENCE))
-    starter.edit("make it worse")
-    starter.sees(re.compile(r"Researching… .*\. Press s to stop\."))
+    starter.types("edit")
+    starter.asked("Enter additional instructions (optional):")
+    starter.types("make it worse")
+    starter.sees(re.compile(r"^Press s to stop\.\nResearching… \d+ s$", re.MULTILINE))
     starter.presses("s")
     starter.sees("Signal sent to stop the draft")
     starter.sees("Draft 2 was stopped. Type 'edit' to ask again, or 'keep' to take draft 1.")

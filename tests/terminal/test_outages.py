@@ -185,7 +185,7 @@ def test_without_a_server_its_address_and_command_are_told(monkeypatch: pytest.M
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(
         rf"Temporal is not reachable at 127\.0\.0\.1:{unused_port} \(.+\)\. "
-        r"Start it with: temporal server start-dev\n",
+        r"Start it with: temporal server start-dev --db-filename temporal\.db\n",
         done.stderr,
     )
 

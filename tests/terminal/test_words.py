@@ -12,6 +12,9 @@ from beyond.terminal.words import CHOICES
 from models import UserDecision
 
 pytestmark = pytest.mark.usefixtures("worker")
+WORDS = (
+    "query", "changes", "keep", "edit", "correct", "undo", "save", "discard", "quit",
+)  # fmt: skip
 MENU_LINE = (
     "Research is complete! Type query, changes, keep, edit, correct, undo, save, discard, help "
     "or quit."
@@ -70,7 +73,7 @@ async def test_help_explains_each_word(open_starter: OpenStarter) -> None:
     for word in ("help", "?"):
         starter.asked_to_decide()
         starter.types(word)
-        for explained in ("query", "keep", "edit", "undo", "discard", "quit"):
+        for explained in WORDS:
             starter.sees(re.compile(rf"^{explained} +\w", re.MULTILINE))
     starter.asked_to_decide()
 

@@ -18,6 +18,8 @@ from support import (
     eventually,
     keep,
     metadata_of,
+    report_of,
+    reset,
     start_report,
     status_when,
     waiting,
@@ -135,7 +137,6 @@ def encode(encoding: bytes, data: bytes) -> RawValue:
         [{"decision": "EDIT", "additional_prompt": None}],
         [{"decision": "EDIT", "additional_prompt": ["x"]}],
         [{"decision": "KEEP"}, {"decision": "KEEP"}],
-        [{"decision": "KEEP"}, encode(b"binary/encrypted", b"KEEP")],
         [{"decision": "WAIT"}],
         [encode(b"json/plain", b"")],
         [encode(b"json/plain", b"{keep}")],
@@ -143,10 +144,7 @@ def encode(encoding: bytes, data: bytes) -> RawValue:
         [encode(b"json/plain", b'{"decision": "KEEP", "draft": 1e999}')],
         [encode(b"json/plain", b"[" * 100_000)],
         [encode(b"binary/plain", b"KEEP")],
-        [encode(b"binary/encrypted", b"KEEP")],
-        [encode(b"\xff", b"KEEP")],
         [encode(b"json/protobuf", b"{}")],
-        [RawValue(Payload(data=b"KEEP"))],
     ],
     ids=lambda arguments: repr(arguments)[:40],
 )
@@ -205,3 +203,23 @@ async def test_decisions_after_the_approval_are_refused_and_logged(
     assert status.error == "The EDIT did not count: draft 1 was already approved."
     await eventually(lambda: "Ignored a decision: the draft is approved" in caplog.text)
     assert len(stand_ins.calls) == 1
+
+
+async def test_a_reset_approves_no_draft_that_nobody_has_read(
+    client: Client, stand_ins: StandIns
+) -> None:
+    """It applies the decisions again, on drafts that are written anew."""
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    await edit(report, "shorter", draft=1)
+    await waiting(report, draft=2)
+    await keep(report, draft=2)
+    assert await report.result() == RESULT
+    await reset(report)
+    status = await waiting(report, draft=2)
+    assert status.error == "The draft was not kept: the report was reset, and it was written anew."
+    assert status.text == "Text 4"
+    assert len(stand_ins.pdfs) == 1
+    await keep(report, draft=2)
+    assert await report_of(client, report.id).result() == RESULT
+    assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2", "Text 4"]

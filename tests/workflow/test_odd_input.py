@@ -1,15 +1,23 @@
-"""Whatever starts a report or completes its Activities by hand: no Workflow Task fails for it."""
+"""Whatever starts a report or completes its Activities by hand: no Workflow Task fails for it.
 
+Unless another Worker can read it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from stand_ins import StandIns
 from support import (
+    RESULT,
     ReportHandle,
     edit,
     events_of,
     eventually,
+    is_running,
     keep,
     start_report,
     status_when,
@@ -23,6 +31,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from test_decisions import encode
 
+from beyond.payloads import DATA_CONVERTER, ReadableCodec
 from beyond.report import WRONG_INPUT
 from models import Phase, ReportStatus
 from workflow import GenerateReportWorkflow
@@ -47,12 +56,9 @@ async def start(client: Client, queue: str, *arguments: object) -> ReportHandle:
         [{"prompt": None}],
         [{"prompt": ["bees"]}],
         [{"prompt": "bees"}, {"prompt": "wasps"}],
-        [{"prompt": "bees"}, encode(b"binary/encrypted", b"bees")],
         [encode(b"json/plain", b"{prompt}")],
         [encode(b"json/plain", b"[" * 100_000)],
-        [encode(b"binary/encrypted", b"bees")],
         [encode(b"binary/plain", b"bees")],
-        [RawValue(Payload(data=b"bees"))],
     ],
     ids=lambda arguments: repr(arguments)[:40],
 )
@@ -84,6 +90,52 @@ async def test_a_prompt_that_temporal_could_not_carry_fails_the_report_before_an
 async def test_unknown_fields_of_the_input_are_ignored(client: Client, stand_ins: StandIns) -> None:
     report = await start(client, stand_ins.task_queue, {"prompt": "bees", "mood": "good"})
     assert (await waiting(report, draft=1)).prompt == "bees"
+
+
+class ReversingCodec(ReadableCodec):
+    """Reads an encoding that other Workers do not know."""
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return await super().decode(
+            [
+                Payload(metadata={"encoding": b"json/plain"}, data=payload.data[::-1])
+                if payload.metadata.get("encoding") == b"binary/reversed"
+                else payload
+                for payload in payloads
+            ]
+        )
+
+
+def reverse(value: dict[str, str]) -> RawValue:
+    return encode(b"binary/reversed", json.dumps(value).encode()[::-1])
+
+
+@pytest.mark.parametrize("unreadable", ["topic", "decision"])
+async def test_a_payload_in_an_unknown_encoding_waits_for_a_worker_that_can_read_it(
+    unreadable: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while Workers with a codec replace those without."""
+    queue, functions = str(uuid4()), StandIns()
+    topic: Any = {"prompt": "bees"}
+    keeping: Any = {"decision": "KEEP"}
+
+    async def has_failed() -> bool:
+        return bool(await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED))
+
+    async with worker_here(client, functions.llm_call, functions.create_pdf, task_queue=queue):
+        if unreadable == "topic":
+            report = await start(client, queue, reverse(topic))
+        else:
+            report, keeping = await start(client, queue, topic), reverse(keeping)
+            await waiting(report, draft=1)
+        await report.signal("user_decision_signal", keeping)
+        await eventually(has_failed)
+        assert await is_running(report)
+    readable = replace(DATA_CONVERTER, payload_codec=ReversingCodec())
+    monkeypatch.setattr("support.DATA_CONVERTER", readable)
+    async with worker_here(client, functions.llm_call, functions.create_pdf, task_queue=queue):
+        assert await report.result() == RESULT
+    assert [call.prompt for call in functions.calls] == ["bees"]
 
 
 async def complete_by_hand(client: Client, report: ReportHandle, value: Any) -> None:
