@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from temporalio.api.enums.v1 import (
     PendingActivityState,
@@ -27,6 +27,7 @@ from temporalio.service import RPCError
 from beyond.report import explain_failure
 from models import TASK_QUEUE, LiveDraft
 
+DESCRIBE_TIMEOUT = timedelta(seconds=3)
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
 NONE_OF_ITS_VERSION = (
     "No Worker of version {0.build_id} of {0.deployment_name} is polling, and the report is pinned "
@@ -37,10 +38,10 @@ NONE_IS_CURRENT = (
     "deployment set-current-version --deployment-name {0.deployment_name} --build-id {0.build_id}"
 )
 STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the Activity's name
-# A live Worker takes a task at once. None is running if a task stayed untaken for this many polls
-# and seconds: the polls after a decision are quick, and those of a slow server are few.
+# No Worker is running if a task stayed unclaimed for this many polls and seconds: the polls after a
+# decision are quick, and those of a slow server are few.
 UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
-UNANSWERED_QUERIES = 2  # nor is one if so many in a row had no answer; a busy Worker may miss one
+UNANSWERED_QUERIES = 2  # in a row; a busy Worker may miss one
 
 
 def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
@@ -85,7 +86,7 @@ async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) ->
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
     with suppress(RPCError):  # of a server that does not tell
-        queue = await client.workflow_service.describe_task_queue(request)
+        queue = await client.workflow_service.describe_task_queue(request, timeout=DESCRIBE_TIMEOUT)
         polling = [poller.deployment_options for poller in queue.pollers]
         current = queue.versioning_info.current_deployment_version.build_id
         if polling and polling[0].build_id and not current:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -21,7 +21,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
 from beyond.reports_dir import find_reports_dir
-from beyond.terminal.progress import NO_WORKER, explain_missing_worker, is_open, is_paused
+from beyond.terminal.progress import (
+    DESCRIBE_TIMEOUT,
+    explain_missing_worker,
+    is_open,
+    is_paused,
+)
 from beyond.terminal.screen import Screen
 from models import (
     INSTRUCTIONS_MARK,
@@ -31,7 +36,6 @@ from models import (
     ReportStatus,
 )
 
-DESCRIBE_TIMEOUT = timedelta(seconds=3)
 CANCEL_TIMEOUT = 10  # seconds; a Worker cancels at once
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
 PAGE = 20  # rows; they are queried together, and if no Worker answers the first page, no more are
@@ -165,7 +169,8 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
     try:
         await asyncio.wait_for(report.result(), CANCEL_TIMEOUT)
     except TimeoutError:
-        screen.say(f"The report ends as soon as a Worker runs. {NO_WORKER}")
+        reason = await explain_missing_worker(client, description.workflow_execution_info)
+        screen.say(f"The report ends as soon as a Worker runs. {reason}")
     except WorkflowFailureError:
         screen.say("The report is discarded.")
     else:
@@ -268,8 +273,8 @@ async def list_reports(
             screen.show_row(
                 [shorten_id(workflow_id) if screen.terminal else workflow_id, *cells], widths
             )
-        readable = [cells for row in rows if (cells := row.result())[1] != UNKNOWN]
-        if worker_answers and readable and all(cells[3] == UNKNOWN for cells in readable):
+        phases = [row.result()[3] for row in rows if row.result()[1] != UNKNOWN]
+        if worker_answers and phases and all(phase == UNKNOWN for phase in phases):
             worker_answers = False
             reason = await explain_missing_worker(client, page[0])
             screen.say_error(f"{reason} (until then, phases and drafts are unknown)")

@@ -62,7 +62,7 @@ class Screen:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a draft may not fit the terminal's encoding
-        # The answers to these requests would appear on a terminal that is slow to give them.
+        # prompt-toolkit asks for the cursor's position; a slow terminal would print its answer.
         os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
 
     def stop_echo(self) -> Callable[[], None]:
@@ -340,7 +340,7 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
             press.current_buffer.validate_and_handle()
 
     class ForgivingHistory(FileHistory):
-        """A disk that is full or fails is no reason to lose what was typed."""
+        """Ignores disk errors, so that typed text is never lost to them."""
 
         def load_history_strings(self) -> Iterable[str]:
             try:
@@ -401,6 +401,6 @@ def _has_more_to_read() -> bool:
 
 
 def replace_odd_bytes(text: str) -> str:
-    """The text, with a replacement character for each byte of the terminal's that is no UTF-8."""
+    """The text, with a replacement character for each byte that is not valid UTF-8."""
     # As Python decodes arguments, and prompt-toolkit keys: such a byte is a lone surrogate.
     return text.encode(errors="surrogateescape").decode(errors="replace")

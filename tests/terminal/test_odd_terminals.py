@@ -19,7 +19,7 @@ def can_be_without_a_home() -> bool:
     return bool(shutil.which(command[0])) and not subprocess.call([*command, "true"])
 
 
-def begin(command: str) -> "pexpect.spawn[bytes]":
+def begin(command: str) -> "pexpect.spawn[str]":
     """Starts the starter by a shell's command, and asks for a report."""
     child = pexpect.spawn("sh", ["-c", f"{command} {sys.executable} {STARTER}"], timeout=PATIENCE)
     child.expect("Enter your research topic or question:")
