@@ -22,13 +22,14 @@ from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
 )
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.report import explain_failure
 from models import TASK_QUEUE, LiveDraft
 
 DESCRIBE_TIMEOUT = timedelta(seconds=3)
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
+LIMITED = "Temporal limits the rate of requests, so the Worker may be slow."
 NONE_OF_ITS_VERSION = (
     "No Worker of version {0.build_id} of {0.deployment_name} is polling, and the report is pinned "
     "to that version. Start one."
@@ -85,12 +86,14 @@ async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) ->
         task_queue=TaskQueue(name=TASK_QUEUE),
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
-    with suppress(RPCError):  # of a server that does not tell
+    try:
         queue = await client.workflow_service.describe_task_queue(request, timeout=DESCRIBE_TIMEOUT)
-        polling = [poller.deployment_options for poller in queue.pollers]
-        current = queue.versioning_info.current_deployment_version.build_id
-        if polling and polling[0].build_id and not current:
-            return NONE_IS_CURRENT.format(polling[0])
+    except RPCError as error:  # of a server that does not tell
+        return LIMITED if error.status == RPCStatusCode.RESOURCE_EXHAUSTED else NO_WORKER
+    polling = [poller.deployment_options for poller in queue.pollers]
+    current = queue.versioning_info.current_deployment_version.build_id
+    if polling and polling[0].build_id and not current:
+        return NONE_IS_CURRENT.format(polling[0])
     return NO_WORKER
 
 
