@@ -147,7 +147,7 @@ class Composer:
     def make_paragraph(self, node: Node, place: Place) -> Iterator[Text]:
         """A paragraph; the formulas that it displays stand apart, in the middle."""
         [inline] = node.children
-        before = CLOSE if is_tight(node) or place.size < BODY else APART
+        before = CLOSE if (is_tight(node) and place.lists) or place.size < BODY else APART
         pieces = split_displayed(inline.children)
         for number, nodes in enumerate(pieces):
             if is_displayed(nodes[:1]):

@@ -85,6 +85,16 @@ def test_definitions_are_indented_under_their_bold_term() -> None:
     assert "Bold" in fonts["Apple"] and "Bold" not in fonts["Also a company."]
 
 
+def test_definitions_have_the_space_of_paragraphs_above_them() -> None:
+    def heights(draft: str) -> dict[str, float]:
+        return {text: y for text, _, y, _ in pieces(read(draft).pages[0])}
+
+    two, cases = heights("one\n\ntwo"), heights(load("definition-lists"))
+    space = pytest.approx(two["one"] - two["two"])
+    assert cases["Apple"] - cases["A fruit that grows on trees."] == space
+    assert cases["A fruit that grows on trees."] - cases["Also a company."] == space
+
+
 @pytest.mark.parametrize(
     ("case", "words"),
     [
