@@ -1,13 +1,16 @@
-"""The folder of what we keep for a user: the topics that were typed, the reports of `--local`."""
+"""The folder for a user's data: the topics that were typed, the reports of `--local`."""
 
 import errno
 from pathlib import Path
 
-APP = "durable-research-reports"  # the name of our folders among the user's
+APP = "durable-research-reports"  # the folder's name in the user's data directory
 
 
 def find_data_dir() -> Path:
-    """The same folder wherever a starter runs. Raises OSError if there can be none."""
+    """Returns the folder, and creates it if it is missing. It is the same for every starter.
+
+    Raises OSError if it cannot be created.
+    """
     from platformdirs import user_data_path
 
     try:
@@ -15,5 +18,5 @@ def find_data_dir() -> Path:
     except RuntimeError:  # as in a container whose user ID has no entry and no HOME
         raise FileNotFoundError(errno.ENOENT, "this user has no home directory", "~") from None
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)  # reports and topics are their owner's alone
+    folder.chmod(0o700)  # only their owner may read reports and topics
     return folder

@@ -1,4 +1,4 @@
-"""The heartbeats of an Activity: Temporal learns that its Worker lives, or that it has died."""
+"""Sends an Activity's heartbeats, by which Temporal learns whether its Worker is alive."""
 
 import asyncio
 import time
@@ -13,19 +13,19 @@ from temporalio.service import RPCError, RPCStatusCode
 
 HEARTBEAT_INTERVAL = timedelta(seconds=5)
 NEWS_INTERVAL = timedelta(seconds=0.5)  # the Worker sends at most one heartbeat a second
-HEARTBEAT_TIMEOUT = timedelta(seconds=20)  # survives three lost heartbeats
-REFUSAL_DELAY = 2  # seconds, in which Temporal refuses the heartbeat of an attempt that it gave up
+HEARTBEAT_TIMEOUT = timedelta(seconds=20)  # allows for three lost heartbeats
+REFUSAL_DELAY = 2  # seconds to wait for Temporal's response if the attempt may have timed out
 
 
 @asynccontextmanager
 async def send_heartbeats(
     describe: Callable[[], object] = lambda: None,
 ) -> AsyncIterator[None]:
-    """Sends heartbeats while the block runs; none outside a Worker.
+    """Sends heartbeats while the block runs. Outside a Worker, it sends none.
 
-    What `describe` returns is their details, and news of it is sent at once.
-    Their answers bring a cancellation, which raises CancelledError in the block, or before it if
-    the Worker was paused until Temporal gave the attempt up.
+    `describe` returns their details; when these change, a heartbeat is sent at once. If Temporal
+    cancels the Activity, CancelledError is raised in the block. If the Worker was suspended and the
+    attempt has timed out meanwhile, it is raised before the block begins.
     """
     if not activity.in_activity():
         yield

@@ -1,12 +1,15 @@
-"""The paper of the reports, as `PAPER` names it."""
+"""The size of a report's paper, which `PAPER` sets."""
 
 import os
 
-SIZES = {"letter": (612.0, 792.0), "a4": (595.28, 841.89)}  # points
+SIZES = {"letter": (612.0, 792.0), "a4": (595.28, 841.89)}  # width and height in points
 
 
 def find_paper() -> str:
-    """The name in `SIZES` that `PAPER` gives, or the tutorial's. Raises ValueError for others."""
+    """Returns the name in `SIZES` that `PAPER` gives; by default "letter", as in the tutorial.
+
+    Raises ValueError for any other name.
+    """
     name = os.environ.get("PAPER", "").strip(" \"'") or "letter"
     if name.lower() not in SIZES:
         raise ValueError(f"PAPER={name} is not a size of paper: write letter or a4")

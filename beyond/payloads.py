@@ -1,4 +1,4 @@
-"""How the Worker decodes what people and other programs send."""
+"""Decodes what people and other programs send to the Worker."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,22 +10,22 @@ READABLE = DefaultPayloadConverter().converters.keys()  # encodings
 
 
 class ForgivingPayloadConverter(DefaultPayloadConverter):
-    """Decodes as None what is wrong in a readable encoding.
+    """Returns None for what it cannot decode in an encoding that it knows.
 
-    People type payloads into the Web UI by hand. The SDK would fail the Workflow Task for a wrong
-    one, again and again; None is for the Workflow to judge.
+    People type payloads into the Web UI by hand. For a wrong one, the SDK would fail the Workflow
+    Task, again and again. With None, the Workflow can reject it.
     """
 
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type[Any]] | None = None
     ) -> list[Any]:
-        if len(payloads) > 1:  # whatever they are for, it takes one argument
+        if len(payloads) > 1:  # every handler takes one argument
             return [None]
         try:
             values = super().from_payloads(payloads, type_hints)
         except (RuntimeError, TypeError, ValueError):
             return [None]
-        # Raw bytes are decoded whatever the type, and nothing here takes any.
+        # The SDK decodes raw bytes whatever the type hint. Nothing here takes bytes.
         return [None if isinstance(value, bytes) else value for value in values]
 
 

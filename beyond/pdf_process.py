@@ -1,7 +1,7 @@
-"""The process that renders PDFs: no draft, however it is made, can stop the Worker.
+"""Renders PDFs in a process of its own, so that no draft can stop the Worker.
 
-It is started with `python -m beyond.pdf_process`, and kept from one PDF to the next. A request is
-a pickle, an answer a PDF, and the length of either stands before it.
+The Worker starts `python -m beyond.pdf_process` and keeps it from one PDF to the next. A request is
+a pickle, and a response is a PDF. Before each stands its length.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from typing import Any
 from beyond.process import exit_process
 
 PROJECT = Path(__file__).parents[1]
-LENGTH = 8  # bytes of a length
-SAMPLE = "# Bees\n\n**They** *hum* `at` $440$ Hz."  # takes a formula and each face of the text
+LENGTH = 8  # bytes of the length before a request or a response
+SAMPLE = "# Bees\n\n**They** *hum* `at` $440$ Hz."  # loads ziamath and each text font
 
 
 class PDFProcess:
-    """The process as the Worker sees it. It ends with the Worker, even with one that is killed."""
+    """The process, as the Worker uses it. It exits with the Worker, even if that is killed."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Starts the process unless it runs, and does not wait until it has loaded the fonts.
+        """Starts the process unless it runs. Does not wait until it has loaded its fonts.
 
         Raises OSError if the system refuses another process.
         """
@@ -45,10 +45,11 @@ class PDFProcess:
         )
 
     async def render(self, limit: timedelta, **arguments: Any) -> bytes:
-        """Returns what `beyond.pdf.render` makes of these arguments. One call at a time.
+        """Returns what `beyond.pdf.render` returns for these arguments. Makes one call at a time.
 
-        Raises TimeoutError if it takes longer than `limit`, ChildProcessError if the process ends,
-        and OSError if it cannot be started. It is killed if the call times out or is cancelled.
+        Raises TimeoutError if it takes longer than `limit`, ChildProcessError if the process exits,
+        and OSError if the process cannot be started. If the call times out or is cancelled, the
+        process is killed.
         """
         await self.start()
         process, self._process = self._process, None
@@ -75,9 +76,9 @@ class PDFProcess:
 
 
 def main() -> None:
-    """Renders what standard input asks for until it ends."""
-    # A terminal sends Ctrl-C and SIGHUP, and systemd SIGTERM, to each process of a Worker, which
-    # itself stops when its PDF is done.
+    """Renders the requests on standard input, until it ends."""
+    # A terminal sends Ctrl-C and SIGHUP to this process, too, and systemd sends SIGTERM. The Worker
+    # waits for its PDF and then exits, which ends standard input.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if number := getattr(signal, name, None):  # Windows has no SIGHUP
             signal.signal(number, signal.SIG_IGN)
@@ -89,7 +90,8 @@ def main() -> None:
     with suppress(BrokenPipeError):  # the Worker was killed
         while length := sys.stdin.buffer.read(LENGTH):
             limit, arguments = pickle.loads(sys.stdin.buffer.read(int.from_bytes(length)))
-            # The Worker kills this process at the limit. This is for when the Worker was killed.
+            # At the limit, the Worker kills this process. If the Worker itself was killed, this
+            # ends it.
             faulthandler.dump_traceback_later(2 * limit, exit=True)
             content = pdf.render(**arguments)
             faulthandler.cancel_dump_traceback_later()

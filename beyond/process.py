@@ -15,13 +15,13 @@ from beyond.printable import printable
 
 
 class RefusedError(Exception):
-    """Says in one sentence what cannot be done, and what to do instead."""
+    """Says in one sentence what cannot be done and what to do instead."""
 
 
 def end_at_ctrl_c() -> None:
-    """Lets Ctrl-C end the process without a traceback, unless the caller ignores it.
+    """Lets Ctrl-C end the process without a traceback, unless its caller ignores Ctrl-C.
 
-    It is for the imports, which take a moment; `run_process` ends it.
+    This is for the imports, which take a moment. Afterwards, `run_process` handles Ctrl-C.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -31,10 +31,10 @@ def run_process(
     main: Callable[[], Coroutine[Any, Any, int]],
     new_event_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> NoReturn:
-    """Runs `main` with the settings of .env, and ends the process with the exit code it returns.
+    """Runs `main` with the settings of .env, and exits with the code that it returns.
 
-    A failure ends it with one sentence on stderr and exit code 1. The event loop is asyncio's own,
-    or what `new_event_loop` returns.
+    If it fails, the process prints one sentence to stderr and exits with code 1. `new_event_loop`
+    returns the event loop; by default, it is asyncio's own.
     """
     from temporalio.service import RPCError  # Ctrl-C must be able to end this import, too
 
@@ -55,14 +55,14 @@ def run_process(
         result = 1  # the reader closed the pipe
     except UnicodeError as error:  # such as of an argument
         result = f"This is not UTF-8: {error}"
-    except OSError as error:  # such as a terminal that was closed, or a disk that is full
+    except OSError as error:  # such as a closed terminal or a full disk
         parts = error.filename, error.strerror or str(error)
         result = ": ".join(str(part) for part in parts if part)
     exit_process(result)
 
 
 def make_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, which takes less CPU, or asyncio's own on Windows, which has no uvloop."""
+    """Returns uvloop's event loop, which takes less CPU, or asyncio's on Windows."""
     try:
         import uvloop
     except ImportError:
@@ -71,7 +71,7 @@ def make_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def allow_open_files(wanted: int) -> None:
-    """Asks the system for so many, or as many as it allows."""
+    """Lets the process open `wanted` files at once, or as many as the system allows."""
     with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
         import resource
 
@@ -87,7 +87,7 @@ def exit_process(result: int | str) -> NoReturn:
     Unlike sys.exit(), it skips the interpreter's teardown, in which the SDK's threads can crash:
     https://github.com/temporalio/sdk-python/issues/300
     """
-    with suppress(OSError):  # whoever reads it may have gone
+    with suppress(OSError):  # the reader may have closed the pipe
         if isinstance(result, str):
             print(printable(result), file=sys.stderr)
         for stream in filter(None, (sys.stdout, sys.stderr)):  # None if the caller closed it
@@ -101,7 +101,7 @@ def cancel_on_signals() -> None:
     assert task
 
     def cancel() -> None:
-        if not task.cancelling():  # a second signal would interrupt the last words
+        if not task.cancelling():  # a second signal must not interrupt the closing message
             task.cancel()
 
     def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -117,7 +117,8 @@ def cancel_on_signals() -> None:
 def make_stop_event(*, with_stdin: bool) -> asyncio.Event:
     """Returns an event that Ctrl-C, SIGTERM and SIGHUP set. A second Ctrl-C ends the process.
 
-    `with_stdin`, the end of standard input sets it, too, so that no process outlives its parent.
+    With `with_stdin`, the end of standard input sets it, too, so that no process outlives its
+    parent.
     """
     event = asyncio.Event()
 
@@ -134,7 +135,7 @@ def make_stop_event(*, with_stdin: bool) -> asyncio.Event:
 
 
 def read_stdin() -> asyncio.Future[bytes]:
-    """Returns what arrives next on standard input, b"" at its end."""
+    """Returns a future for the next bytes on standard input, or b"" at its end."""
     loop = asyncio.get_running_loop()
     chunk: asyncio.Future[bytes] = loop.create_future()
 
@@ -148,17 +149,20 @@ def read_stdin() -> asyncio.Future[bytes]:
         with suppress(RuntimeError):  # the event loop has ended meanwhile
             loop.call_soon_threadsafe(deliver, data)
 
-    # A thread of its own that may be left behind: to_thread's would hold up the exit.
+    # A daemon thread, because the exit would wait for one of asyncio.to_thread.
     threading.Thread(target=read, daemon=True).start()
     return chunk
 
 
 def _call_on_signals(callback: Callable[[], None], *names: str) -> None:
-    """Calls `callback` in the event loop. Not loop.add_signal_handler, which Windows lacks."""
+    """Calls `callback` in the event loop when a signal arrives.
+
+    Windows does not have loop.add_signal_handler.
+    """
     loop = asyncio.get_running_loop()
 
     def on_signal(*_: object) -> None:
-        if not loop.is_closed():  # as it is while the process ends
+        if not loop.is_closed():  # it is while the process exits
             loop.call_soon_threadsafe(callback)
 
     for name in names:

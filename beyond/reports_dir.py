@@ -1,4 +1,4 @@
-"""The folder of the PDFs: where it is, and how a file gets into it."""
+"""Finds the folder of the PDFs, and puts files into it."""
 
 import errno
 import hashlib
@@ -10,17 +10,17 @@ from tempfile import TemporaryFile
 
 from models import WORKFLOW_ID_PREFIX
 
-# If the system's own words do not say what to do.
+# Reasons and cures, where the system's own message does not say what to do.
 DISK_CURES = {
     errno.ENAMETOOLONG: "the path is too long; set a shorter REPORTS_DIR and start again",
     errno.ELOOP: "its symbolic links lead in a circle; set another REPORTS_DIR",
 }
 NO_WORKING_DIRECTORY = "the working directory is gone; start again in one that exists"
 PATH_LIMIT = 200  # characters of a path that a message shows
-# Together with a hyphen, no more than the 255 bytes that file systems take.
+# A name, a hyphen and the own part of a Workflow ID fit into the 255 bytes of a file's name.
 NAME_LIMIT = 150  # bytes
 OWN_PART_LIMIT = 100  # characters, of one byte each
-SHORT_ID = 8  # characters of a Workflow ID's own part that tell one report from the others
+SHORT_ID = 8  # characters of a Workflow ID's own part that are enough to tell reports apart
 
 
 class ReportsDirError(OSError):
@@ -32,7 +32,7 @@ class BadNameError(ValueError):
 
 
 def find_reports_dir() -> Path:
-    """The folder that `REPORTS_DIR` names, or the working directory.
+    """Returns the folder that `REPORTS_DIR` names, or the working directory.
 
     Raises ReportsDirError if it begins with a home directory that does not exist.
     """
@@ -62,11 +62,11 @@ def require_reports_dir() -> None:
 
 
 def place_report(content: bytes, filename: str, workflow_id: str) -> str:
-    """Puts a finished file into the folder, and returns its name, the same on each attempt.
+    """Puts a finished file into the folder, and returns its name, which each attempt finds again.
 
-    The name is `filename`. If another file has it, the report's own part of its Workflow ID comes
-    behind it: the beginning, or else the whole. Raises BadNameError if `filename` cannot be the
-    name of a file, and ReportsDirError if the disk refuses.
+    The name is `filename`. If another file has it, the own part of the report's Workflow ID is
+    added: its beginning or, if that is taken, too, all of it. Raises BadNameError if `filename`
+    cannot be the name of a file, and ReportsDirError if the disk refuses.
     """
     name = Path(filename)
     if "\0" in filename or name.name in ("", "..") or len(os.fsencode(name.name)) > NAME_LIMIT:
@@ -89,9 +89,9 @@ def place_report(content: bytes, filename: str, workflow_id: str) -> str:
 
 
 def _write(content: bytes, folder: Path, names: list[Path]) -> Path:
-    """Gives a finished file the first name that no other file has. Returns it.
+    """Gives a finished file the first name that no other file has. Raises OSError.
 
-    No reader ever sees half of it. Raises OSError.
+    A reader never sees half of the file.
     """
     temporary = (folder / names[0]).with_name(f".{uuid.uuid4()}.tmp")
     try:
@@ -130,7 +130,7 @@ def _holds(file: Path, content: bytes) -> bool:
 
 
 def _name_folder(folder: Path) -> str:
-    """The folder as a person would name it, at a length that fits into a sentence."""
+    """The folder's path as people write it, short enough for a sentence."""
     try:
         path = str(folder.absolute())
     except OSError:  # the working directory is gone

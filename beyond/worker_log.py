@@ -1,4 +1,4 @@
-"""The log of a Worker: a line for each event, with the report that it is about."""
+"""The Worker's log: one line for each event, with the report that it is about."""
 
 import asyncio
 import logging
@@ -9,14 +9,14 @@ from temporalio.runtime import LoggingConfig
 
 from beyond.printable import printable
 
-# The SDK reports an outage with a dozen lines a second. The Worker says it in one.
+# During an outage, the SDK logs a dozen lines a second. The Worker logs one line of its own.
 SDK_LOG = LoggingConfig(
     filter="warn,temporalio_client=off,temporalio_sdk_core::worker::activities=error"
 )
 
 
 def set_up_logging() -> None:
-    """Logs to stderr."""
+    """Sends the Worker's log to stderr, with fewer lines from libraries."""
     handler = logging.StreamHandler()
     handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -35,7 +35,7 @@ class _PrintableFormatter(logging.Formatter):
 
 
 def _log_in_one_line(record: logging.LogRecord) -> bool:
-    """Names the report and the Activity, and tells a failure of ours without a traceback."""
+    """Names the report and the Activity, and logs expected failures without a traceback."""
     told = record.getMessage()
     error = record.exc_info and record.exc_info[1]
     if isinstance(error, ApplicationError | CancelledError | asyncio.CancelledError):

@@ -40,7 +40,7 @@ def quoted(text: str) -> list[str]:
 
 
 def fixed_parts() -> list[str]:
-    """What the code can say, cut at the values that it fills in, longest first."""
+    """The strings of the code, cut at the values that they contain, longest first."""
     texts = {
         node.value.strip()
         for module in MODULES
@@ -53,7 +53,7 @@ def fixed_parts() -> list[str]:
 
 @pytest.mark.parametrize(("script", "options"), sorted(set(COMMANDS)))
 def test_each_command_exists_and_takes_its_options(script: str, options: str) -> None:
-    if script == "own_program.py":  # which a reader makes from the page
+    if script == "own_program.py":  # readers create it from the page
         return
     assert (PROJECT / script).is_file()
     for option in options.split():
@@ -94,7 +94,7 @@ def test_the_tutorial_page_names_each_decision() -> None:
         assert decision in TUTORIAL
 
 
-def test_the_settings_are_those_of_the_code_and_of_env_example() -> None:
+def test_settings_match_the_code_and_env_example() -> None:
     listed = {quoted(name)[0]: default for name, _, default in table(USING, "Settings")}
     ours = {name for name in listed if not name.startswith("TEMPORAL_")}
     code = "".join(module.read_text() for module in MODULES)
@@ -107,23 +107,23 @@ def test_the_settings_are_those_of_the_code_and_of_env_example() -> None:
 
 
 @pytest.mark.parametrize("symptom", [row[0] for row in table(USING, "Messages")])
-def test_each_quoted_message_is_the_codes(symptom: str) -> None:
+def test_each_quoted_message_is_in_the_code(symptom: str) -> None:
     [message] = quoted(symptom)
     left = message
     for part in fixed_parts():
         left = left.replace(part, "")
-    # What is left are values, such as an address.
+    # The rest are values, such as an address.
     assert len(left) < len(message) / 2, left
 
 
-def test_the_dialogue_of_readme_is_the_codes() -> None:
+def test_each_line_of_readmes_dialogue_is_in_the_code() -> None:
     transcript = "".join(re.findall(r"```text\n(.*?)```", README, re.S))
     parts = fixed_parts()
     for line in transcript.splitlines():
         assert any(part in line for part in parts), line
 
 
-def test_the_numbers_are_the_codes() -> None:
+def test_numbers_in_the_docs_match_the_code() -> None:
     production = PAGES["PRODUCTION.md"]
     assert timedelta(seconds=5) == heartbeats.HEARTBEAT_INTERVAL
     assert timedelta(seconds=20) == heartbeats.HEARTBEAT_TIMEOUT
@@ -135,7 +135,7 @@ def test_the_numbers_are_the_codes() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
-def test_every_picture_and_link_is_there(name: str) -> None:
+def test_every_picture_and_link_exists(name: str) -> None:
     page = PAGES[name]
     folder = PROJECT if (PROJECT / name).is_file() else PROJECT / "docs"
     for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", page):

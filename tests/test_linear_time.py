@@ -1,7 +1,7 @@
-"""No text of a model or a provider costs more than linear time: every regex, and what uses them.
+"""Regexes and the code that uses them take linear time for any text of a model or provider.
 
-Four times the text may take four times as long, never sixteen. Only CPU time counts, and what
-looks slow is measured again, because the machine may be busy.
+For four times the text, four times the time is allowed, but not sixteen times. Only CPU time
+counts, and a slow result is measured again, because the machine may be busy.
 """
 
 import ast
@@ -30,9 +30,9 @@ from beyond.terminal.markdown import set_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("beyond/**/*.py"))]
-GROWTH = 10  # times as long for four times the text: more than linear, less than its square
+GROWTH = 10  # times as long for four times the text: between linear and quadratic
 CAP = 5.0  # seconds of CPU, after which a call is stopped
-# Patterns that see no longer texts, in characters: the code cuts them first.
+# The most characters that a pattern gets, where the code cuts its text first.
 CUT = {
     "beyond.llm.thoughts.END_TOKENS.0": END_LENGTH,
     **{f"beyond.pdf.words.{name}.0": PORTION for name in ("PIECE", "HYPHENS", "RUNS")},
@@ -69,7 +69,7 @@ def measure(call: Callable[[str], object], text: str) -> float:
 
 
 def grows(call: Callable[[str], object], make: Callable[[int], str], size: int) -> bool:
-    """Whether the time grows faster than the text, each time of three that it is measured."""
+    """Whether the time grows faster than the text in each of three measurements."""
     for _ in range(3):
         some, more = measure(call, make(size)), measure(call, make(4 * size))
         if more < GROWTH * some and more < CAP:
@@ -90,9 +90,9 @@ def is_of_re(node: ast.AST) -> bool:
 
 
 def find_patterns() -> dict[str, tuple[re.Pattern[str], set[str]]]:
-    """Every regex of the code by its name, and the names of the methods that it is used with."""
+    """Every regex of the code by its name, with the names of the methods that use it."""
     patterns: dict[str, tuple[re.Pattern[str], set[str]]] = {}
-    names: dict[re.Pattern[str], str] = {}  # as one may be imported by several modules
+    names: dict[re.Pattern[str], str] = {}  # because several modules may import one
     for path in SOURCES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         used: dict[str, set[str]] = {}
@@ -128,14 +128,14 @@ def walk(value: Any) -> Iterator[re.Pattern[str]]:
 
 
 def make_call(pattern: re.Pattern[str], methods: set[str]) -> Callable[[str], object]:
-    """What uses a regex as the code does: on a whole text, or only at its beginning."""
+    """A call that uses a regex as the code does: on a whole text, or only at its beginning."""
     if methods and methods <= {"match", "fullmatch"}:
         return lambda text: (pattern.match(text), pattern.fullmatch(text))
     return lambda text: sum(1 for _ in pattern.finditer(text))
 
 
 def make_feeds(source: str) -> Iterator[tuple[str, str, str]]:
-    """What a text begins with, what it repeats and how it ends, of what a regex speaks of."""
+    """Texts that a regex may find hard: how each begins, what it repeats, how it ends."""
     plain = re.sub(
         r"\(\?[:=!>]|\(\?<[=!]|\(\?P<\w+>|\\[bswdSWDAZ]|\{\d*,?\d*\}|[?+*]\??", " ", source
     )
@@ -165,7 +165,7 @@ def find_slow_feeds(name: str, pattern: re.Pattern[str], methods: set[str]) -> I
             return
 
 
-def test_no_regex_takes_longer_than_its_text_grows() -> None:
+def test_regexes_run_in_linear_time() -> None:
     patterns = find_patterns()
     assert len(patterns) > 100
     slow = [
@@ -176,7 +176,7 @@ def test_no_regex_takes_longer_than_its_text_grows() -> None:
     assert slow == []
 
 
-# What uses them: what a draft, an answer or an error begins with, repeats and ends with.
+# The code that uses them. Each kind of text has a beginning, a part that it repeats, and an end.
 
 KINDS = {
     "front matter": ("---\n", "    - a\n", "x"),
@@ -256,7 +256,7 @@ WHOLES = {
 
 
 @pytest.mark.parametrize("call", WHOLES, ids=lambda call: str(call.__name__))
-def test_no_text_takes_longer_than_it_grows(call: Callable[[str], object]) -> None:
+def test_texts_are_processed_in_linear_time(call: Callable[[str], object]) -> None:
     call("What is loaded once: *a*, $x^2$, 蜂, 😀.")
     slow = []
     for kind, (start, middle, end) in KINDS.items():
@@ -269,14 +269,14 @@ def test_no_text_takes_longer_than_it_grows(call: Callable[[str], object]) -> No
     assert slow == []
 
 
-# What is too much to be read or set stands as it is.
+# Text that is too much to be parsed or set is shown as source.
 
 
 @pytest.mark.parametrize(
     ("opening", "closing"),
     [("x^{", "}"), (r"\frac{1}{", "}"), (r"\left(", r"\right)"), ("{", "}")],
 )
-def test_a_formula_that_is_nested_too_deep_stays_latex(opening: str, closing: str) -> None:
+def test_formulas_nested_too_deeply_stay_latex(opening: str, closing: str) -> None:
     assert set_formula(f"${opening * 3}x{closing * 3}$", 10, displayed=False)
     deep = f"${opening * 30}x{closing * 30}$"
     assert measure(lambda tex: set_formula(tex, 10, displayed=False), deep) < 0.1
@@ -291,17 +291,17 @@ def test_a_block_beyond_the_limit_keeps_its_words(mark: str) -> None:
     assert shown.count("word") == words.count("word")
 
 
-def test_a_table_that_is_nearly_empty_stands_as_it_is() -> None:
+def test_a_nearly_empty_table_becomes_code() -> None:
     wide = "| a " * 200 + "|\n" + "|-" * 200 + "|\n" + "| b |\n" * 200
     assert [token.type for token in read(wide).tokens] == ["fence"]
     cells = "<tr>" + "<td>a</td>" * 200 + "</tr>" + "<tr><td>b</td></tr>" * 200
     assert not any(token.type == "td_open" for token in read(f"<table>{cells}</table>").tokens)
 
 
-def test_the_number_of_an_entry_may_have_any_length() -> None:
+def test_a_source_with_a_huge_number_is_kept_as_text() -> None:
     entry = f"[{'1' * 5_000}] A book"
     assert entry in " ".join(map(get_words, read(entry).tokens))
 
 
-def test_a_heading_of_many_pages_is_set() -> None:
+def test_a_heading_of_many_pages_renders() -> None:
     assert render("# " + "word " * 4_000).startswith(b"%PDF")

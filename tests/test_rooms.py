@@ -1,4 +1,4 @@
-"""What may import what, and what no process has to load."""
+"""Which modules may import which, and what no process may load."""
 
 import ast
 import subprocess
@@ -11,12 +11,12 @@ from machine import PROJECT
 FIVE = {"models", "workflow", "activities", "worker", "starter"}
 
 
-# Whoever wants only the typesetter can take these two folders and the two modules.
+# To use only the typesetter, copy these two folders and two modules.
 TYPESETTER = ("beyond.markdown", "beyond.pdf", "beyond.printable", "beyond.paper")
 
 
 def find_imports(module: Path) -> set[str]:
-    """The modules that a module imports, each with the names that it takes from them."""
+    """The names of the modules that a module imports, with what it takes from each."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
@@ -26,13 +26,13 @@ def find_imports(module: Path) -> set[str]:
     return names
 
 
-def test_nothing_beyond_the_tutorial_imports_one_of_its_files_but_models() -> None:
+def test_beyond_imports_only_models_of_the_five_files() -> None:
     for module in PROJECT.glob("beyond/**/*.py"):
         roots = {name.partition(".")[0] for name in find_imports(module)}
         assert not (FIVE - {"models"}) & roots, module
 
 
-def test_the_typesetter_imports_nothing_of_ours_but_itself() -> None:
+def test_the_typesetter_imports_only_itself() -> None:
     modules = [*PROJECT.glob("beyond/markdown/*.py"), *PROJECT.glob("beyond/pdf/*.py")]
     assert len(modules) > 10
     for module in modules:
@@ -40,14 +40,14 @@ def test_the_typesetter_imports_nothing_of_ours_but_itself() -> None:
         assert [name for name in ours if not name.startswith(TYPESETTER)] == [], module
 
 
-def test_a_report_knows_no_temporal() -> None:
+def test_report_modules_do_not_import_temporalio() -> None:
     for module in PROJECT.glob("beyond/report/*.py"):
         assert "import temporalio" not in module.read_text(), module
         assert "from temporalio" not in module.read_text(), module
 
 
-def test_collecting_the_tests_of_pages_loads_nothing_of_temporals() -> None:
-    """They run on a machine without the Temporal CLI."""
+def test_collecting_the_pdf_tests_does_not_import_temporalio() -> None:
+    """These tests also run on a machine without the Temporal CLI."""
     options = ["-s", "-n", "0", "--collect-only", "tests/pdf"]
     command = [sys.executable, "-X", "importtime", "-m", "pytest", *options]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
@@ -55,7 +55,7 @@ def test_collecting_the_tests_of_pages_loads_nothing_of_temporals() -> None:
     assert "temporalio" not in done.stderr
 
 
-def test_beyond_itself_is_empty() -> None:
+def test_the_init_of_beyond_is_empty() -> None:
     assert not (PROJECT / "beyond" / "__init__.py").read_text()
 
 

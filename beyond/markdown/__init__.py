@@ -1,6 +1,6 @@
-"""A draft as models write it, read once for all who show it: the terminal and the PDF.
+"""Reads a draft, as models write it, into tokens that the terminal and the PDF both show.
 
-Both get the same tokens, so a person approves what will be printed, word for word.
+As both show the same tokens, a person approves what will be printed, word for word.
 """
 
 import logging
@@ -18,29 +18,33 @@ from beyond.markdown.tokens import make_tokens
 
 log = logging.getLogger(__name__)
 
-# What a draft may contain. The parser's time grows with the square: at these limits it takes
-# seconds. A page of prose has some 50 lines and 20 marks.
+# The most that a draft may have before it is shown unparsed. The parser's time grows with the
+# square of these counts; at the limits, it takes seconds. A page of prose has some 50 lines and 20
+# marks.
 LIMITS = (
     (re.compile(r"^[ \t]*\S", re.MULTILINE), 15_000),  # lines
     (re.compile(r"\|"), 30_000),  # table cells
-    (re.compile(r"\["), 10_000),  # links that may begin
+    (re.compile(r"\["), 10_000),  # possible links
     (re.compile(r"[*_`~<&!|\\$]"), 40_000),  # other marks
 )
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The tokens of a draft, the lines that `Token.map` counts, and the text of its first heading.
+    """A draft that has been read.
 
-    The tokens are markdown-it's, of the kinds that CommonMark, tables and strikethrough have; no
-    HTML is left. What a kind cannot say is in `Token.meta`:
+    `tokens` are markdown-it's, of the types that CommonMark, tables and strikethrough have. None
+    has HTML. `lines` are those that `Token.map` counts. `title` is the text of the first heading,
+    or "". What a type cannot express is in `Token.meta`:
 
-    `looks` of a text or of code: names of HTML elements, such as "sub", that it stands in
+    `looks` of a text or code: names of the HTML elements around it, such as "sub"
     `color` of a text: a CSS colour that carries a meaning
-    `formula` of a `code_inline`, whose content is LaTeX with its delimiters
-    `goto` of a text, `anchor` of a text: names that link an entry and the places that cite it
-    `sources` of a list: that it has such entries; `mark` and `note` of its items: their numbers as
-    they are cited, and their names
+    `formula` of a `code_inline`: true if its content is LaTeX with its delimiters
+    `anchor` of a text: a name for its place; `goto` of a text: the anchor to which it links
+    `sources` of a list: true if its items are sources or footnotes
+    `mark` of such an item: its number as the text cites it, such as "[1]"
+    `note` of such an item: its name, which is also the anchor at its beginning
+    `definition` of a blockquote: true if it is the definition of the term above it
     """
 
     tokens: list[Token]
@@ -49,9 +53,10 @@ class Draft:
 
 
 def read(markdown: str) -> Draft:
-    """Read a draft. Whatever the text is, no word of it is lost, except HTML tags and decoration.
+    """Read a draft. Any text can be read, and it loses no word but HTML tags and decoration.
 
-    A draft beyond `LIMITS` is code, as it stands, and so is a block that is too long or too deep.
+    A draft beyond `LIMITS` becomes one block of code, and so does a block that is too long or
+    nested too deeply.
     """
     source = re.sub(r"\r\n?", "\n", markdown).replace("\0", "").removeprefix("\ufeff")
     if any(sum(1 for _ in pattern.finditer(source)) > limit for pattern, limit in LIMITS):
@@ -60,8 +65,8 @@ def read(markdown: str) -> Draft:
     text = mend_lines(formulas.hide(replace_front_matter(unwrap(source))))
     try:
         tokens = make_tokens(text, formulas, _parser, _html_parser)
-    except Exception:  # of any kind: no word of a draft is lost to a fault in its reading
-        log.warning("The draft is shown as it stands", exc_info=True)
+    except Exception:  # any kind: a fault in the parser must not lose a word of the draft
+        log.warning("The draft cannot be parsed; its source is shown", exc_info=True)
         return read_as_source(source)
     titles = (
         get_words(token) for before, token in pairwise(tokens) if before.type == "heading_open"
@@ -71,15 +76,15 @@ def read(markdown: str) -> Draft:
 
 
 def get_words(token: Token) -> str:
-    """The words of an inline token."""
+    """The words of an inline token, with a single space between two."""
     parts = (" " if c.type.endswith("break") else c.content for c in token.children or [])
     return " ".join("".join(parts).split())
 
 
 def read_as_source(text: str) -> Draft:
-    """A draft as it stands, which nothing can be wrong with."""
+    """A draft as one block of code, for text that cannot be parsed."""
     return Draft([make_code_token(text)], text.split("\n"), "")
 
 
 _parser = make_parser()
-_html_parser = make_parser().disable("html_block")  # which has been made Markdown by then
+_html_parser = make_parser().disable("html_block")  # its input is HTML that is already Markdown

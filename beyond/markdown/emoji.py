@@ -1,4 +1,4 @@
-"""Emoji as signs that the page's fonts have: few mean something, and the rest is decoration."""
+"""Replaces emoji with signs that the fonts have, and removes those that only decorate."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from dataclasses import replace
 from markdown_it.token import Token
 
 GREEN, RED, AMBER, BLUE = "#1a7f37", "#c62828", "#b7791f", "#1f6feb"
-SIGNS = {  # the sign for an emoji, and the colour that is part of its meaning
+SIGNS = {  # an emoji: its sign, and its CSS colour or "" for that of the text
     **dict.fromkeys("✅✔☑", ("✔", GREEN)),
     **dict.fromkeys("❌❎✖✘", ("✘", RED)),
     **{"✓": ("✓", GREEN), "✗": ("✗", RED), "⚠": ("⚠", AMBER), "🚨": ("⚠", RED)},
@@ -38,8 +38,9 @@ SIGNS = {  # the sign for an emoji, and the colour that is part of its meaning
     **{"➜": ("→", ""), "💲": ("$", ""), "♀": ("♀", ""), "♂": ("♂", ""), "∞": ("∞", "")},
     **{"♾": ("∞", ""), "🥇": ("1", ""), "🥈": ("2", ""), "🥉": ("3", "")},
 }
-TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # of these, plain characters that get the colour of their emoji
-ALONE = {"📈": "↗", "📉": "↘"}  # what says more than words if nothing stands beside it
+TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # plain characters that are coloured as their emoji are
+ALONE = {"📈": "↗", "📉": "↘"}  # signs that replace an emoji's name where it stands alone
+# The zero-width joiner, the variation selector that asks for an emoji, and the skin tones.
 JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
 PICTURE = (
     "[\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1"
@@ -60,8 +61,8 @@ IGNORED = re.compile(f"[{STYLE}\ufe0e{JOINER}{TONES}]")
 
 
 def find_sign(emoji: str) -> tuple[str, str]:
-    """What an emoji means and its colour; ("", "") for decoration."""
-    if emoji[-1] == "\u20e3":  # the frame of a key
+    """The sign for an emoji, and its CSS colour or ""; ("", "") for decoration."""
+    if emoji[-1] == "\u20e3":  # a keycap: a digit, # or * in a frame
         return (f"{emoji[0]}." if emoji[0].isdigit() else emoji[0]), ""
     if "\U0001f1e6" <= emoji[0] <= "\U0001f1ff":  # a flag
         return "".join(chr(ord(char) - 0x1F1E6 + ord("A")) for char in emoji), ""
@@ -69,7 +70,7 @@ def find_sign(emoji: str) -> tuple[str, str]:
 
 
 def name_emoji(emoji: str) -> str:
-    """An emoji in words, or as the sign that says as much."""
+    """The Unicode name of an emoji in lower case, or its sign in `ALONE`."""
     parts = [unicodedata.name(char, "").lower() for char in IGNORED.sub("", emoji)]
     return ALONE.get(emoji) or ", ".join(filter(None, parts))
 
@@ -83,7 +84,7 @@ def replace_emoji_in_line(text: str) -> str:
 def replace_emoji(children: list[Token]) -> list[Token]:
     """The children of an inline token with signs in place of emoji.
 
-    Decoration goes, but where nothing else stands, in a cell or a link, words stand for it.
+    Decoration is removed. Where nothing else stands, as in a cell or a link, its name replaces it.
     """
     content = "".join(child.content for child in children)
     if content.isascii() or not EMOJI.search(content):
@@ -106,7 +107,7 @@ def _has_words(text: str) -> bool:
 
 
 def _split(token: Token, named: bool) -> list[Token]:
-    """A text as texts of one colour each; `named` puts decoration into words."""
+    """Split a text into texts of one colour. With `named`, its name replaces decoration."""
     parts: list[tuple[str, str]] = []
     text, position = token.content, 0
     for match in DECORATION.finditer(text):

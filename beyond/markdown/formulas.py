@@ -1,15 +1,18 @@
-"""Formulas, which no Markdown may eat into, and what else is found between code and prices."""
+"""Hides formulas from the parser, which would read their * and _ as emphasis.
+
+The same search removes citation marks and numbers the entries of lists of sources.
+"""
 
 import re
 from urllib.parse import unquote
 
-# No pattern may take longer than its text is long, so each part of one has a single way to match.
-# Letters after which a dollar begins no formula: not Han or kana.
+# Every pattern must run in linear time, so each of its parts can match in one way only.
+# A dollar after one of these letters begins no formula. After Han and kana, it does.
 LETTERS = r"A-Za-z0-9\u00c0-\u1fff"
-UNIT = r"\u1100-\u11ff\u3040-\uffdc"  # Chinese, Japanese or Korean after the number of a price
+UNIT = r"\u1100-\u11ff\u3040-\uffdc"  # Chinese, Japanese or Korean: units after a price's number
 ENVIRONMENTS = "equation|align|gather|multline|eqnarray|flalign|alignat|cases|[pbvBV]?matrix|split"
-# The first branch is code, in which a dollar is a dollar. A formula has no blank line, and a
-# closing dollar has no space before it and no digit after it, or "$5 and $10" would be one.
+# The first two branches are code, where a dollar is a dollar. A formula has no blank line. Its
+# closing dollar has no space before it and no digit after it; otherwise, "$5 and $10" would be one.
 FORMULA_SOURCE = rf"""
     ^[ \t>*+-]*(?P<fence>`{{3,}}|~{{3,}})[^`\n]*\n
         (?:.*\n)*?(?:[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)
@@ -32,7 +35,7 @@ FORMULA = re.compile(
     FORMULA_SOURCE.replace("INNER", r"[^\n$\\]").replace("ROW", r"^[ \t>]*\|(?P<row>.*)$"),
     re.MULTILINE | re.VERBOSE,
 )
-# In the row of a table, a stroke outside of brackets ends the cell.
+# In a table row, a vertical bar outside brackets ends the cell, and the formula with it.
 FORMULA_IN_ROW = re.compile(
     FORMULA_SOURCE.replace("INNER", r"[^\n$\\|({]|(?>\([^()\n$]*\)|\{[^{}\n$]*\}|[({])").replace(
         "ROW", "(?P<row>(?!))"
@@ -41,27 +44,33 @@ FORMULA_IN_ROW = re.compile(
 )
 ENTRY = re.compile(r"^ {0,3}\[(\d{1,9})\]:?[ \t]+\S", re.MULTILINE)
 PRICE = re.compile(r"\d(?=.*?(?:\s|[A-Za-z]{2}))[^\\^_={}<>+]*|[A-Z_]{2,}\W?", re.DOTALL)
-CURRENCY = re.compile(r"\d.*(?<![A-Za-z])[A-Z][A-Za-z]{0,2}", re.DOTALL)  # "30 or R", of "R$ 150"
+CURRENCY = re.compile(r"\d.*(?<![A-Za-z])[A-Z][A-Za-z]{0,2}", re.DOTALL)  # of "$30 or R$ 150"
 MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
-DISPLAYED = ("\\[", "$$", "\\begin")  # how formulas begin that stand apart
-HIDDEN_LIMIT = 0xFFF0  # formulas: as many as there are private characters for
-FIRST = 0xF0000  # the private character that stands for the first formula
+DISPLAYED = ("\\[", "$$", "\\begin")  # beginnings of displayed formulas
+HIDDEN_LIMIT = 0xFFF0  # formulas: plane 15 of Unicode has just over this many characters
+FIRST = 0xF0000  # the private character that replaces the first formula
 HIDDEN = re.compile("[\U000f0000-\U000ffffd]")
 ENCODED = re.compile(r"%F3(?:%[89AB][0-9A-F]){3}")  # such a character in an address
 
 
 class Formulas:
-    """The formulas of a draft, each of which a private character stands for in the parser."""
+    """Hides the formulas of one draft in private characters, and restores them.
+
+    `hide` keeps the formulas that `restore` puts back, so each draft needs an object of its own.
+    """
 
     def __init__(self) -> None:
         self.sources: list[str] = []
-        self.above, self.sign = 0, "."  # the number of the entry above, and what follows it
+        self.above, self.sign = 0, "."  # the number of the entry above, and the sign after it
 
     def hide(self, text: str) -> str:
-        """The text with a character in place of each formula: no Markdown can eat into it."""
+        """Return the text with a private character in place of each formula, and keep the formulas.
+
+        It also removes citation marks, and turns entries such as "[1] A book" into numbered items.
+        """
         text = HIDDEN.sub("\ufffd", text)
         if not any(mark in text for mark in ("$", "\\", "]:", "\n[", "\ue200", "†", ":contentRef")):
-            return text  # without these the search, which takes long, finds nothing but code
+            return text  # without these, the search takes long and finds only code
         return FORMULA.sub(self._hide_one, text)
 
     def _hide_one(self, match: re.Match[str]) -> str:
@@ -81,7 +90,7 @@ class Formulas:
         amount = re.match(r"\s?\d", match.string[match.end() : match.end() + 2])
         if match["single"] and amount and CURRENCY.fullmatch(match["single"]):
             return match[0]
-        # In a quote, a formula's lines begin with its marks.
+        # In a quote, each line of a formula begins with ">".
         source = re.sub(r"\n[ \t]*>[ \t>]*", "\n", match[0]) if "\n" in match[0] else match[0]
         if len(self.sources) > HIDDEN_LIMIT:
             return match[0]
@@ -89,32 +98,32 @@ class Formulas:
         return chr(FIRST + len(self.sources) - 1)
 
     def _number_entry(self, match: re.Match[str]) -> str:
-        """An entry of a list of sources, "[1] A book", as an item of a numbered list.
+        """Turn the beginning of a source, as in "[1] A book", into that of a numbered item.
 
-        Markdown would take "[1]: " for the definition of a link, which is not printed.
+        Markdown would read "[1]: " as the definition of a link, and not print it.
         """
         number = int(match["source"])
         below = ENTRY.search(match.string, match.end())
         follows = 0 < self.above < number
         if not (match["colon"] or follows or (below and int(below[1]) == number + 1)):
             return match[0]
-        if follows and number > self.above + 1:  # another sign begins another list
+        if follows and number > self.above + 1:  # with another sign, the parser begins a new list
             self.sign = ".)"[self.sign == "."]
         self.above = number
         return f"\n{number}{self.sign} "
 
     def restore(self, text: str) -> str:
-        """The text with its formulas."""
+        """The text with its formulas in place of the characters that `hide` returned."""
         if not self.sources:
             return text
         return HIDDEN.sub(lambda match: self.sources[ord(match[0]) - FIRST], text)
 
     def restore_address(self, address: str) -> str:
-        """An address, in which the parser has encoded characters, with its dollars."""
+        """An address with its formulas, which the parser has percent-encoded."""
         return self.restore(ENCODED.sub(lambda match: unquote(match[0]), address))
 
     def measure(self, line: str) -> int:
-        """The characters of a line in the source, less the formulas that are displayed apart."""
+        """The length of a line in characters of the source, without displayed formulas."""
 
         def show(match: re.Match[str]) -> str:
             source = self.restore(match[0])

@@ -1,4 +1,4 @@
-"""HTML in a draft: a block becomes the Markdown that says the same, a tag in a line a look."""
+"""Replaces HTML in a draft: a block becomes equivalent Markdown, a tag in a line a look."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from beyond.markdown.source import is_sparse
 
-# HTML elements. A tag of any other name is a placeholder such as <name>, or the type List<T>.
+# HTML elements. A tag with another name is text, such as <name> or List<T>.
 LOOKS = {
     **{"b": "strong", "strong": "strong", "i": "em", "em": "em", "cite": "em", "var": "em"},
     **{"s": "s", "del": "s", "strike": "s", "u": "u", "ins": "u", "sub": "sub", "sup": "sup"},
@@ -27,7 +27,7 @@ select slot small source span style tbody td template textarea tfoot thead time 
 wbr
 """
 ELEMENTS = {*LOOKS, *LINES, *OTHERS.split()}
-# The Markdown for the opening and the closing tag of a block; None leaves the tag in its line.
+# The Markdown for the opening and the closing tag of a block; None keeps the tag in its line.
 BLOCKS: dict[str, tuple[str, str] | None] = {
     **dict.fromkeys(ELEMENTS, ("\n\n", "\n\n")),
     **dict.fromkeys([*LOOKS, "a", "img", "br"], None),
@@ -41,7 +41,7 @@ TAG = re.compile(
 )
 BARE = re.compile(
     r"(\s+[a-z][\w-]*)+\s*", re.IGNORECASE
-)  # attributes, or the rest of "a<b then c>"
+)  # attributes without values: "a<b then c>" is no tag
 VERBATIM = re.compile(
     r"<(pre|script|style|textarea|table)\b[^<>]*>(.*?)(?:</\1\s*>|\Z)", re.DOTALL | re.I
 )
@@ -51,9 +51,9 @@ SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?(\d{1,2})")
 
 
 def replace_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) -> Iterator[Token]:
-    """The tokens of a draft with those of Markdown in place of its blocks of HTML.
+    """The tokens of a draft, with those of equivalent Markdown in place of its blocks of HTML.
 
-    `parser` must not look for blocks of HTML, as there are none in what it gets.
+    `parser` reads that Markdown; its rule "html_block" must be off. `env` is the parser's.
     """
     for token in tokens:
         if token.type != "html_block":
@@ -66,7 +66,7 @@ def replace_html(tokens: list[Token], parser: MarkdownIt, env: dict[str, Any]) -
 
 
 def make_code_token(text: str) -> Token:
-    """What stands in for Markdown that is not read as such: code."""
+    """A block of code, for text that is shown unparsed."""
     return Token("fence", "code", 0, content=text.rstrip("\n") + "\n", block=True)
 
 
@@ -96,9 +96,9 @@ def _to_markdown(html: str) -> str:
 
 
 def _table_to_markdown(html: str) -> str:
-    """A table of HTML as Markdown: a cell that spans others stands in the first of them."""
+    """A table of HTML as Markdown. Of the places that a cell spans, all but the first are empty."""
     rows: list[list[str]] = []
-    taken: Counter[int] = Counter()  # the rows below that a cell takes in a column
+    taken: Counter[int] = Counter()  # by column: the rows below that a cell spans
     for row in ROW.findall(html):
         rows.append(_read_row(row, taken, bool(rows)))
     most, cells = max(map(len, rows), default=0), len(CELL.findall(html))
@@ -111,7 +111,7 @@ def _table_to_markdown(html: str) -> str:
 
 
 def _read_row(row: str, taken: Counter[int], below: bool) -> list[str]:
-    """The texts of a row's cells, of which one stands `below` others or heads its column."""
+    """The texts of a row's cells. `below` is false for the first row, whose cells are headers."""
     cells: list[str] = []
     for cell in [*CELL.finditer(row), None]:
         while taken[len(cells)] > 0:  # by a cell above
@@ -129,17 +129,21 @@ def _read_row(row: str, taken: Counter[int], below: bool) -> list[str]:
 
 
 class Tags:
-    """The tags of a line, and the looks that those which are open give to its text."""
+    """The tags of one line. The open ones determine the looks of its text."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
 
     @property
     def looks(self) -> tuple[str, ...]:
+        """The looks of the text that follows, as names of HTML elements."""
         return tuple(look for look in self._open if self._open[look] > 0)
 
     def read(self, source: str, begins: bool) -> list[Token]:
-        """What a tag prints, which `begins` the line or not: itself if it is none of HTML's."""
+        """Take in a tag and return what it prints: the tag itself, if HTML has no such element.
+
+        `begins` is whether the tag begins its line.
+        """
         tag = TAG.fullmatch(source)
         name = ((tag and tag[2]) or "").lower()
         if not tag or (name and name not in ELEMENTS) or (name in LOOKS and BARE.fullmatch(tag[3])):

@@ -1,4 +1,4 @@
-"""The children of a line: its text without HTML, its formulas, links, tasks and signs."""
+"""Tidies the children of a line: its HTML, formulas, links, tasks and emoji."""
 
 import re
 from itertools import pairwise
@@ -19,7 +19,10 @@ TASK = re.compile(r"\[([ xX])\][ \xa0]")
 def tidy_line(
     children: list[Token], formulas: Formulas, notes: Notes, around: str = ""
 ) -> list[Token]:
-    """The children of an inline token as `Draft` describes them; `around` opens its paragraph."""
+    """The children of an inline token as `Draft` describes them.
+
+    `around` is the type of the token before its paragraph, such as "list_item_open".
+    """
     line = _Line(formulas, notes)
     for child in children:
         HANDLERS.get(child.type, _Line.add)(line, child)
@@ -32,7 +35,7 @@ def tidy_line(
 
 
 class _Line:
-    """A line as it is made, child by child."""
+    """Builds the children of a line, one after the other."""
 
     def __init__(self, formulas: Formulas, notes: Notes) -> None:
         self.formulas, self.notes = formulas, notes
@@ -44,7 +47,7 @@ class _Line:
 
     def add_text(self, child: Token) -> None:
         """A text, and the formulas that are hidden in it."""
-        if child.meta:  # a footnote's
+        if child.meta:  # made by Notes
             self.add(child)
             return
         position = 0
@@ -68,7 +71,7 @@ class _Line:
         self.add(self.notes.refer(child))
 
     def add_picture(self, child: Token) -> None:
-        """A picture as what it shows, in words, and its address."""
+        """A picture as its description and its address, which is "" for a data: address."""
         address = str(child.attrs["src"])
         if BADGE.search(address):
             return
@@ -103,7 +106,7 @@ HANDLERS = {
 
 
 def _read_task(line: list[Token]) -> list[Token]:
-    """An item of a list that begins with "[ ]" or "[x]", with a box."""
+    """Replace "[ ]" or "[x]" at the beginning of a list item with a box."""
     if task := TASK.match(line[0].content):
         box = Token("text", "", 0, content="☐ " if task[1] == " " else "☑ ")
         line[0].content = line[0].content[task.end() :]
@@ -112,7 +115,7 @@ def _read_task(line: list[Token]) -> list[Token]:
 
 
 def _read_alert(line: list[Token]) -> list[Token]:
-    """A quote that begins with "[!NOTE]", with a bold title."""
+    """Replace "[!NOTE]" at the beginning of a quote with a bold title."""
     if not (alert := ALERT.match(line[0].content)):
         return line
     title = Token("text", "", 0, content=alert[2].strip() or alert[1].capitalize())
@@ -121,14 +124,14 @@ def _read_alert(line: list[Token]) -> list[Token]:
 
 
 def make_bold(line: list[Token]) -> list[Token]:
-    """A line that is bold from end to end."""
+    """The line in bold."""
     return [Token("strong_open", "strong", 1), *line, Token("strong_close", "strong", -1)]
 
 
 def _split_links(line: list[Token]) -> list[Token]:
-    """A line in which a link that has another one in its text ends before it and goes on after it.
+    """Take links out of links: the outer one ends before the inner one and continues after it.
 
-    The marks that are open there end and go on with it.
+    Emphasis that is open there ends and continues, too.
     """
     depth = [child.nesting for child in line if child.tag == "a"]
     if all(before + after <= 1 for before, after in pairwise(depth)):

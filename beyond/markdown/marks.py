@@ -1,4 +1,4 @@
-"""Marks of bold text that CommonMark gets wrong: beside Chinese, and those that stand alone."""
+"""Mends emphasis where CommonMark gets it wrong: beside Chinese, and marks without a pair."""
 
 import re
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Delimiter
 from markdown_it.token import Token
 
-LITERAL = re.compile(r"\s*p\s*[<≤=]|kwargs\b")  # what follows asterisks that are no mark of bold
+LITERAL = re.compile(r"\s*p\s*[<≤=]|kwargs\b")  # after asterisks that are text: **p<0.05, **kwargs
 POWER = re.compile(r"[0-9]|[A-Za-z][A-Za-z0-9]")  # what is around "**" in "2**10", "0.35**", "x**y"
 
 
 def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., bool]:
-    """A rule of emphasis that knows which of two marks, such as **, opens and which closes.
+    """Wrap a rule of emphasis: of two marks such as **, the first opens and the second closes.
 
-    CommonMark tells by the signs beside them, which fails beside Chinese punctuation and for
-    "**Costs: ** 120".
+    CommonMark decides by the characters beside a mark. That fails beside Chinese punctuation and
+    for "**Costs: ** 120".
     """
 
     def judge(state: StateInline, silent: bool) -> bool:
@@ -37,7 +37,7 @@ def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., 
                 elif spaces == [False, False]:
                     delimiter.open, delimiter.close = not pending, pending
         elif not any(delimiter.open or delimiter.close for delimiter in made):
-            del state.delimiters[known:]  # so that no mark looks at them again
+            del state.delimiters[known:]  # or each later mark would be compared with them
         return True
 
     return judge
@@ -45,12 +45,12 @@ def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., 
 
 @dataclass
 class _LoneMark:
-    """A mark that nothing closes or opens."""
+    """A mark without its pair."""
 
-    places: list[int]  # in the list of delimiters, one a character
+    places: list[int]  # its indexes in the list of delimiters, one for each character
     sign: str
-    length: int  # characters in the source, of which some may have found their pair
-    around: int  # the delimiter that opens the emphasis in which it stands; -1 for none
+    length: int  # characters in the source, of which some may be paired
+    around: int  # the index of the delimiter that opens the emphasis around it, or -1
     before: str  # the character before it: "" if it begins the text, "\n" if it begins a line
     after: str  # the text after it
 
@@ -74,7 +74,7 @@ class _LoneMark:
         return same and opens and alike and not named and not LITERAL.match(self.after)
 
     def is_meant(self) -> bool:
-        """Whether the mark is no emphasis: a power, a footnote's star, a name such as __init."""
+        """Whether the mark is text: a power, a footnote's star, a name such as __init."""
         if self.sign == "_":
             return not self.begins
         return (
@@ -86,9 +86,9 @@ class _LoneMark:
 
 
 def mend_lone_marks(state: StateInline) -> None:
-    """A rule for marks that emphasis leaves alone, each of which CommonMark would print.
+    """A rule for marks without a pair, which CommonMark would print.
 
-    Two of them make a pair, as in "**Risk: **high". One goes, unless it means something.
+    Two of them become a pair, as in "**Risk: **high". Others are removed, unless they are text.
     """
     metas = [meta["delimiters"] for meta in state.tokens_meta if meta and "delimiters" in meta]
     for delimiters in [state.delimiters, *metas]:

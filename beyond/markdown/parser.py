@@ -1,4 +1,4 @@
-"""The parser of drafts: CommonMark, tables, notes, and what models write that is none of these."""
+"""The parser of drafts: CommonMark, tables, footnotes, and what models write beyond these."""
 
 import re
 
@@ -14,25 +14,28 @@ from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 from beyond.markdown.emoji import EMOJI
 from beyond.markdown.marks import judge_marks, mend_lone_marks
 
-PARAGRAPH_LIMIT = 20_000  # characters: no paragraph is longer, unless it is data
-NESTING_LIMIT = 40  # levels of blocks: pages have no room for more, and the parser recurses
-# Characters, with the word that follows. Who wraps lines by hand wraps them later: a line that
-# ends earlier is a line of its own.
+PARAGRAPH_LIMIT = 20_000  # characters; a longer paragraph is data
+NESTING_LIMIT = 40  # levels of blocks; a page has no room for more, and the parser recurses
+# Characters of a line and of the next line's first word. Lines that are wrapped by hand are longer,
+# so the break after a shorter one is meant.
 SHORT_LINE = 60
-DATA = re.compile(r"(?<=\]\()data:image/[^()\s]+")  # a picture, whatever its length
+DATA = re.compile(r"(?<=\]\()data:image/[^()\s]+")  # a picture inside its address, of any length
 WORD = re.compile(r"\S*")
 ITEM = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")  # noqa: RUF001
-# The address of a link: in parentheses, or as far as it goes if they do not close on its line.
+# A link's address in parentheses. If they do not close on their line, it ends at a space.
 ADDRESS = re.compile(
     r"\([ ]*<?(?=https?:|www\.|mailto:|data:|\#|\.{0,2}/)"
     r"(?:(?P<whole>(?:(?!\]\()[^()\n]|\([^()\n]*\))++)\)|(?P<part>[^\s)]+)\)?)",
     re.IGNORECASE,
 )
-TITLE = re.compile(r"\s[\"'“]")  # what begins after an address and is not printed
+TITLE = re.compile(r"\s[\"'“]")  # the beginning of a link's title, which is not printed
 
 
 def make_parser() -> MarkdownIt:
-    """A parser whose `env` has the `formulas` that are hidden in the text."""
+    """A parser of drafts.
+
+    Each call needs an `env` in which "formulas" are the `Formulas` that hid those of the text.
+    """
     parser = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT + 10})
     parser.enable(["table", "strikethrough"])
     parser.use(gfm_autolink_plugin).use(footnote_plugin, inline=False, move_to_end=False)
@@ -49,7 +52,7 @@ def make_parser() -> MarkdownIt:
 
 
 def _take_too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A block rule that takes what is nested too deep as it stands; the parser would drop it."""
+    """A block rule: what is nested too deeply becomes code. The parser would drop it."""
     if state.level < NESTING_LIMIT:
         return False
     token = state.push("code_block", "code", 0)
@@ -59,7 +62,7 @@ def _take_too_deep(state: StateBlock, start: int, end: int, silent: bool) -> boo
 
 
 def _read_inlines(state: StateCore) -> None:
-    """The core rule that reads the words of blocks; those of a block that is too long are text."""
+    """The core rule that parses the text of blocks. A block that is too long stays plain text."""
     for token in state.tokens:
         if token.type == "inline" and len(token.content) > PARAGRAPH_LIMIT:
             token.content = DATA.sub("", token.content)
@@ -71,7 +74,7 @@ def _read_inlines(state: StateCore) -> None:
 
 
 def _keep_short_line(state: StateInline, silent: bool) -> bool:
-    """The rule of line breaks: one after a short line, or before an item, is a hard one."""
+    """The rule of line breaks: one after a short line or before an item is kept."""
     start, end = state.src.rfind("\n", 0, state.pos) + 1, state.pos
     if not newline(state, silent):
         return False
@@ -83,9 +86,9 @@ def _keep_short_line(state: StateInline, silent: bool) -> bool:
 
 
 def _take_loose_link(state: StateInline, silent: bool) -> bool:
-    """An inline rule for links that CommonMark prints as they stand.
+    """An inline rule for links that CommonMark would print as text.
 
-    Their address has spaces or does not end, or their text has links itself.
+    Their address has spaces or is not closed, or their text contains links.
     """
     picture = state.src.startswith("![", state.pos)
     start = state.pos + picture
@@ -115,7 +118,7 @@ def _take_loose_link(state: StateInline, silent: bool) -> bool:
 
 
 def _read_address(text: str) -> str:
-    """The address in the parentheses of a link, without its title."""
+    """The address in a link's parentheses, without the link's title."""
     text = text.strip()
     title = TITLE.search(text)
     if title and text.endswith(('"', "'", "”")):

@@ -1,20 +1,20 @@
-"""What is done to a draft before a parser of Markdown may see it."""
+"""Mends the source of a draft before it is parsed."""
 
 import re
 import textwrap
 
-# No pattern may take longer than its text is long, so each part of one has a single way to match.
+# Every pattern must run in linear time, so each of its parts can match in one way only.
 FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+((?:[^`\n]*[^`\n \t])?)[ \t]*$")
-MARKDOWN = ("markdown", "md", "mdx")  # as a fence names it
-CHATTER = 4  # lines before and after a fence around a draft: "Here is your report:"
+MARKDOWN = ("markdown", "md", "mdx")  # languages of a fence around a draft
+CHATTER = 4  # lines outside a fence around a draft, such as "Here is your report:"
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:(?:[\w-]+:|- |[ \t]).*\n|\n)++)---[ \t]*\n")
 DELIMITERS = re.compile(r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
-SPARSE = 10  # places for each cell: a table that has more of them would be nearly empty
+SPARSE = 10  # rows times columns for each cell; beyond this, a table is nearly empty
 
 
 def unwrap(text: str) -> str:
-    """The draft without a fence or an indentation that a model has put around the whole of it."""
+    """The draft without a fence or an indent that a model has put around all of it."""
     text = _unindent(text)
     lines = text.split("\n")
     filled = [number for number, line in enumerate(lines) if line.strip()]
@@ -43,7 +43,7 @@ def unwrap(text: str) -> str:
 
 
 def _unindent(text: str) -> str:
-    """The text less an indentation of all its lines, or of all but the first."""
+    """The text without an indent that all its lines share, or all but the first."""
     if re.match(r" {4}|\t", text.lstrip("\n")):
         return textwrap.dedent(text.expandtabs(4))
     first, _, rest = text.partition("\n")
@@ -53,7 +53,7 @@ def _unindent(text: str) -> str:
 
 
 def replace_front_matter(text: str) -> str:
-    """The draft with a title, a line of author and day, in place of YAML."""
+    """The draft with its YAML front matter as a title and a line with author and date."""
     if not (found := FRONT_MATTER.match(text)):
         return text
     values = dict(re.findall(r"^(title|author|date):(.*)", found[1], re.MULTILINE | re.I))
@@ -69,7 +69,11 @@ def replace_front_matter(text: str) -> str:
 
 
 def mend_lines(text: str) -> str:
-    """The draft with room for each cell of its tables, one a run of rows, and spaces after "##"."""
+    """Mend tables and headings that the parser would misread.
+
+    A table gets a column for each cell and loses blank lines between its rows. "##Title" gets a
+    space.
+    """
     out: list[str] = []
     fence = ""
     lines = text.split("\n")
@@ -94,12 +98,12 @@ def mend_lines(text: str) -> str:
 
 
 def _delimits(line: str) -> bool:
-    """Whether a line is the one under the header of a table."""
+    """Whether a line separates the header of a table from its rows."""
     return "-" in line and DELIMITERS.fullmatch(line) is not None
 
 
 def _take_rows(lines: list[str], number: int) -> tuple[list[str], int]:
-    """The rows of a table from a line on, with none empty between them, and where they end."""
+    """The rows of a table from line `number` on, without blank lines, and the line after them."""
     rows: list[str] = []
     end = number
     while number < len(lines):
@@ -116,7 +120,7 @@ def _take_rows(lines: list[str], number: int) -> tuple[list[str], int]:
 
 
 def _make_room(table: list[str]) -> list[str]:
-    """A table with room for each cell of its rows: the parser drops those beyond the header."""
+    """A table as wide as its longest row; the parser drops cells beyond the header."""
     cells = [_count_cells(row) for row in table]
     most = max(cells)
     if is_sparse(rows=len(table), columns=most, cells=sum(cells)):

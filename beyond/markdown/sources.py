@@ -1,4 +1,4 @@
-"""Sources and footnotes: entries, and the places that cite them, lead to each other."""
+"""Links sources and footnotes with the places that cite them, both ways."""
 
 import re
 from collections.abc import Container, Iterator, Sequence
@@ -12,7 +12,7 @@ CITED = re.compile(r"\[?(\d+)\]?")
 
 
 class Notes:
-    """Footnotes: a section at the end of the draft, linked with the places that refer to it."""
+    """Moves footnotes to the end of the draft, and links them with their references."""
 
     def __init__(self, env: dict[str, Any]) -> None:
         self.numbers: dict[str, int] = {
@@ -22,7 +22,7 @@ class Notes:
         self.referred = len(self.numbers)
 
     def refer(self, token: Token) -> Token:
-        """The number that stands for a reference."""
+        """The text that replaces a reference: its number, as a link to the note."""
         number = self.numbers[token.meta["label"]]
         meta: dict[str, Any] = {"looks": ("sup",), "goto": f"note {number}"}
         if not token.meta["subId"]:
@@ -30,7 +30,7 @@ class Notes:
         return Token("text", "", 0, content=f"[{number}]", meta=meta)
 
     def collect(self, tokens: list[Token]) -> Iterator[Token]:
-        """The tokens with the definitions at their end, in the order of their numbers."""
+        """The tokens with the footnotes at their end, in the order of their numbers."""
         notes: dict[str, list[Token]] = {}
         into: list[Token] | None = None
         last = ""
@@ -44,13 +44,13 @@ class Notes:
             else:
                 last = token.type
                 yield token
-        if notes and last != "heading_close":  # the draft has a heading for them
+        if notes and last != "heading_close":  # else, the draft ends in a heading for them
             yield Token("hr", "hr", 0)
         if notes:
             yield from self._list(notes)
 
     def _list(self, notes: dict[str, list[Token]]) -> Iterator[Token]:
-        """The list of the definitions, of which each label has its tokens."""
+        """The tokens of the list of footnotes. `notes` has those of each label."""
         for label in notes:
             self.numbers.setdefault(label, len(self.numbers) + 1)
         yield Token("ordered_list_open", "ol", 1, meta={"sources": True})
@@ -67,9 +67,9 @@ class Notes:
 def link_sources(tokens: list[Token]) -> None:
     """Find the lists of sources, and link their entries with the places that cite them.
 
-    Such a list has two of three signs: it is cited, it consists of links, no heading comes after
-    it. Its `meta` has `sources`, that of its items `mark`, the number as it is cited, and `note`, a
-    name, if it is.
+    Changes the tokens in place: it sets `meta` as `Draft` says, and replaces `children`. A list has
+    sources if two of three things are true: the text cites its numbers, it has as many links as
+    items, no heading follows it.
     """
     inlines = [token for token in tokens if token.type == "inline"]
     cited = {int(n[1]) for t in inlines for child in t.children or [] for n in _find_numbers(child)}
@@ -96,7 +96,10 @@ def link_sources(tokens: list[Token]) -> None:
 
 
 def name_entry(item: Sequence[Token], name: str, cited: bool) -> None:
-    """Make an item the goal of its citations, with a link back to the first of them."""
+    """Name an item, so that citations can link to it. Changes its tokens in place.
+
+    If it is `cited`, it ends in a link back to the first citation.
+    """
     item[0].meta["note"] = name
     inlines = [token for token in item if token.type == "inline"]
     if inlines:
@@ -109,7 +112,7 @@ def name_entry(item: Sequence[Token], name: str, cited: bool) -> None:
 
 
 def split_constructs(tokens: Sequence[Token], level: int = 0) -> Iterator[list[Token]]:
-    """The tokens of each construct of a level."""
+    """Split tokens into the constructs of a level, such as a paragraph or a whole list."""
     construct: list[Token] = []
     for token in tokens:
         construct.append(token)
@@ -119,7 +122,7 @@ def split_constructs(tokens: Sequence[Token], level: int = 0) -> Iterator[list[T
 
 
 def _find_numbers(child: Token) -> Iterator[re.Match[str]]:
-    """The numbers by which a text cites sources."""
+    """The numbers in brackets with which a text cites sources."""
     if child.type == "text" and "goto" not in child.meta:
         for cited in CITATION.finditer(child.content):
             yield from CITED.finditer(child.content, *cited.span())
@@ -128,7 +131,7 @@ def _find_numbers(child: Token) -> Iterator[re.Match[str]]:
 def _link_citations(
     children: Sequence[Token], known: Container[int], met: set[int]
 ) -> Iterator[Token]:
-    """The children with links from the numbers in brackets to the sources that have them."""
+    """The children with `known` numbers in brackets as links. Adds these numbers to `met`."""
     links = 0
     for child in children:
         links += child.nesting if child.type.startswith("link") else 0

@@ -1,4 +1,4 @@
-"""The tokens of a draft, of the kinds that `Draft` names: without HTML, notes and definitions."""
+"""Turns a draft into the tokens that `Draft` describes: no HTML, footnotes or definition lists."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,15 +13,15 @@ from beyond.markdown.inline import make_bold, tidy_line
 from beyond.markdown.parser import PARAGRAPH_LIMIT
 from beyond.markdown.sources import Notes, link_sources
 
-DRAWN = re.compile(r"([+|┌│├└╔║╚][^\n]*(\n|\Z)){3,}")  # a table or a picture without its fence
+DRAWN = re.compile(r"([+|┌│├└╔║╚][^\n]*(\n|\Z)){3,}")  # a table or diagram without a fence
 
 
 def make_tokens(
     text: str, formulas: Formulas, parser: MarkdownIt, html_parser: MarkdownIt
 ) -> list[Token]:
-    """The tokens of a draft whose formulas are hidden.
+    """The tokens of a draft whose formulas are hidden in `formulas`.
 
-    `html_parser` reads blocks of HTML that have been made Markdown.
+    `html_parser` reads the Markdown that replaces blocks of HTML.
     """
     env: dict[str, Any] = {"formulas": formulas}
     read = list(replace_html(parser.parse(text, env), html_parser, env))
@@ -46,12 +46,12 @@ def make_tokens(
 
 
 def _is_code(inline: Token) -> bool:
-    """Whether a paragraph is set as it stands: it is drawn, or too long for one."""
+    """Whether a paragraph becomes code: a drawing of characters, or one that is too long."""
     return len(inline.content) > PARAGRAPH_LIMIT or DRAWN.fullmatch(inline.content) is not None
 
 
 def _replace_definitions(tokens: Iterable[Token]) -> Iterator[Token]:
-    """The tokens with a paragraph for each term of a list of definitions, and a quote for each."""
+    """Replace definition lists: a paragraph for each term, a blockquote for each definition."""
     lists = 0  # how many enclose the token
     for token in tokens:
         if token.type in ("dl_open", "dl_close"):

@@ -26,7 +26,7 @@ from beyond.pdf.pages import (
 from beyond.pdf.prepare import make_printable, prepare
 from beyond.pdf.tags import Element
 
-ENGLISH = {"en", "und"}  # "und" is a few words, mostly English, or none
+ENGLISH = {"en", "und"}  # "und": too few words to tell, or none
 
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
@@ -39,17 +39,19 @@ def render(
     approved: date | None = None,
     paper: str = "letter",
 ) -> bytes:
-    """Set a Markdown draft as a PDF report on a paper of `beyond.paper.SIZES`.
+    """Return a Markdown draft as a PDF report.
 
-    Any text comes out, whatever its characters, size or nesting, and equal arguments give equal
-    bytes. Nothing is fetched, and nothing is read but the fonts. A `topic` of one short line is the
-    title and the subject of a draft that has no title; `workflow_id` is the document's only
-    keyword; `approved`, the day of the person's decision, is printed under the title and is the
-    document's date.
+    Any text can be rendered, whatever its characters, size or nesting. Equal arguments give equal
+    bytes. Nothing is fetched, and no file is read but the fonts.
+
+    `topic`, if it is one short line: title and subject of a draft that has no title
+    `workflow_id`: the document's only keyword
+    `approved`: the day of the person's decision, printed under the title; the document's date
+    `paper`: a key of `beyond.paper.SIZES`. Any other raises KeyError.
     """
     topic = make_printable(replace_emoji_in_line(topic.strip()))
     if "\n" in topic or len(topic) > TITLE_LIMIT:
-        topic = ""  # instructions to a model
+        topic = ""  # no title, but instructions to the model
     with one_at_a_time:
         draft = prepare(drafts.read(markdown))
         structure = Element("Document")

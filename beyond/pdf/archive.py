@@ -1,8 +1,8 @@
-"""What archives ask of a PDF: metadata, and the colours that its numbers mean. PDF/A-2a.
+"""Adds what PDF/A-2a requires of a PDF that is archived: metadata and a colour profile.
 
-What this module relies on inside ReportLab: whatever is in the catalog's `__Defaults__` is written
-with it, and a document's streams end as its `encrypt` writes them. tests/pdf/test_pdf_tags.py holds
-these.
+The module relies on two internals of ReportLab: it writes whatever is in the catalog's
+`__Defaults__`, and ends a document's streams as the document's `encrypt` writes them.
+tests/pdf/test_pdf_tags.py tests both.
 """
 
 import struct
@@ -38,7 +38,7 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 </rdf:li></rdf:Seq></pdfaSchema:property></rdf:li></rdf:Bag></pdfaExtension:schemas>
 </rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
-# sRGB as IEC 61966-2-1 has it, its colours as ICC profiles count them, under the light D50.
+# sRGB as defined by IEC 61966-2-1. Colours are XYZ under the illuminant D50, as in ICC profiles.
 WHITE = (0.9642, 1.0, 0.8249)
 PRIMARIES = {
     b"rXYZ": (0.4361, 0.2225, 0.0139),
@@ -46,11 +46,11 @@ PRIMARIES = {
     b"bXYZ": (0.1431, 0.0606, 0.7141),
 }
 D65_TO_D50 = (1.0479, 0.0229, -0.0502, 0.0296, 0.9905, -0.0171, -0.0092, 0.0151, 0.7517)
-CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)  # gamma, a, b, c and d of ICC's type 3
 
 
 class _Stream(pdfdoc.PDFObject):  # type: ignore[misc]
-    """A stream's bytes, after which a line ends, as PDF/A asks for."""
+    """A stream's bytes with a line break after them, as PDF/A requires."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -68,7 +68,10 @@ class _Plain(pdfdoc.NoEncryption):  # type: ignore[misc]
 
 
 def add_metadata(canvas: Any, approved: date | None, about: dict[str, Any]) -> None:
-    """Add the metadata and the colour space that archives ask for."""
+    """Add XMP metadata and a colour profile to the canvas's document.
+
+    `about` has its "title", "subject", "keywords" and "creator".
+    """
     canvas._doc.encrypt = _Plain()
     day = f"<xmp:CreateDate>{approved}T00:00:00Z</xmp:CreateDate>" if approved else ""
     names = {key: escape(str(about[key])) for key in ("title", "subject", "keywords", "creator")}
@@ -87,7 +90,7 @@ def add_metadata(canvas: Any, approved: date | None, about: dict[str, Any]) -> N
 
 @cache
 def make_profile() -> bytes:
-    """The colour space of screens as a profile of ICC.1:2004-10."""
+    """sRGB, the colour space of screens, as an ICC profile (ICC.1:2004-10)."""
     curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + _fix(CURVE)
     tags = {
         **{b"desc": _name("sRGB"), b"cprt": _name("Public domain"), b"wtpt": _locate(WHITE)},
@@ -106,16 +109,16 @@ def make_profile() -> bytes:
 
 
 def _fix(numbers: tuple[float, ...]) -> bytes:
-    """Numbers in 16 bits before and 16 behind the point."""
+    """Numbers as ICC's s15Fixed16: 16 bits before the point and 16 after it."""
     return b"".join(struct.pack(">i", round(number * 0x10000)) for number in numbers)
 
 
 def _locate(place: tuple[float, ...]) -> bytes:
-    """A colour in the space XYZ."""
+    """A colour as ICC's XYZ type."""
     return b"XYZ " + bytes(4) + _fix(place)
 
 
 def _name(text: str) -> bytes:
-    """A text in English."""
+    """An English text as ICC's multi-localized Unicode type."""
     data = text.encode("utf-16-be")
     return b"mluc" + struct.pack(">4xII2s2sII", 1, 12, b"en", b"US", len(data), 28) + data

@@ -1,4 +1,4 @@
-"""The order of a line that has parts of both directions."""
+"""Orders the parts of a line that has text in both directions."""
 
 import unicodedata
 
@@ -9,9 +9,10 @@ BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
 def reorder(parts: list[Part], rtl: bool) -> list[Part]:
-    """The parts of a line from left to right: the Unicode Bidirectional Algorithm in brief.
+    """Return the parts of a line as they are painted, from left to right.
 
-    The rules have their names from Unicode Standard Annex 9.
+    `rtl` is the paragraph's direction. This is the Unicode Bidirectional Algorithm in brief; the
+    comments name its rules as in Unicode Standard Annex 9.
     """
     base = "R" if rtl else "L"
     kinds = [part.direction for part in parts]
@@ -70,6 +71,6 @@ def _pair_brackets(parts: list[Part], kinds: list[str], base: str) -> None:
 
 
 def is_rtl(text: str) -> bool:
-    """Whether a text begins in a script that runs from right to left."""
+    """Whether the first letter of a text belongs to a script that is written from right to left."""
     kinds = map(unicodedata.bidirectional, text)
     return next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L"

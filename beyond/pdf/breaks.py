@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Where a word breaks that no line has room for, and the hyphen that it gets."""
+"""Breaks words that are too wide for their line, with a hyphen where one belongs."""
 
 import re
 import unicodedata
@@ -11,21 +11,22 @@ from beyond.pdf.languages import find_hyphens
 from beyond.pdf.words import BEGINNINGS, ENDS, SOFT_HYPHEN, Part, Word, make_parts
 
 BOX = "\ufffc"  # stands for a box in a text
-# What may get a hyphen.
+# What may get a hyphen: five letters or more, Latin to Armenian or Georgian.
 LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
-CODED = re.compile(r"[^\W\d_][\d_]|[\d_][^\W\d_]")  # in a code, letters stand beside digits
-SPACES = re.compile(r"[ ,;({]+")  # where a line of code breaks best
-# Where a long word breaks best.
+CODED = re.compile(r"[^\W\d_][\d_]|[\d_][^\W\d_]")  # a letter beside a digit, as in a code
+SPACES = re.compile(r"[ ,;({]+")  # where a line of code should break
+# Where a long word should break: after a separator, or before a capital as in camelCase.
 JOINTS = re.compile(r"(?:[ /_\-?&=:;)\]}|]|[.,](?!\d))(?![)\]}.,:;!?\"'”’»])|(?<=[a-z])(?=[A-Z])")
 
 
 def split_word(
     word: Word, room: float, language: str = "", alone: bool = False, soft: bool = False
 ) -> tuple[Word, Word] | None:
-    """A word in two, of which the first fits into a width; None if nothing of it fits.
+    """Split a word in two, the first part at most `room` points wide; None if nothing of it fits.
 
-    Of a word that stands `alone`, one character is taken at least; `soft` allows no break but at a
-    soft hyphen.
+    `language` is the tag of the language that hyphenates it. With `alone`, the first part has at
+    least one character, even if that is too wide. With `soft`, the word breaks only at a soft
+    hyphen.
     """
     text = "".join([BOX if part.is_box else part.source for part in word.parts])
     if soft and SOFT_HYPHEN not in text:
@@ -52,7 +53,7 @@ def split_word(
 
 
 def _find_overflow(word: Word, room: float) -> tuple[int, Part | None, float]:
-    """The characters before the first part that does not fit, that part, and the room it has."""
+    """The characters before the first part that does not fit, that part, and its room in points."""
     before = 0
     for part in word.parts:
         if part.width > room:
@@ -67,7 +68,7 @@ def _count(part: Part) -> int:
 
 
 def _cut(parts: list[Part], at: int) -> tuple[list[Part], list[Part]]:
-    """The parts before a place in their text, and those behind it."""
+    """The parts before and after a place, which is counted in characters."""
     first: list[Part] = []
     rest: list[Part] = []
     position = 0
@@ -85,7 +86,7 @@ def _cut(parts: list[Part], at: int) -> tuple[list[Part], list[Part]]:
 
 
 def _find_break(text: str, most: int, exact: bool, language: str) -> tuple[int, str]:
-    """Where a word breaks best of which `most` characters fit, and the hyphen that it gets."""
+    """The best place to break a word of which `most` characters fit, and its hyphen or ""."""
     if at := text.rfind(SOFT_HYPHEN, 0, max(0, most - 1)) + 1:
         return at, SOFT_HYPHEN
     if exact and (at := _find_end(SPACES, text, most, most / 2)):
@@ -103,9 +104,9 @@ def _find_break(text: str, most: int, exact: bool, language: str) -> tuple[int, 
 
 
 def _find_hyphen(text: str, most: int, language: str) -> tuple[int, str] | None:
-    """Where the letters around a place break as their language has it, and with which hyphen.
+    """The last place before `most` at which a language breaks the letters there, and the hyphen.
 
-    Capitals may be a code, so they get none.
+    Capitals may be a code, so they break without a hyphen.
     """
     around = (found for found in LETTERS.finditer(text) if found.start() < most < found.end())
     if not (letters := next(around, None)):
@@ -117,7 +118,7 @@ def _find_hyphen(text: str, most: int, language: str) -> tuple[int, str] | None:
 
 
 def measure_joined(word: Word) -> float:
-    """The width of the longest part of a word that breaks at its joints only."""
+    """The width in points of a word's longest part between two joints, estimated."""
     text = word.source
     if not text or not JOINTS.search(text):
         return word.width
@@ -126,19 +127,19 @@ def measure_joined(word: Word) -> float:
 
 
 def _remake(part: Part, source: str) -> list[Part]:
-    """A part with another text."""
+    """The parts of another text in the look of a part."""
     order = choose_families(part.source, code=part.look.code)
     return make_parts(source, part.look, order, part.direction != "L")
 
 
 def _find_end(pattern: re.Pattern[str], text: str, most: int, least: float) -> int:
-    """Where a pattern's last match in the beginning of a text ends; 0 if that is not far enough."""
+    """Where the last match ends that ends after `least` and not after `most`; 0 for none."""
     ends = [match.end() for match in pattern.finditer(text) if least < match.end() <= most]
     return ends[-1] if ends else 0
 
 
 def _count_fitting(part: Part, room: float) -> int:
-    """How many characters of a part fit into a width."""
+    """How many characters of a part fit into `room` points."""
 
     def width(number: int) -> float:
         return sum(made.width for made in _remake(part, part.source[:number]))

@@ -1,4 +1,4 @@
-"""Blocks of code: their colours, by pygments, and their columns."""
+"""Colours blocks of code with pygments, and aligns their characters in columns."""
 
 import math
 import re
@@ -16,8 +16,8 @@ from pygments.util import ClassNotFound
 from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, get_face
 from beyond.pdf.words import INK, PORTION, SOFT_HYPHEN, Look, Part, Word, make_parts
 
-COLORED = 10_000  # characters: some lexers take a time that grows with the square of the length
-# All colours of this style stand out from the shade of code by 4.5 to 1, as WCAG 2 asks for.
+COLORED = 10_000  # characters; longer code has no colours, as some lexers take quadratic time
+# On SHADE, each colour of this style has the contrast of 4.5 to 1 that WCAG 2 requires.
 COLORS = {
     kind: f"#{look['color']}" if look["color"] not in (None, "000000") else INK
     for kind, look in get_style_by_name("xcode")
@@ -25,9 +25,10 @@ COLORS = {
 
 
 def make_code_lines(text: str, size: float, info: str = "") -> list[Word]:
-    """The lines of a block of code, in which every character has its column.
+    """The lines of a block of code as words, with every character in its column.
 
-    `info` begins with the name of its language, as it stands beside the fence.
+    `size` is in points. `info` is the text beside the fence, which begins with a language's name. A
+    very long line has several words.
     """
     text = text.replace(SOFT_HYPHEN, "")
     order, bidi = choose_families(text, code=True), RIGHT_TO_LEFT.search(text) is not None
@@ -69,7 +70,7 @@ def _color(text: str, info: str) -> Iterator[tuple[tuple[str, bool], str]]:
 
     def look(token: tuple[int, Any, str]) -> tuple[str, bool]:
         kind = token[1]
-        while kind not in COLORS:  # a lexer has kinds of its own
+        while kind not in COLORS:  # a lexer's own kind: look at its parent
             kind = kind.parent
         return COLORS[kind], kind in String or kind in Comment
 
@@ -78,7 +79,7 @@ def _color(text: str, info: str) -> Iterator[tuple[tuple[str, bool], str]]:
 
 
 def _fit_columns(part: Part, cell: float) -> Iterator[Part]:
-    """A part in whole columns: two for each letter of Han, what they need for those of others."""
+    """A part in whole columns: two for a CJK character, as many as it needs in other scripts."""
     font, size = part.font, part.look.size
     if not font or font is get_face("Code"):
         yield part
@@ -86,7 +87,7 @@ def _fit_columns(part: Part, cell: float) -> Iterator[Part]:
     shaped = type(part.shown) is not str
 
     def take_columns(char: str) -> tuple[int, float]:
-        """The columns and the width of a sign; nothing for letters, which stay together."""
+        """The columns and the width of a sign; zeros for letters, which stay together."""
         columns = 2 if unicodedata.east_asian_width(char) in "WF" else 1
         together = shaped or (char.isalpha() and columns == 1)
         return (0, 0.0) if together else (columns, font.measure(char, size))

@@ -1,4 +1,4 @@
-"""From a draft's tree to what stands on pages: a method for each kind of block."""
+"""Turns a draft's tree into the flowables of its pages, with a method for each kind of block."""
 
 import logging
 from collections import Counter
@@ -33,13 +33,15 @@ from beyond.pdf.tags import Element
 from beyond.pdf.text import HALF_PAGE, Text
 from beyond.pdf.words import BODY, HAN, Look, make_words
 
-CHATTER = 3  # blocks before a title: "Here is your report:"
-DEEPEST = WIDTH / 2  # points, as all lengths here: no indent exceeds this, however deep the list
-SOURCES = 9.0  # the size of sources and footnotes
-CODE = 8.75  # 82 characters in a line
+CHATTER = 3  # blocks before a title, such as "Here is your report:"
+DEEPEST = WIDTH / 2  # points, as all lengths here; the largest indent, however deep a list is
+SOURCES = 9.0  # the text size of sources and footnotes
+CODE = 8.75  # the text size of code: 82 characters a line
+# Text sizes.
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 APART, CLOSE = 7.0, 3.0  # the space above a text, and above one in a list without blank lines
 BULLETS = "•\u2013"
+# Blocks beside which a list item's mark cannot stand.
 UNMARKED = {"hr", "table", "blockquote", "bullet_list", "ordered_list"}
 
 log = logging.getLogger(__name__)
@@ -51,12 +53,12 @@ class Place(NamedTuple):
     element: Element  # in the document's structure
     left: float = 0.0  # the indent
     size: float = BODY  # of the text
-    lists: int = 0
+    lists: int = 0  # how many
     bars: tuple[float, ...] = ()  # of the quotes, from the left
 
 
 class Composer:
-    """Composes one draft."""
+    """Composes one draft, and adds the elements of what it makes to `structure`."""
 
     def __init__(self, draft: Prepared, structure: Element) -> None:
         self.draft, self.structure = draft, structure
@@ -66,11 +68,11 @@ class Composer:
         self.goals = set(self.names.values())
         self.title = ""  # the words of the heading that is the title
         self.headings: list[Heading] = []  # those composed so far
-        self.ranks: list[int] = []  # of the heading above and of those that enclose it
+        self.ranks: list[int] = []  # of the last heading and of those that enclose it
 
     @property
     def has_contents(self) -> bool:
-        """Whether the draft lists most of its chapters itself, as its highest headings are."""
+        """Whether the draft has its own list of most chapters, which are its highest headings."""
         levels = Counter(heading.level for heading in self.headings)
         top = min((level for level, number in levels.items() if number > 1), default=0)
         chapters = {name_chapter(h.title): h.name for h in self.headings if h.level == top}
@@ -79,9 +81,10 @@ class Composer:
         return len(found) > len(chapters) / 2
 
     def take_title(self) -> Text | None:
-        """The heading that is the title, which leaves the draft; None if it has none.
+        """Take the title out of the draft and return it; None if there is none.
 
-        A title stands first, or after a few words of the model as the only heading of level 1.
+        A title is the first heading. It begins the draft, or it follows a few words of the model
+        and is the only heading of level 1.
         """
         tops = [block for block in self.blocks if block.type == "heading" and read_words(block)]
         if not tops:
@@ -97,7 +100,7 @@ class Composer:
         return text
 
     def compose(self) -> list[Any]:
-        """The flowables of the draft; a block that cannot be set is set as it stands."""
+        """The flowables of the draft. A block that cannot be set is shown as its source."""
         out: list[Any] = []
         for block in self.blocks:
             if block.type == "heading":
@@ -114,19 +117,23 @@ class Composer:
             flowables = self.make_block(block, Place(self.structure))
             for flowable in flowables:
                 flowable.wrap(WIDTH, HEIGHT)
-        except Exception:  # of any kind: no word of a draft is lost to a fault in its layout
+        except Exception:  # any kind: a fault in the layout must not lose a word of the draft
             lines = find_lines(node.map for node in block.walk())
             first, last = min(lines, default=0) + 1, max(lines, default=0) + 1
-            log.warning("Lines %d to %d are set as they stand", first, last, exc_info=True)
+            log.warning(
+                "Lines %d to %d cannot be set; their source is shown", first, last, exc_info=True
+            )
             del self.structure.kids[elements:]
             flowables = [self.make_code(self.draft.cite(lines), Place(self.structure))]
             flowables[0].wrap(WIDTH, HEIGHT)
         return flowables
 
     def make_blocks(self, nodes: Sequence[Node], place: Place) -> list[Any]:
+        """The flowables of several blocks."""
         return [flowable for node in nodes for flowable in self.make_block(node, place)]
 
     def make_block(self, node: Node, place: Place) -> list[Any]:
+        """The flowables of a block. Raises ValueError if `Draft` has no such type."""
         match node.type:
             case "paragraph":
                 return list(self.make_paragraph(node, place))
@@ -145,9 +152,9 @@ class Composer:
         raise ValueError(f"unknown block {node.type}")
 
     def make_paragraph(self, node: Node, place: Place) -> Iterator[Text]:
-        """A paragraph; the formulas that it displays stand apart, in the middle."""
+        """A paragraph. Formulas that it displays become centred texts of their own."""
         [inline] = node.children
-        before = CLOSE if is_tight(node) or place.size < BODY else APART
+        before = CLOSE if (is_tight(node) and place.lists) or place.size < BODY else APART
         pieces = split_displayed(inline.children)
         for number, nodes in enumerate(pieces):
             if is_displayed(nodes[:1]):
@@ -161,7 +168,7 @@ class Composer:
             yield self.make_text([], place, before)
 
     def make_displayed(self, nodes: Sequence[Node], place: Place, before: float) -> Text:
-        """A formula in a line of its own, with its number and the sign that ends its sentence."""
+        """A displayed formula with its number and the punctuation after it, centred."""
         formula, *following = nodes
         made = set_formula(formula.content, BODY, True)
         if not made:
@@ -178,7 +185,7 @@ class Composer:
         """A heading and its entry in the outline, under the nearest one of a higher rank."""
         size, rank = size or HEADINGS[node.tag], int(node.tag[1])
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
-        level = len(self.ranks)  # no level is left out
+        level = len(self.ranks)  # the outline skips no level
         nodes = node.children[0].children
         runs = self.make_runs(nodes, Look(size, bold=True), place)
         text = self.make_text(runs, place._replace(size=size), size * 1.1, f"H{level}")
@@ -188,6 +195,7 @@ class Composer:
         return text
 
     def make_list(self, node: Node, place: Place) -> list[Any]:
+        """The flowables of a list."""
         ordered = node.type == "ordered_list"
         numbering = "Decimal" if ordered else "Disc"
         element = place.element.add("L", f"/A<</O/List/ListNumbering/{numbering}>>")
@@ -202,6 +210,7 @@ class Composer:
         return out
 
     def make_item(self, node: Node, mark: str, place: Place) -> list[Any]:
+        """The flowables of a list item, of which the first has the mark."""
         label, body = place.element.add("Lbl"), place.element.add("LBody")
         if note := node.meta.get("note"):
             body = body.add("Note", name=note)
@@ -210,7 +219,7 @@ class Composer:
         mark = take_box(node) or mark
         out: list[Any] = []
         if not node.children or node.children[0].type in UNMARKED:
-            # These cannot have the mark beside them, so it gets a line of its own.
+            # The mark gets a line of its own.
             out.append(self.make_text([("\xa0", Look())], inside, CLOSE))
         out += self.make_blocks(node.children, inside)
         out[0].style.mark, out[0].style.label = mark, label
@@ -226,11 +235,11 @@ class Composer:
         out = self.make_blocks(node.children, inside)
         for text in out[1:]:
             if isinstance(text, Text) and not definition:
-                text.style.joined += 1  # the bar goes on from the text above
+                text.style.joined += 1  # its bar continues the bar of the text above
         return out
 
     def make_table(self, node: Node, place: Place) -> Table:
-        """A table; its elements are made again with its cells, in each size that is tried."""
+        """A table. Each size that is tried makes the cells and their elements anew."""
         rows = [row for part in node.children for row in part.children]
         kids = place.element.kids
         above = len(kids)
@@ -261,9 +270,10 @@ class Composer:
     def make_text(
         self, runs: Sequence[Run], place: Place, before: float = 0, kind: str = "P"
     ) -> Text:
+        """A text in a place; `before` is the space above it in points."""
         source, size = read_runs(runs), place.size
         if not source.strip() and all(isinstance(run, tuple) for run in runs) and place.lists:
-            runs = [("\xa0", Look(size))]  # a line for the mark
+            runs = [("\xa0", Look(size))]  # an empty line for the mark
         style = Style(
             size=size,
             leading=size * (1.25 if size > BODY else 1.42),
@@ -274,12 +284,13 @@ class Composer:
             element=place.element.add(kind),
             rtl=self.draft.rtl or is_rtl(source),
             language=self.draft.language,
-            flush=size == BODY and len(HAN.findall(source)) * 3 > len(source),  # Han is wider
+            # If Han fills some half of the width; it is twice as wide as Latin.
+            flush=size == BODY and len(HAN.findall(source)) * 3 > len(source),
         )
         return Text(make_words(runs), style)
 
     def make_code(self, content: str, place: Place, info: str = "") -> Text:
-        """Code or source, with its own line breaks. `info` begins with its language."""
+        """Code or source with its line breaks. `info` begins with the name of its language."""
         style = Style(
             leading=CODE * 1.5,
             before=9,
@@ -299,6 +310,6 @@ class Composer:
 
 
 def drop_rules(flowables: list[Any]) -> None:
-    """Take away the rules at the end."""
+    """Remove the rules at the end of the flowables."""
     while flowables and isinstance(flowables[-1], Rule):
         flowables.pop()

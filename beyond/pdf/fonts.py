@@ -1,10 +1,10 @@
-"""Faces, and what it takes to set any script in them: a font for each character, and HarfBuzz.
+"""Finds a font for each character, and shapes text with HarfBuzz.
 
-What this module relies on inside ReportLab: a `TTFontFace` keeps the glyph and the width of a
+The module relies on internals of ReportLab: a `TTFontFace` keeps the glyph and the width of a
 character in `charToGlyph` and `charWidths`, and the widths of all glyphs in `hmetrics`;
-`addObjects` writes the table by which readers find the text (`toUnicodeCMap:…`) with a character's
-code in hexadecimal, and a font's dictionary with its `Widths`. tests/pdf/test_pdf_fonts.py has a
-test of each.
+`addObjects` writes the table by which readers find the text (`toUnicodeCMap:…`), with a character's
+code in hexadecimal, and a font's dictionary with its `Widths`. tests/pdf/test_pdf_fonts.py tests
+each.
 """
 
 import io
@@ -33,9 +33,9 @@ CJK = re.compile(  # Han, kana, Hangul and their punctuation
 )
 MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
 SHAPED = re.compile(rf"[{RTL}]+(?:[{RTL}\u064b-\u065f])*|[{INDIC}]+|\w[{MARKS}]+")
-JOINER = "\u2060"  # the text of a glyph that stands for none: nothing to see or to break at
+JOINER = "\u2060"  # the text of a glyph that stands for no character: invisible and unbreakable
 GLYPHS = 0xF0000  # the first of 131,072 private characters that stand for glyphs
-FILES = {  # of each family: regular, bold, italic, bold italic, as far as the package has them
+FILES = {  # for each family: regular, bold, italic, bold italic, as far as they exist
     "Text": ("figo", "figbo", "figit", "figbi"),
     "Code": ("cascadia", "cascadiab", "cascadiai", "cascadiabi"),
     "Signs": ("DejaVuSans",),
@@ -45,22 +45,22 @@ FILES = {  # of each family: regular, bold, italic, bold italic, as far as the p
         for place in ("SC", "TC", "JP", "KR")
     },
 }
-PLACES = 4  # the number of families for Han
+PLACES = 4  # the families for Han, one for each region
 STYLES = ("", "-Bold", "-Italic", "-BoldItalic")
 WESTERN = ("Text", "Code", "Signs", "World")
 
 
 class Face(TTFont):  # type: ignore[misc]
-    """A TrueType font that shapes: its glyphs are characters of its own, in a private plane.
+    """A TrueType font that shapes text: each shaped glyph gets a private character.
 
-    ReportLab's own shaping knows one font a word, and loses the text that glyphs stand for.
+    ReportLab's own shaping allows one font for each word, and loses the text behind the glyphs.
     """
 
     def __init__(self, name: str, data: bytes) -> None:
-        # Else each font has all of ASCII, and files are a third larger.
+        # Otherwise, each font has all of ASCII, and files are a third larger.
         super().__init__(name, io.BytesIO(data), asciiReadable=False)
         self.shaper = hb.Font(hb.Face(data))
-        metrics = self.face.hmetrics  # ReportLab scales the widths at their end twice
+        metrics = self.face.hmetrics  # ReportLab scales the last widths twice
         for number in reversed(range(len(metrics))):
             width = self.shaper.get_glyph_h_advance(number)
             if metrics[number][0] == width:
@@ -77,11 +77,14 @@ class Face(TTFont):  # type: ignore[misc]
         return ord(char) in self.face.charToGlyph
 
     def measure(self, text: str, size: float) -> float:
-        """The width of a text in points, set without shaping."""
+        """The width of a text in points, without shaping; `size` is in points, too."""
         return float(self.stringWidth(text, size))
 
     def draw(self, char: str, x: float, y: float, size: float) -> str:
-        """The outline of a character on a base line, as an SVG path: y grows down the page."""
+        """The outline of a character as an SVG path, from (x, y) on the base line.
+
+        Lengths are in points, and y grows down the page.
+        """
         scale, path = size / self.face.unitsPerEm, []
 
         def add(operator: str, *numbers: float) -> None:
@@ -111,8 +114,8 @@ class Face(TTFont):  # type: ignore[misc]
         if glyphs and glyphs[0][1].y_offset:
             labelled = [(None, JOINER)]  # a blank: ReportLab cannot begin with a raised glyph
         for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
-            # Each glyph stands for one character, as some readers reorder what they extract. For a
-            # ligature, blanks stand for its other characters.
+            # Some readers reorder the text that they extract, so each glyph stands for one
+            # character. For a ligature, blanks stand for its other characters.
             source = text[start : ends[start]][:: -1 if rtl else 1]
             labelled += zip_longest(group, source, fillvalue="")
         shown, data, unit = "", [], 1000 / self.face.unitsPerEm
@@ -135,11 +138,11 @@ class Face(TTFont):  # type: ignore[misc]
         return chr(code)
 
     def make_quarter(self) -> str:
-        """A blank of a quarter of an em that stands for no text; fonts of Han have one."""
+        """A blank of a quarter of an em that stands for no text. Only fonts of Han have one."""
         return self._assign_character(self.face.charToGlyph[0x2005], "", 250)
 
     def _make_figures(self) -> dict[int, str]:
-        """A translation of digits into digits of equal width."""
+        """A table for `str.translate` that gives all digits the same width."""
         made = {}
         for digit in "0123456789":
             buffer = hb.Buffer()
@@ -164,12 +167,16 @@ class Face(TTFont):  # type: ignore[misc]
                 item.content = re.sub("(?<=> <)[0-9A-F]{5,6}", text, item.content)
         for font in doc.idToObject["BasicFonts"].dict.values():
             if getattr(font, "BaseFont", "").endswith(own):
-                # ReportLab formats numbers one by one, which takes a tenth of a page's time.
+                # ReportLab formats numbers one by one, which is a tenth of the time for a page.
                 font.Widths = f"[{' '.join(f'{width:.6g}' for width in font.Widths.sequence)}]"
 
 
 def get_face(family: str, style: int = 0) -> Face:
-    """A font of a family, read once a process; style 1 is bold, 2 italic, 3 both."""
+    """A font of a family, loaded once in each process.
+
+    `style` is 0 for regular, 1 for bold, 2 for italic, 3 for both. If the family lacks it, the
+    nearest one is returned.
+    """
     names = FILES[family]
     if style >= len(names):
         style = style & 1 if len(names) > 1 else 0
@@ -208,15 +215,15 @@ def choose_families(text: str, code: bool = False) -> tuple[str, ...]:
 
 @lru_cache(20_000)
 def find_family(char: str, order: tuple[str, ...]) -> str:
-    """The first of the families that has a character, or nothing."""
+    """The first of the families that has a character, or ""."""
     tried = order
-    if len(order) > PLACES:  # fonts of Han are large: they are read for what only they have
+    if len(order) > PLACES:  # fonts of Han are large: load them only for their characters
         tried = order[-PLACES:] + order if CJK.match(char) else order[:-PLACES]
     return next((family for family in tried if get_face(family).has(char)), "")
 
 
 def split_by_family(text: str, order: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The text in stretches of one family each."""
+    """Split a text into stretches of one family each, as pairs of family and text."""
     if text.isascii():
         return [(order[0], text)]
     found = {char: find_family(char, order) or order[0] for char in set(text)}

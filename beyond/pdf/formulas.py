@@ -1,4 +1,4 @@
-"""LaTeX to vector paths, with ziamath."""
+"""Turns LaTeX into vector paths, with ziamath."""
 
 import logging
 import re
@@ -10,12 +10,12 @@ from beyond.pdf.fonts import CJK, choose_families, find_family, get_face
 from beyond.pdf.paint import color
 from beyond.pdf.words import INK
 
-LENGTH_LIMIT = 3_000  # characters: what is longer than a page is not a formula
-# Characters, too, but counted twice for each level of nesting, as ziamath takes twice the time
-# for what a level holds. A continued fraction of four levels has 300, a page of equations 9,000.
+LENGTH_LIMIT = 3_000  # characters; text that is longer than a page is no formula
+# Characters, doubled for each level of nesting around them, because ziamath's time doubles, too. A
+# continued fraction of four levels has 300, a page of equations 9,000.
 EFFORT_LIMIT = 10_000
 SIZE_SCALE = 1.08  # STIX looks smaller than FiraGO
-# Commands that ziamath does not know, and what says the same.
+# Commands that ziamath does not know, and their equivalents.
 REWRITTEN = (
     (re.compile(r"\\(?:label|nonumber|notag)\b\s*(?:\{[^{}]*\})?"), ""),
     (re.compile(r"\\(?:begin|end)\{(?:equation|multline|gather)\*?\}"), ""),
@@ -34,10 +34,11 @@ REWRITTEN = (
         "",
     ),
 )
-# ziamath gives an integral with limits the height of a displayed one, unless braces enclose it.
+# ziamath makes an integral with limits as tall as a displayed one, unless braces enclose it.
 INTEGRAL = re.compile(r"\\(i{1,3}nt|oint)(?![A-Za-z])(?!\s*\\limits)(?:\s*\\nolimits(?![A-Za-z]))?")
-# This sign stands in for those that the font of formulas lacks. No other has an outline of these
-# operators. Its width, and where its outline ends at the left, right and bottom, are in ems.
+# This sign reserves the place of characters that the formula font lacks. Its outline is the only
+# one with these SVG operators, by which it is found. Its width and the left, right and bottom edge
+# of its outline are in ems.
 STAND_IN, STAND_IN_SHAPE = "\u232d", "MLLLLQQQQLLLLLQQQQQLZMLQQQQQQQQQQQQZ"
 STAND_IN_WIDTH, STAND_IN_LEFT, STAND_IN_RIGHT, STAND_IN_DEPTH = 1.009, 0.056, 0.953, 0.09
 DELIMITERS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
@@ -45,13 +46,16 @@ LEVEL = re.compile(r"\\(?:left|right|begin|end)\b|\\.|[{}]", re.DOTALL)
 DOWN, UP = ("{", r"\left", r"\begin"), ("}", r"\right", r"\end")
 NUMBERED = re.compile(r"\\tag\*?\{([^{}]*)\}")
 
-Shape = list[tuple[str, list[float]]]  # what a path does, with the places where it does that
+Shape = list[tuple[str, list[float]]]  # a path: canvas methods, each with its coordinates
 
 log = logging.getLogger(__name__)
 
 
 class Formula:
-    """A formula whose base line begins at a point; all lengths are in points."""
+    """A formula whose base line begins at (0, 0). All lengths are in points.
+
+    `box` is its width, ascent and descent. `source` is its LaTeX.
+    """
 
     kind = "Formula"
 
@@ -60,7 +64,7 @@ class Formula:
         self.width, self.ascent, self.descent = box
 
     def shrink_to(self, width: float, height: float) -> "Formula":
-        """The formula, smaller if it does not fit into a width and a height in points."""
+        """The formula, made smaller if it is larger than a width or a height."""
         factor = min(width / self.width, height / max(1.0, self.ascent + self.descent))
         if factor >= 1:
             return self
@@ -71,7 +75,7 @@ class Formula:
         return Formula(shapes, box, self.source)
 
     def draw(self, canvas: Any, x: float, y: float) -> None:
-        """Paint the formula with its base line beginning at a point."""
+        """Paint the formula with its base line beginning at (x, y)."""
         path = canvas.beginPath()
         for shape in self.shapes:
             for op, n in shape:
@@ -83,11 +87,14 @@ class Formula:
 
 @lru_cache(500)
 def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
-    """Set a formula with its delimiters; None if it cannot be set."""
+    """Set a formula, given with its delimiters, in a size in points; None if it cannot be set.
+
+    `displayed` is whether it has a line of its own, and so the height that it needs.
+    """
     tex = DELIMITERS.sub("", source.strip()).strip()
     if not tex or len(tex) > LENGTH_LIMIT or _measure_effort(tex) > EFFORT_LIMIT:
         return None
-    import ziamath  # noqa: F401  # here, because it takes long; outside of `try`, as it must be there
+    import ziamath  # noqa: F401  # loads slowly; not in `try`, so that its absence is an error
 
     for pattern, replacement in REWRITTEN:
         tex = pattern.sub(replacement, tex)
@@ -95,13 +102,13 @@ def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
         tex = INTEGRAL.sub(r"{\\\1}", tex)
     try:
         return _set_latex(NUMBERED.sub("", tex), size * SIZE_SCALE, displayed, source)
-    except Exception as error:  # of any kind: ziamath does not say what it raises
+    except Exception as error:  # any kind: ziamath does not say what it raises
         log.info("A formula is left as LaTeX (%s: %s)", type(error).__name__, error)
         return None
 
 
 def _measure_effort(tex: str) -> int:
-    """The length of a formula, in which each level of nesting doubles that of what it holds."""
+    """The length of a formula in characters, doubled for each level of nesting around them."""
     effort, depth, position = 0, 0, 0
     for found in LEVEL.finditer(tex):
         effort += (found.end() - position) << depth
@@ -116,7 +123,7 @@ def _measure_effort(tex: str) -> int:
 
 
 def find_tag(source: str) -> str:
-    """The number of a displayed formula, in parentheses, or nothing."""
+    """The number of a displayed formula in parentheses, or ""."""
     found = NUMBERED.search(source)
     return f"({found[1]})" if found else ""
 
@@ -128,10 +135,10 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
     config.svg2 = False  # each path in its place, rather than symbols and references to them
     math = ziamath.zmath.Latex(tex, size=size, inline=not displayed)
     letters = "".join(math.mathml.itertext())
-    if "\\" in letters:  # a command that it does not know
+    if "\\" in letters:  # a command that ziamath does not know
         return None
     signs = [c for c in letters if (c.isalpha() or CJK.match(c)) and not math.font.glyphindex(c)]
-    if signs:  # letters of scripts that are not as wide as Han would have to be shaped
+    if signs:  # only CJK characters can be drawn one by one: other scripts need shaping
         known = all(CJK.match(c) and find_family(c, choose_families(c)) for c in signs)
         if STAND_IN in tex or not known:
             return None
@@ -157,7 +164,7 @@ def _set_latex(tex: str, size: float, displayed: bool, source: str) -> Formula |
 
 
 def _draw_sign(sign: str, path: str) -> str:
-    """The outline of a sign in the place of another one, each as an SVG path."""
+    """The outline of a sign in the place of the stand-in's. Both are SVG paths."""
     numbers = [float(number) for number in re.findall(r"-?[\d.]+", path)]
     left, right, bottom = min(numbers[::2]), max(numbers[::2]), max(numbers[1::2])
     em = (right - left) / (STAND_IN_RIGHT - STAND_IN_LEFT)
@@ -167,7 +174,7 @@ def _draw_sign(sign: str, path: str) -> str:
 
 
 def _draw_rectangle(element: ET.Element) -> list[Shape]:
-    """A rectangle of an SVG, or the four lines around it."""
+    """A filled rectangle of an SVG, or the four lines around one that is not filled."""
     x, y, w, h = (float(element.attrib[key]) for key in ("x", "y", "width", "height"))
     areas = [(x, y, w, h)]
     if element.get("fill") == "none":
@@ -180,7 +187,7 @@ def _draw_rectangle(element: ET.Element) -> list[Shape]:
 
 
 def _read_path(description: str) -> Shape:
-    """An SVG path of absolute M, L, Q, C and Z; a PDF has no quadratic curves."""
+    """An SVG path of absolute M, L, Q, C and Z. Q becomes a cubic curve, as PDF has no other."""
     out: Shape = []
     at = [0.0, 0.0]
     for op, arguments in re.findall(r"([A-Za-z])([^A-Za-z]*)", description):

@@ -1,4 +1,4 @@
-"""From the nodes of a line to runs: text in a look, and formulas."""
+"""Turns the nodes of a line into runs: formulas, and text with its look."""
 
 import re
 from collections.abc import Container, Sequence
@@ -13,25 +13,25 @@ from beyond.pdf.text import HALF_PAGE
 from beyond.pdf.words import CODE_SCALE, RAISED_SCALE, Box, Look
 
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
-RAISED, LOWERED = 0.36, -0.18  # of the size of the text
-LOOKS = {"strong", "em", "s"}  # nodes that say no more
+RAISED, LOWERED = 0.36, -0.18  # shares of the text's size, upwards
+LOOKS = {"strong", "em", "s"}  # nodes that change only the look
 
 Run = tuple[str, Look] | Box
 
 
 class Inline(NamedTuple):
-    """What a line knows of its draft and its place."""
+    """Makes the runs of lines in one place of a draft."""
 
-    names: Container[str]  # of the draft's headings, to which links may lead
+    names: Container[str]  # of the draft's headings, to which its links may lead
     room: float  # for a formula, in points
-    among_sources: bool = False  # where titled links print their addresses, too
+    among_sources: bool = False  # whether a link prints its address after its title
 
     def make_runs(self, nodes: Sequence[Node], look: Look) -> list[Run]:
         """The runs of a paragraph, a heading, a cell, or a part of one."""
         return [run for node in nodes for run in self.make_run(node, look)]
 
     def make_run(self, node: Node, look: Look) -> Sequence[Run]:
-        """The runs of one node; it may have others in it."""
+        """The runs of one node and of those in it."""
         kind = node.type
         if kind in LOOKS:
             return self.make_runs(node.children, _apply_looks(look, (kind,)))
@@ -46,7 +46,7 @@ class Inline(NamedTuple):
         return make_stretch(node, look)
 
     def make_link(self, node: Node, look: Look) -> Sequence[Run]:
-        """A link's text, in the colour of links if it leads somewhere."""
+        """A link's text, in the colour of links if the link leads somewhere."""
         href = str(node.attrs.get("href", ""))
         live = LIVE.match(href) is not None
         if live or (href[:1] == "#" and unquote(href[1:]) in self.names):
@@ -60,7 +60,7 @@ class Inline(NamedTuple):
 
 
 def make_stretch(node: Node, look: Look) -> Sequence[Run]:
-    """A text or code, in the look that it has and that HTML around it gives it."""
+    """Text or code, in `look` and in what its `meta` adds to that."""
     text, meta = node.content, node.meta
     if node.type == "code_inline":
         look = look._replace(code=True, size=look.size * CODE_SCALE)
@@ -78,7 +78,7 @@ def make_stretch(node: Node, look: Look) -> Sequence[Run]:
 
 
 def _apply_looks(look: Look, names: Sequence[str]) -> Look:
-    """A look with the looks that names of HTML elements stand for."""
+    """The look, changed by names of HTML elements."""
     if "sub" in names or "sup" in names:
         rise = look.size * (LOWERED if "sub" in names else RAISED)
         look = look._replace(size=look.size * RAISED_SCALE, rise=rise)
@@ -92,7 +92,7 @@ def _apply_looks(look: Look, names: Sequence[str]) -> Look:
 
 
 def make_image(node: Node, look: Look) -> Sequence[Run]:
-    """The description of a picture, as a link to it: nothing is fetched."""
+    """The description of a picture, as a link to the picture, which is not fetched."""
     address = str(node.attrGet("src") or "")
     remote = LIVE.match(address) is not None
     text = node.content or (address.rpartition("/")[2] if remote else "")

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""The languages of a draft and of stretches in it, and where their words get hyphens."""
+"""Detects the languages of a draft and of stretches in it, and where their words get hyphens."""
 
 import re
 import unicodedata
@@ -12,21 +12,21 @@ import pyphen
 
 from beyond.pdf.fonts import TRADITIONAL
 
-SCRIPTS = {  # of scripts of one language, by the first word in the Unicode name of a letter
+SCRIPTS = {  # of scripts with one language, by the first word in the Unicode name of a letter
     **{"GREEK": "el", "HEBREW": "he", "THAI": "th", "GEORGIAN": "ka", "ARMENIAN": "hy"},
     **{"HANGUL": "ko", "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "zh", "TAMIL": "ta"},
     **{"TELUGU": "te", "KANNADA": "kn", "MALAYALAM": "ml", "GUJARATI": "gu", "GURMUKHI": "pa"},
     **{"KHMER": "km", "LAO": "lo", "SINHALA": "si"},
 }
-MOST_WRITTEN = {  # of scripts of several languages, the one that most people write
+MOST_WRITTEN = {  # of scripts with several languages, the one that most people write
     **{"CYRILLIC": "ru", "ARABIC": "ar", "DEVANAGARI": "hi", "BENGALI": "bn", "ETHIOPIC": "am"},
 }
-EAST_ASIAN = {"zh", "ja", "ko"}  # these share letters, so none of them is a stretch in another
-WITHOUT_SPACES = {"zh", "ja", "th", "lo", "km"}  # a stretch of several letters is several words
-# Of languages that share their script, the one that most people write in it.
+EAST_ASIAN = {"zh", "ja", "ko"}  # these share characters, so none is marked within another
+WITHOUT_SPACES = {"zh", "ja", "th", "lo", "km"}  # without spaces, two letters count as two words
+# For a language that shares its script, the one that most people write in that script.
 SHARED = {"uk": "ru", "fa": "ar", "ur": "ar", "mr": "hi"}
-# Words of the languages that are written most and share their script, from their frequency lists.
-# "und" is the tag of a language that is not known.
+# The most frequent words of widely written languages that share a script, from frequency lists.
+# "und" (undetermined) is the tag of an unknown language.
 STOP_WORDS = {
     "en": "the of and a to in is that for with are this was be by from which",
     "es": "la de el los las una por con para como más pero sus está y del",
@@ -54,19 +54,19 @@ STOP_WORDS = {
     "bn": "এবং ও এই করে হয় থেকে জন্য একটি না সঙ্গে",
     "mr": "आणि आहे या हे ते च्या मध्ये आहेत व होते",
 }
-SAMPLE = 20_000  # characters of a draft that tell its language
-HYPHENATED = "en_US"  # the language of words that that of the draft has no patterns for
+SAMPLE = 20_000  # characters of a draft by which its language is detected
+HYPHENATED = "en_US"  # tried for words in which the draft's language finds no hyphen
 
 
 def detect_language(text: str) -> str:
-    """The language that most letters are in, as a tag; "und" if nothing tells."""
+    """The tag of the language that most letters are in, such as "de"; "und" if that is unknown."""
     text = text[:SAMPLE]
     if text.isascii():
         return _find_by_words(text)
     counts: dict[str, int] = {}
     letters = re.sub(r"[\W\d_a-zA-Z]", "", text)
     counts[""] = len(re.findall("[a-zA-Z]", text))
-    for char in dict.fromkeys(letters):  # in this order, so that of two equal counts the first wins
+    for char in dict.fromkeys(letters):  # in this order, so that every process breaks a tie alike
         script = _name_script(char)
         tag = SCRIPTS.get(script, "" if script == "LATIN" else script)
         counts[tag] = counts.get(tag, 0) + letters.count(char)
@@ -82,19 +82,19 @@ def detect_language(text: str) -> str:
 
 
 def _find_by_words(text: str, otherwise: str = "und") -> str:
-    """The language whose commonest words are found most often."""
+    """The language whose most frequent words occur most often, or `otherwise`."""
     words = Counter(re.split(r"[\s.,;:!?()]+", text.lower()))
     counts = {tag: sum(words[stop] for stop in stops.split()) for tag, stops in STOP_WORDS.items()}
     found = max(counts, key=counts.__getitem__)
-    known = counts[found] > (found != "en")  # one word, such as "do", is one of English, too
+    known = counts[found] > (found != "en")  # one word is enough for English only: others have "do"
     return found if known else otherwise
 
 
 def find_stretches(text: str, language: str) -> Iterator[tuple[int, int, str]]:
-    """Where stretches of two words or more are that another script than the draft's tells.
+    """Find stretches of two words or more in another script than that of `language`.
 
-    Each with its language. A single letter, as of a formula, has none: at another language, a
-    screen reader may change its voice.
+    Yields start, end and language tag of each. A single letter, as in a formula, is no stretch,
+    because a screen reader may change its voice for one.
     """
     base = language.partition("-")[0]
     letters = ((place, _name_language(char)) for place, char in enumerate(text) if char.isalpha())
@@ -104,14 +104,14 @@ def find_stretches(text: str, language: str) -> Iterator[tuple[int, int, str]]:
             continue
         start, end = places[0], places[-1] + 1
         while end < len(text) and unicodedata.category(text[end])[0] == "M":
-            end += 1  # the sign of a vowel belongs to its letter
+            end += 1  # a vowel sign belongs to its letter
         if (tag in WITHOUT_SPACES and end > start + 1) or " " in text[start:end]:
             yield start, end, tag
 
 
 @lru_cache(10_000)
 def _name_language(char: str) -> str:
-    """The language that a letter tells; "" for Latin and signs."""
+    """The language of a letter's script; "" for Latin letters and signs."""
     script = _name_script(char)
     return SCRIPTS.get(script) or MOST_WRITTEN.get(script, "")
 
@@ -121,6 +121,6 @@ def _name_script(char: str) -> str:
 
 
 def find_hyphens(word: str, language: str) -> Iterator[list[int]]:
-    """The places at which a word may get a hyphen: as its language has it, or else English."""
+    """The places of a word's hyphens, in characters: in its language, then in English."""
     for tag in (pyphen.language_fallback(language) or HYPHENATED, HYPHENATED):
         yield pyphen.Pyphen(lang=tag).positions(word)

@@ -1,4 +1,4 @@
-"""Lines: which words stand in each, and where."""
+"""Breaks text into lines, and places their parts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,54 +9,54 @@ from beyond.pdf.breaks import split_word
 from beyond.pdf.tags import Element
 from beyond.pdf.words import BODY, Look, Part, Word
 
-LOOSEST = BODY / 4  # points between letters, to make a line flush; one that needs more is not
-ASCENT, DESCENT = 0.76, 0.24  # of a line, in its leading
-LETTERS_ABOVE, LETTERS_BELOW = 0.68, 0.66  # what letters need of these
+LOOSEST = BODY / 4  # points; the most that is added between letters to fill a line
+ASCENT, DESCENT = 0.76, 0.24  # shares of the leading above and below the base line
+LETTERS_ABOVE, LETTERS_BELOW = 0.68, 0.66  # shares of these that letters need
 CLEAR = 1.0  # points between a formula and the letters of the next line
 EDGE = 1.5  # points above and below a formula at the edge of its text
 
 
 @dataclass(slots=True)
 class Line:
-    """Lengths are in points."""
+    """The placed parts of a line. Lengths are in points."""
 
-    parts: list[tuple[float, Part]]  # with their distances from the left
+    parts: list[tuple[float, Part]]  # each with its distance from the left
     width: float
-    ascent: float
-    descent: float
-    above: float  # the base line: the height of its formulas
-    below: float
+    ascent: float  # from its top to the base line
+    descent: float  # from the base line to its bottom
+    above: float  # the height of its formulas above the base line
+    below: float  # and their depth below it
 
 
 @dataclass
 class Style:
-    """How a text stands on the page. It is handed to all pieces into which a page break cuts it.
+    """How a text stands on the page. Shared by the pieces of a text that a page break splits.
 
     Lengths are in points.
     """
 
-    leading: float = BODY * 1.42
-    before: float = 0.0
-    after: float = 0.0
-    left: float = 0.0
-    align: str = ""  # left, center or right; by default where the text begins
-    bars: Sequence[float] = ()  # of the quotes around it, from the left
-    joined: int = 0  # how many of these bars go on from the text above
+    leading: float = BODY * 1.42  # from one base line to the next
+    before: float = 0.0  # the space above the text
+    after: float = 0.0  # the space below it
+    left: float = 0.0  # the indent, which is on the right if `rtl`
+    align: str = ""  # "left", "center" or "right"; by default, the side where the text begins
+    bars: Sequence[float] = ()  # of the quotes around it, from the side where the text begins
+    joined: int = 0  # how many bars continue those of the text above
     mark: str = ""  # a bullet or a number beside the first line
     size: float = BODY  # of the mark
-    outline: tuple[int, str, str] | None = None  # the level, title and name of a heading
-    shaded: bool = False  # a block of code
-    rtl: bool = False
+    outline: tuple[int, str, str] | None = None  # a heading's level from 0, its title and its name
+    shaded: bool = False  # whether it is a block of code
+    rtl: bool = False  # whether the text runs from right to left
     language: str = ""  # of the draft, as a tag
     element: Element | None = None  # what the text is in the document's structure
     label: Element | None = None  # what its mark is
     flush: bool = False  # whether all lines but the last end at the right edge
-    keeps: bool = False  # the text stands on the page of what follows
-    whole: bool = False  # it is not split, unless it is higher than half a page
+    keeps: bool = False  # whether it stays on the page of what follows
+    whole: bool = False  # whether it is split only if it is higher than half a page
 
 
 def break_lines(words: Sequence[Word], room: float, style: Style) -> Iterator[Line]:
-    """The lines of words in a width in points."""
+    """Break words into lines at most `room` points wide."""
     line: list[Word] = []
     width = 0.0
     waiting = list(reversed(words))
@@ -64,7 +64,7 @@ def break_lines(words: Sequence[Word], room: float, style: Style) -> Iterator[Li
         word = waiting.pop()
         if line and width + word.width > room + 0.01:
             fits = room - width
-            # A word that must break somewhere begins in this line if that has room for it.
+            # A word that is wider than a line begins in this one if a third of it is free.
             begins = word.width > room and fits > room / 3
             cut = split_word(word, fits, style.language, soft=not begins)
             first, rest = cut or (None, word)
@@ -86,7 +86,7 @@ def break_lines(words: Sequence[Word], room: float, style: Style) -> Iterator[Li
 
 
 def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = False) -> Line:
-    """Place words in a line, which may end at the right edge."""
+    """Place words in a line `room` points wide. With `flush`, they fill it to its right edge."""
     parts = list(_join_words(words))
     if any(part.direction == "R" for part in parts):
         parts = reorder(parts, style.rtl)
@@ -111,7 +111,7 @@ def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = Fa
 
 
 def keep_apart(lines: Sequence[Line]) -> None:
-    """Push lines apart where formulas would touch, and nowhere else, as TeX does."""
+    """Move lines apart in place where formulas would touch, and only there, as TeX does."""
     for before, line in pairwise(lines):
         below = max(before.below, before.descent * LETTERS_BELOW)
         above = max(line.above, line.ascent * LETTERS_ABOVE)
@@ -123,7 +123,7 @@ def keep_apart(lines: Sequence[Line]) -> None:
 
 
 def _join_words(words: Sequence[Word]) -> Iterator[Part]:
-    """The parts of words, with the spaces between them."""
+    """The parts of words, with the spaces between the words."""
     for word, following in zip_longest(words, words[1:]):
         yield from word.parts
         if not (word.gap and following):
@@ -136,7 +136,7 @@ def _join_words(words: Sequence[Word]) -> Iterator[Part]:
 
 
 def _goes_on(before: Part, part: Part, in_columns: bool) -> bool:
-    """Whether a part is painted in one stroke with the one before: in columns, only ASCII is."""
+    """Whether a part is painted together with the one before. In code, only ASCII is."""
     return bool(
         type(part.shown) is type(before.shown) is str
         and part.font is before.font
@@ -156,7 +156,7 @@ def _join(stroke: list[Part]) -> Part:
 
 
 def _spread(placed: list[tuple[float, Part]], slack: float) -> list[tuple[float, Part]]:
-    """The parts of a line, with the space that it lacks among its letters of Han and kana."""
+    """Spread the free points of a line among its Han and kana, unless that makes it too loose."""
     loose = [len(part.shown) - 1 if part.font and part.font.is_han else 0 for _, part in placed]
     space = slack / max(1, sum(loose))
     if space > LOOSEST:

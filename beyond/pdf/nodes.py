@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001, RUF003
-"""What a draft's tree says: headings and their names, tasks, formulas that stand apart."""
+"""Reads a draft's tree: headings and their names, tasks, displayed formulas."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ from beyond.markdown.sources import split_constructs
 from beyond.pdf.prepare import Prepared
 from beyond.pdf.words import SOFT_HYPHEN
 
-# "1.2 ", "Chapter 3: ", "IV. ", "第一章 " before a title; "..... 12" behind it; " – a remark".
+# "1.2 ", "Chapter 3: ", "IV. ", "第一章 " before a title; "..... 12" after it; " – a remark".
 NUMBERING = re.compile(
     r"(?:[^\W\d]+\s+(?=[\dIVX]+\s*[.:)–—-]))?(?:[\d.]+|[IVXivx]+[.):]|第?[一二三四五六七八九十]+[章节節、.．])?"
     r"[\s.:)–—-]*"
@@ -26,7 +26,7 @@ REMARK = re.compile(r":\s|\s[–—-]\s|：")
 
 
 def grow_blocks(draft: Prepared) -> Iterator[Node]:
-    """The trees of a draft's blocks. One that is nested too deep is code, as it stands."""
+    """The tree of each block of a draft. A block that is nested too deeply becomes code."""
     for tokens in split_constructs(draft.tokens):
         try:
             yield Node(tokens).children[0]
@@ -36,11 +36,15 @@ def grow_blocks(draft: Prepared) -> Iterator[Node]:
 
 
 def find_lines(maps: Iterable[Sequence[int] | None]) -> list[int]:
-    """The lines of tokens. Footnotes come from all over the draft, so each tells its own."""
+    """The numbers of the lines from which tokens come, given their `map`.
+
+    They may have gaps: footnotes come from all over the draft.
+    """
     return sorted({number for found in maps if found for number in range(*found)})
 
 
 def find_headings(block: Node) -> Iterator[Node]:
+    """The headings in a block."""
     return (node for node in block.walk() if node.type == "heading")
 
 
@@ -56,12 +60,12 @@ def read_words(node: Node) -> str:
 
 
 def make_slug(title: str) -> str:
-    """The name of a heading in an address, as GitHub has it."""
+    """The name of a heading in an address, as GitHub makes it."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def name_places(titles: Iterator[str]) -> Iterator[str]:
-    """The names of headings, to which a table of contents may link as on GitHub."""
+    """A name for each heading, as on GitHub, so that a table of contents can link to it."""
     known: Counter[str] = Counter()
     for title in titles:
         name = make_slug(title)
@@ -70,13 +74,13 @@ def name_places(titles: Iterator[str]) -> Iterator[str]:
 
 
 def name_chapter(title: str) -> str:
-    """The title of a chapter as lists have it, too: without its number and the page behind it."""
+    """The name of a chapter without its number and its page, by which lists are compared."""
     words = PAGE.sub("", NUMBERING.sub("", title.strip(), count=1))
     return make_slug(words or title).strip("-")
 
 
 def find_listed(block: Node) -> set[str]:
-    """What may be chapters in lists of a block: titles, and goals of links."""
+    """What a block lists that may be chapters: the names of its lines, and where its links lead."""
     listed: set[str] = set()
     for node in block.walk():
         if node.type == "inline" and node.parent and node.parent.type != "heading":
@@ -96,7 +100,7 @@ def split_lines(nodes: Iterable[Node]) -> Iterator[list[Node]]:
 
 
 def take_box(item: Node) -> str:
-    """The box of a task, which then is its mark, or ""."""
+    """Take the box out of a task and return it, to be the item's mark; "" if it is no task."""
     first = item.children[0] if item.children else None
     texts = first.children[0].children if first and first.type == "paragraph" else []
     if not texts or texts[0].content[:1] not in ("☐", "☑"):
@@ -107,19 +111,21 @@ def take_box(item: Node) -> str:
 
 
 def _set_content(node: Node, content: str) -> None:
-    """Give a leaf of the tree another text; the draft's own tokens stay as they are."""
+    """Give a leaf of the tree another text. The draft's own tokens stay as they are."""
     assert node.token
     node.token = node.token.copy(content=content)
 
 
 def is_displayed(nodes: Sequence[Node]) -> bool:
+    """Whether one of the nodes is a displayed formula."""
     return any(n.meta.get("formula") and n.content.startswith(DISPLAYED) for n in nodes)
 
 
 def split_displayed(nodes: Sequence[Node]) -> list[list[Node]]:
-    """The parts of a paragraph: each displayed formula, and what stands between them.
+    """Split a paragraph into displayed formulas and what stands between them.
 
-    Without line breaks and blanks around a part. Behind a formula stands the sign that ends it.
+    No part begins or ends with line breaks or blanks. A formula's part has the punctuation after
+    it.
     """
     parts: list[list[Node]] = [[]]
     for node in nodes:
@@ -149,13 +155,13 @@ def strip_breaks(nodes: list[Node]) -> list[Node]:
 
 
 def introduces(nodes: Sequence[Node]) -> bool:
-    """Whether a paragraph ends in a colon, or in a bold line: a heading in all but name."""
+    """Whether a paragraph ends in a colon, or in a bold line, which serves as a heading."""
     *_, line = split_lines(nodes)
     leaves = list(_find_leaves(line, False))
     text = "".join(leaf.content for leaf, _ in leaves).rstrip()
     if text.endswith((":", "\uff1a")):
         return True
-    rest = dropwhile(lambda found: not found[1], leaves)  # before it may stand a number or a sign
+    rest = dropwhile(lambda found: not found[1], leaves)  # a number or a sign may come first
     plain = "".join(leaf.content for leaf, bold in rest if not bold)
     number = "".join(leaf.content for leaf, _ in takewhile(lambda found: not found[1], leaves))
     return number != text and not any(map(str.isalpha, number)) and not any(map(str.isalnum, plain))

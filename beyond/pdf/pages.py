@@ -1,4 +1,4 @@
-"""The pages around a draft: their numbers and heads, the title, the table of contents."""
+"""Makes what pages have around a draft: title, table of contents, running heads, page numbers."""
 
 import io
 import re
@@ -24,16 +24,16 @@ TITLE = "Research Report"
 TITLE_SIZE = 24.0
 TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline
 THICKNESS = 0.7  # of a rule
-EDGE = 40.0  # the least room under a rule: two lines
+EDGE = 40.0  # the least room below a rule, two lines; with less, it is not drawn
 WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters a line
 INDENT = 24.0  # of a list item or a quote
 LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running heads
-ENTRIES = 26  # of a table of contents: as many as stand on the first page
-LEAD = 60.0  # a higher text before the first heading stands below the table of contents
-NUMBERS = 36.0  # the room for the page numbers in it
+ENTRIES = 26  # of a table of contents; as many as fit on the first page
+LEAD = 60.0  # the highest text that stays above the table of contents
+NUMBERS = 36.0  # the width of the page numbers in it
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
 
-WORD_START = re.compile(rf"[^\s{HAN_KANA}]+\Z")  # of a word that is cut off
+WORD_START = re.compile(rf"[^\s{HAN_KANA}]+\Z")  # the beginning of a word that is cut off
 
 rl_config.useA85 = 0  # ASCII85 makes pages larger and takes time
 
@@ -41,17 +41,17 @@ rl_config.useA85 = 0  # ASCII85 makes pages larger and takes time
 class Heading(NamedTuple):
     """A heading as the outline and the table of contents name it."""
 
-    level: int
+    level: int  # 0 for the highest
     title: str
     name: str  # of its place
     nodes: Sequence[Node]
 
 
 class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
-    """Pages with their numbers, and what a reader's software shows about the document.
+    """Lays out pages with running heads and page numbers, and sets the document's metadata.
 
     The class relies on three internals of ReportLab: a page begins with `_preamble`, fonts are in
-    "BasicFonts", and `_endBuild` ends the last page. tests/pdf/test_pdf_fonts.py holds these.
+    "BasicFonts", and `_endBuild` ends the last page. tests/pdf/test_pdf_fonts.py tests them.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
         self.addPageTemplates(template)
 
     def begin(self, canvas: Any, _: object) -> None:
-        """Prepare the document."""
+        """Prepare the document before its first page."""
         if self.page == 1:  # no font is named that is not embedded, such as ReportLab's Helvetica
             canvas.tags = Tags(canvas, self.structure)
             add_metadata(canvas, self.approved, self.about)
@@ -78,7 +78,7 @@ class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
                 canvas.setDateFormatter(lambda *_: f"D:{self.approved:%Y%m%d}000000Z")
 
     def finish(self, canvas: Any, _: object) -> None:
-        """Print the title and the page number; the number of pages is known at the end."""
+        """Print the running head and the page number. The number of pages is added at the end."""
         if self.head and self.page > 1:
             self.head.paint(canvas, self.left, self.pagesize[1] - self.foot / 2 + TINY / 2)
         with canvas.tags.mark(None):
@@ -90,7 +90,7 @@ class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
     def _endBuild(self) -> None:
         canvas = self.canv
         for name in sorted(canvas.tags.wanted - canvas.tags.anchors.keys()):
-            # To a note in a block that is set as it stands.
+            # A note whose block is shown as source has no place of its own.
             canvas.bookmarkHorizontal(name, 0, 0)
         for number, entry in enumerate(canvas.tags.entries):
             canvas.beginForm(f"entry{number}")
@@ -105,7 +105,7 @@ class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
 
 
 class Rule(platypus.Flowable):  # type: ignore[misc]
-    """A line across the page, which is not seen at the edge of one."""
+    """A line across the page, invisible at the top or the bottom of a page."""
 
     def __init__(self, space: float) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
         self.width, self.height, self.seen = 0.0, THICKNESS, False
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
-        """The size in points in the room that is left on a page."""
+        """The size in points. `height` is the room that is left on the page."""
         self.width, self.seen = width, EDGE < height < HEIGHT - 0.1
         return width, THICKNESS
 
@@ -126,18 +126,18 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
 
 
 class Entry(Text):
-    """A line of the table of contents, whose page number is painted when it is known."""
+    """A line of the table of contents. Its page number is painted when that is known."""
 
     def __init__(self, words: list[Word], style: Style, goal: str) -> None:
         super().__init__(words, style)
         self.goal = goal
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
-        """The size in points beside the page number."""
+        """The size in points, without the page number."""
         return super().wrap(width - NUMBERS, height)
 
     def draw(self) -> None:
-        """Paint the title and, at the other side, the page."""
+        """Paint the title, and the page number at the other side."""
         canvas, style = self.canv, self.style
         self.paint(canvas, NUMBERS if style.rtl else style.left, self.height)
         x, y = 0 if style.rtl else self.width, self.height - self.lines[0].ascent
@@ -162,7 +162,7 @@ class Entry(Text):
 def make_front(
     kicker: str, title: Text | str, approved: date | None, rtl: bool, structure: Element
 ) -> list[Any]:
-    """What stands above the draft: the kind of report, its title if it has one, and the day."""
+    """What stands above the draft: the kicker, the title and the day of approval."""
     out: list[Any] = []
 
     def add(text: str, look: Look, before: float, kind: str = "P") -> None:
@@ -181,7 +181,7 @@ def make_front(
 
 
 def make_head(title: str) -> Text:
-    """The title as it stands above each page of a long report: in one line."""
+    """The title in one line, to stand above each page of a long report."""
     words = make_words([(title, Look(TINY, FAINT))])
     head = Text(words, Style(leading=TINY * 1.4, rtl=is_rtl(title)))
     if head.natural_width > WIDTH:
@@ -191,7 +191,7 @@ def make_head(title: str) -> Text:
 
 
 def shorten(title: str, limit: int = TITLE_LIMIT) -> str:
-    """A title of a number of characters at most, without the end of a word."""
+    """The title; if it is longer than `limit` characters, its first words and "…"."""
     if len(title) <= limit:
         return title
     start = title[:limit]
@@ -206,7 +206,7 @@ def make_contents(
     toc: Element,
     rtl: bool,
 ) -> list[Entry]:
-    """A table of contents of two levels, or of one if two are too many for the first page."""
+    """A table of contents with two levels, or with one if two do not fit on the first page."""
     levels = [heading.level for heading in headings]
     top = min(levels)
     deepest = top + (sum(level <= top + 1 for level in levels) <= ENTRIES)
@@ -231,20 +231,20 @@ def make_contents(
 
 
 def count_lead(body: Sequence[Any]) -> int:
-    """How many flowables stand above a table of contents: one such as "By an author", or none."""
+    """How many flowables stay above a table of contents: one, such as "By an author", or none."""
     following = any(isinstance(part, platypus.CondPageBreak) for part in body[1:2])
     return int(following and add_heights(body[:1]) < LEAD)
 
 
 def add_heights(flowables: Sequence[Any]) -> float:
-    """About how many points of a page's height flowables take up."""
+    """The approximate height of flowables in points."""
     return float(sum(f.wrap(WIDTH, HEIGHT)[1] + f.getSpaceBefore() for f in flowables))
 
 
 def keep_together(flowables: Sequence[Any]) -> list[Any]:
-    """The flowables, with page breaks before those that would end a page without what follows."""
+    """The flowables with conditional page breaks, which keep each with what it introduces."""
     if len(flowables) > 1 and isinstance(flowables[-1], Text) and isinstance(flowables[-2], Text):
-        flowables[-2].style.keeps |= len(flowables[-1].lines) == 1  # no page has one line alone
+        flowables[-2].style.keeps |= len(flowables[-1].lines) == 1  # no page has one line only
     out: list[Any] = []
     held: list[Any] = []
     for flowable in flowables:

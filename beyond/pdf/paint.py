@@ -1,4 +1,4 @@
-"""Lines as paint on a page, tied to what they are in the document's structure."""
+"""Paints lines, and ties what it paints to the document's structure."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -12,36 +12,36 @@ from beyond.pdf.tags import Element, paint_as
 from beyond.pdf.words import Box, Part
 
 FAINT, LINK, RULE, SHADE = "#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"
-TIGHT = 0.08  # of an em: more space between letters is taken for a space
-UNSEEN = 3  # the mode of text that is found but not painted, ISO 32000-1, 9.3.6
+TIGHT = 0.08  # ems; with more between two letters, readers see a space
+UNSEEN = 3  # the rendering mode of invisible text, ISO 32000-1, 9.3.6
 
 
 @lru_cache(100)
 def color(name: str) -> Any:
-    """A colour by its name in CSS, such as #084d9e, as ReportLab has it."""
+    """ReportLab's colour for a CSS colour such as #084d9e."""
     return HexColor(name)
 
 
 class Painter:
-    """Paints the lines of one text. Its state is what the text object at hand has been told."""
+    """Paints the lines of one text. Its attributes are the state of the current text object."""
 
     def __init__(self, canvas: Any, element: Element | None, in_columns: bool) -> None:
-        self.canvas, self.in_columns = canvas, in_columns  # each part of code has its place
-        self.whole = self.element = element  # of the text, and of the part at hand
+        self.canvas, self.in_columns = canvas, in_columns  # in code, each part is placed
+        self.whole = self.element = element  # of the text, and of the current part
         self.link: Element | None = None
-        self.kind = ("", False, "")  # of the part: its address, whether it is code, its language
+        self.kind = ("", False, "")  # of that part: its address, whether it is code, its language
         self.begin()
 
     def begin(self) -> None:
-        """Begin a text object, which knows nothing."""
+        """Begin a text object in its initial state."""
         self.text = self.canvas.beginText()
         self.font: tuple[Any, float] | None = None
         self.fill = ""
         self.rise = 0.0
-        self.moved = True  # whether the next part's place must be said
+        self.moved = True  # whether the next part must be placed
 
     def paint(self, lines: Iterable[Line], x: float, y: float) -> None:
-        """Paint lines from a top left corner on."""
+        """Paint lines downwards from a top left corner, in points."""
         for line in lines:
             y -= line.ascent
             self.moved = True
@@ -55,7 +55,7 @@ class Painter:
         self.end()
 
     def end(self) -> None:
-        """Paint the text at hand as what it is in the structure."""
+        """Paint the current text object as content of its element."""
         if self.font is None:
             return
         if self.rise:
@@ -89,7 +89,7 @@ class Painter:
         self.show(part)
 
     def enter(self, link: str, code: bool, language: str) -> None:
-        """Find the element of a part of another kind than the one before."""
+        """Choose the element of a part whose link, kind or language is not that of the last one."""
         element = self.whole
         if link != self.kind[0]:
             if element and link.startswith("#") and element.kind != "Reference":
@@ -101,7 +101,7 @@ class Painter:
         self.element, self.kind = element, (link, code, language)
 
     def show(self, part: Part) -> None:
-        """Add the glyphs of a part, loosely if its line is to end at the right edge."""
+        """Add the glyphs of a part, with the spacing that fills its line."""
         if part.spacing:
             self.text.setCharSpace(part.spacing)
         spread = part.spacing > TIGHT * part.look.size or len(part.shown) > len(part.source)
@@ -114,10 +114,10 @@ class Painter:
             self.moved = True
 
     def paint_box(self, x: float, y: float, box: Box) -> None:
-        """Paint a formula, with what it says unseen, to be found and copied."""
+        """Paint a formula, and its source as invisible text, to be found and copied."""
         source = " ".join(box.source.split())
         element = None
-        if self.whole and source:  # what says nothing is decoration
+        if self.whole and source:  # a formula without a source is decoration
             element = self.whole.add(box.kind)
             element.alt = source
         families = split_by_family(source, choose_families(source))
@@ -134,7 +134,7 @@ class Painter:
             self.canvas.drawText(text)
 
     def decorate(self, x: float, y: float, part: Part) -> None:
-        """Paint what lines a part has, and make it a link or the place to which one leads."""
+        """Paint a part's frame and lines, and make it a link or the target of one."""
         look, end, canvas = part.look, x + part.width, self.canvas
         if look.framed and part.shown.strip():
             with canvas.tags.mark(None):

@@ -1,6 +1,6 @@
-"""The door: what a draft is written in, and characters that fonts of ours have in place of others.
+"""Prepares a draft for print: detects its languages, and replaces what no font has.
 
-Behind it every character can be printed, and each stretch knows its language.
+After this, every character can be printed, and every stretch has its language.
 """
 
 import re
@@ -20,34 +20,34 @@ INVISIBLE = re.compile(  # joiners outside of the scripts that need them, and va
     "(?<![\u0600-\u0dff])[\u200c\u200d]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 KEPT = "\n\u200c\u200d\u00ad"  # the line break, the joiners and the soft hyphen
-TAB = 4  # columns in code
-NO_SIGNS = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # categories of what is not seen
+TAB = 4  # columns of a tab in code
+NO_SIGNS = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode categories of invisible characters
 BLANKS = {"Zs": " ", "Zl": "\n", "Zp": "\n"}
-RARE_HAN = "\U00020000"  # letters from here on are told by their numbers, which people look up
+RARE_HAN = "\U00020000"  # letters from here on are noted by code point, to be looked up
 
 
 class Prepared(NamedTuple):
-    """A draft that fonts of ours can print."""
+    """A draft that the fonts can print."""
 
-    tokens: list[Token]  # in `meta`, texts have their `language` if that is not the draft's
-    lines: list[str]  # as they stand in the draft
+    tokens: list[Token]  # `meta` of a text has its `language`, if that is not the draft's
+    lines: list[str]  # of the source, unchanged
     title: str
-    language: str  # as a tag; "und" if nothing tells
+    language: str  # a tag; "und" if it is unknown
     rtl: bool  # whether most letters run from right to left
 
     def cite(self, numbers: Iterable[int]) -> str:
-        """Some of its lines, as source."""
+        """The source of some lines, in printable characters."""
         return make_printable("\n".join(self.lines[n] for n in numbers).expandtabs(TAB))
 
     @property
     def opening(self) -> str:
-        """The first words."""
+        """The first line that has words."""
         lines = (get_words(token) or token.content.strip() for token in self.tokens)
         return next(filter(None, lines), "").partition("\n")[0]
 
 
 def prepare(draft: Draft) -> Prepared:
-    """The draft with printable characters, and with its languages and its direction."""
+    """The draft in printable characters, with its languages and its direction."""
     words = "\n".join(token.content for token in draft.tokens)
     language = detect_language(words)
     rtl = len(RIGHT_TO_LEFT.findall(words)) * 2 > sum(map(str.isalpha, words))
@@ -64,7 +64,7 @@ def _prepare_token(token: Token, language: str) -> Token:
 
 
 def _prepare_child(child: Token, language: str) -> Iterator[Token]:
-    """A part of a line: one token, or a text in stretches of one language each."""
+    """A child of a line as it is, or a text in stretches of one language each."""
     if not child.content or PLAIN.fullmatch(child.content):
         yield child
         return
@@ -80,21 +80,24 @@ def _prepare_child(child: Token, language: str) -> Iterator[Token]:
 
 
 def make_printable(text: str) -> str:
-    """The text without what is not seen, and with notes for what no font of ours has."""
+    """The text without invisible characters, and with notes for what no font has.
+
+    A note is a code point, or names the script, as in "[5 characters of Khmer script]".
+    """
     if PLAIN.fullmatch(text):
         return text
     text = INVISIBLE.sub("", unicodedata.normalize("NFC", text.replace("\t", " ")))
     found = {char: _find_replacement(char) for char in set(text)}
     if missing := "".join(sorted(char for char in found if found[char] is None)):
         some = f"[{re.escape(missing)}]"
-        # One note for all letters of a text, with the blanks and the signs between them.
+        # One note for a run of such letters and the blanks and signs between them.
         text = re.sub(rf"{some}(?:[\W_]*{some})*", lambda match: _note(match[0]), text)
     return "".join([found.get(char, char) or "" for char in text])
 
 
 @lru_cache(20_000)
 def _find_replacement(char: str) -> str | None:
-    """What stands for a character in print; None for a letter that no font has."""
+    """What is printed for a character; None for a letter that no font has."""
     kind = unicodedata.category(char)
     if char in KEPT:
         return char
@@ -106,7 +109,7 @@ def _find_replacement(char: str) -> str | None:
 
 
 def _note(letters: str) -> str:
-    """What is said in place of letters that no font has."""
+    """The note for letters that no font has."""
     script = unicodedata.name(letters[0], "unknown").split()[0].capitalize()
     number = sum(not char.isspace() for char in letters)
     return f"[{number} character{'s' * (number > 1)} of {script} script]"

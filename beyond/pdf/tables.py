@@ -10,21 +10,21 @@ from reportlab.platypus import Flowable
 from beyond.pdf.paint import RULE, SHADE, color
 from beyond.pdf.text import BAR, HALF_PAGE, PADDING, Text
 
-SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here: the largest in which no word breaks
+SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here; the largest in which no word breaks is taken
 SPACE = 10.0  # above and below a table
 HAIRLINE = 0.6
-WHOLE = 165.0  # a table that is no higher is never split
-NARROW_PADDING = 3.0  # of a table whose words would break with more
-WIDER = 36.0  # how much more room such a table may take
+WHOLE = 165.0  # a table that is no higher is not split
+NARROW_PADDING = 3.0  # for a table in which words would break otherwise
+WIDER = 36.0  # how far such a table may exceed its room
 FIGURE = re.compile(
     r"[~≈<>+\u2212-]*[$€£¥]?[+\u2212-]?\d[\d.,\s]*([%‰xKMBk]|[a-z]{1,2})?|[-\u2013\u2014]|n/a", re.I
 )
-NARROW = 8.0  # no column of text is narrower
-IDENTIFIER = 120.0  # what is wider is an address or a name in a program, not a word
-LEAST = 40.0  # less is no room for them
-STARVED = 75.0  # a column of prose gets this before a name in a program stays whole
-WEIGHT = 0.8  # the power of what a column lacks: long text wraps anyway, so it counts for less
-ERROR = 0.1  # sums of widths are not exact
+NARROW = 8.0  # the least width of a column's text
+IDENTIFIER = 120.0  # a wider word is an address or an identifier, which may break
+LEAST = 40.0  # a narrower column is not worth giving to an address
+STARVED = 75.0  # a column of prose gets this before identifiers are kept whole
+WEIGHT = 0.8  # exponent of what a column lacks; below 1, because long text wraps anyway
+ERROR = 0.1  # the tolerance for sums of widths
 
 
 class Table(Flowable):  # type: ignore[misc]
@@ -41,7 +41,7 @@ class Table(Flowable):  # type: ignore[misc]
         self.goes_on = False  # whether its header repeats that of the page before
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
-        """The size of the table."""
+        """The size of the table: the width that it is given, and the height of its rows."""
         if not self.heights:
             self.heights = [self.measure_row(row) for row in self.rows]
         self.width, self.height = width, sum(self.heights)
@@ -55,7 +55,7 @@ class Table(Flowable):  # type: ignore[misc]
 
     @property
     def least_height(self) -> float:
-        """The height of what of the table may stand at the foot of a page."""
+        """The height that a page must have left for the table: of all rows, or of the first two."""
         self.wrap(0, 0)
         return self.height if self.height <= WHOLE else sum(self.heights[:2])
 
@@ -68,7 +68,10 @@ class Table(Flowable):  # type: ignore[misc]
         return table
 
     def split(self, width: float, height: float) -> list["Table"]:
-        """The table in two at a height: between two rows, or within a very tall one."""
+        """Split the table at a height: between two rows, or within a very tall one.
+
+        Returns [] if the table goes to the next page.
+        """
         self.wrap(width, height)
         if self.height <= WHOLE:
             return []
@@ -92,7 +95,7 @@ class Table(Flowable):  # type: ignore[misc]
         return [self._make_part(above, self.goes_on), rest]
 
     def _cut(self, number: int, height: float) -> tuple[Any, Any] | None:
-        """A row in two at a height, each with its height; None if no line of a cell fits."""
+        """Split a row at a height. Each part is its cells and its height. None if no line fits."""
         tops, rests = [], []
         room = height - 2 * self.padding
         for cell, width in zip(self.rows[number], self.widths, strict=True):
@@ -137,9 +140,11 @@ class Table(Flowable):  # type: ignore[misc]
 def make_table(
     make_rows: Callable[[float], list[list[Text]]], room: float, left: float, bars: Sequence[float]
 ) -> Table:
-    """A table in a width: in the largest size of text in which no word breaks.
+    """A table in the largest of `SIZES` in which it fits into `room` without breaking a word.
 
-    `make_rows` makes its cells in a size; the last that it makes are those of the table.
+    `make_rows` makes the cells in a size; those of its last call are the table's. `left` is the
+    indent, and `bars` the distances of the bars of quotes from the left. Raises ValueError for more
+    columns than a page has room for.
     """
     padding = PADDING
     for size in SIZES:
@@ -165,7 +170,7 @@ def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:
 def share_width(
     rows: Sequence[Sequence[Text]], room: float, padding: float = PADDING
 ) -> list[float]:
-    """The widths of columns: each its longest word, and of the rest what it needs.
+    """The widths of columns: each has its longest word, and shares of the rest go by need.
 
     Raises ValueError for more columns than a page has room for.
     """
@@ -187,10 +192,10 @@ def share_width(
 
 
 def _shrink(least: list[float], room: float) -> list[float]:
-    """Widths in which something must break.
+    """Widths of a table in which some words must break.
 
-    The longest words do, mostly addresses, if that is enough; else what stands in the widest
-    columns, down to a width that they share.
+    If that is enough, only columns with very long words shrink, mostly addresses. Otherwise, the
+    widest columns shrink to one width.
     """
     much = 1.5 * room / len(least)
     long = sum(width > much for width in least)
@@ -209,7 +214,7 @@ def _shrink(least: list[float], room: float) -> list[float]:
 def _feed(
     hungry: list[float], joined: list[float], wanted: list[float], room: float
 ) -> list[float] | None:
-    """Widths with which no prose starves, as names in programs break at their joints.
+    """Widths that leave room for prose, because identifiers break at their joints.
 
     None if that is not enough.
     """
@@ -224,7 +229,7 @@ def _feed(
 
 
 def _widen(least: list[float], wanted: list[float], room: float) -> list[float]:
-    """Widths in which each column has its longest word, and a share of the rest."""
+    """Widths that give each column its longest word and a share of the rest."""
     widths = list(least)
     for number in sorted(range(len(widths)), key=wanted.__getitem__):
         wide = wanted[number] > room / len(widths)
@@ -241,7 +246,7 @@ def _widen(least: list[float], wanted: list[float], room: float) -> list[float]:
 
 
 def align_numbers(rows: Sequence[Sequence[Text]]) -> None:
-    """Columns of numbers stand right if the draft says nothing."""
+    """Align columns of numbers right, in place, unless the draft says otherwise."""
     for header, *cells in zip(*rows, strict=True):
         sources = [cell.source for cell in cells if cell.source.strip()]
         numbers = any(map(str.isdecimal, "".join(sources))) and all(map(FIGURE.fullmatch, sources))

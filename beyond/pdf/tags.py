@@ -1,9 +1,9 @@
-"""What a PDF says to those who do not see its pages: PDF/UA-1.
+"""Tags a PDF for those who do not see its pages, as PDF/UA-1 requires.
 
-ReportLab has no tags. What this module relies on inside it: a canvas has its document in `_doc`,
-adds links with `_addAnnotation` and `_bookmarkReference`, and whatever is in an object's
-`__Defaults__` is written with it; a document has its pages in `Pages.pages` and `thisPageName`; a
-text object has its operators in `_code`. tests/pdf/test_pdf_tags.py holds these.
+ReportLab has no tags. The module relies on its internals: a canvas has its document in `_doc`, and
+adds links with `_addAnnotation` and `_bookmarkReference`; whatever is in an object's `__Defaults__`
+is written with it; a document has its pages in `Pages.pages` and `thisPageName`; a text object has
+its operators in `_code`. tests/pdf/test_pdf_tags.py tests these.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,23 +15,27 @@ from reportlab.pdfbase import pdfdoc
 
 
 class Element(pdfdoc.PDFObject):  # type: ignore[misc]
-    """A part of the structure. `kind` is a standard type of ISO 32000-1, 14.8.4."""
+    """An element of the document's structure.
+
+    `kind` is a standard type of ISO 32000-1, 14.8.4. `entries` are further entries of its
+    dictionary, as PDF writes them. `name` is unique in the document.
+    """
 
     def __init__(
         self, kind: str, parent: "Element | None" = None, entries: str = "", name: str = ""
     ) -> None:
         self.kind, self.parent, self.entries, self.name = kind, parent, entries, name
-        self.kids: list[Element | str] = []
-        self.alt = ""  # what is read in place of what is painted
+        self.kids: list[Element | str] = []  # a str: a page, "|", and content or a link on it
+        self.alt = ""  # what is read aloud in place of what is painted
 
     def add(self, kind: str, entries: str = "", name: str = "") -> "Element":
-        """A new last child. No other element has its name."""
+        """Append a new child, and return it."""
         child = Element(kind, self, entries, name)
         self.kids.append(child)
         return child
 
     def format(self, document: Any) -> bytes:
-        """Write the element, as ReportLab asks for it; pages are named as it names them."""
+        """Return the element in PDF's syntax. ReportLab calls this."""
         kids = [
             _refer(document, kid) if isinstance(kid, Element) else _resolve(document, kid)
             for kid in self.kids
@@ -43,7 +47,7 @@ class Element(pdfdoc.PDFObject):  # type: ignore[misc]
         return head.encode() + alt + f"/K[{' '.join(kids)}]>>".encode()
 
     def find_named(self) -> Iterator[tuple[str, "Element"]]:
-        """The elements in it that have names, with these."""
+        """The elements in it that have names, each with its name in PDF's syntax."""
         for kid in self.kids:
             if isinstance(kid, Element):
                 yield from kid.find_named()
@@ -66,7 +70,7 @@ def _resolve(document: Any, kid: str) -> str:
 
 
 class _Tree(pdfdoc.PDFObject):  # type: ignore[misc]
-    """Elements by the numbers of the pages and links that they belong to, or by their names."""
+    """Finds elements by the number of their page or link, or by name."""
 
     def __init__(self, kind: str, find: Callable[[], Iterable[tuple[Any, Any]]]) -> None:
         self.kind, self.find = kind, find
@@ -89,9 +93,9 @@ class Tags:
         self.anchors: dict[str, int] = {}  # the page of each place that has a name
         self.wanted: set[str] = set()  # the names to which links lead
         self.entries: list[Any] = []  # of the table of contents
-        self.parents: list[list[Element] | Element] = []
-        self.page: list[Element] | None = None  # those on the page, by the numbers of their content
-        self.key = 0  # of the page in `parents`
+        self.parents: list[list[Element] | Element] = []  # of each page, and of each link
+        self.page: list[Element] | None = None  # of the page, by the numbers of their content
+        self.key = 0  # the page's index in `parents`
         canvas.setPageCallBack(self._end_page)
         tree = {
             **{"Type": "/StructTreeRoot", "K": root},
@@ -104,7 +108,10 @@ class Tags:
 
     @contextmanager
     def mark(self, element: Element | None, language: str = "") -> Iterator[None]:
-        """What is painted meanwhile belongs to an element, or is decoration."""
+        """Tag what the block paints as content of an element. Without one, it is decoration.
+
+        `language` is its tag, if it is not the document's.
+        """
         if element is None:
             self.canvas.addLiteral("/Artifact BMC")
         else:
@@ -120,7 +127,11 @@ class Tags:
         self.canvas.addLiteral("EMC")
 
     def add_link(self, element: Element, area: tuple[float, ...], target: str, text: str) -> None:
-        """Make an area a link, to an address or to "#" and the name of a place."""
+        """Make an area of the page a link.
+
+        `area` is the left, bottom, right and top of a rectangle in points, in the canvas's present
+        coordinates. `target` is an address, or "#" and the name of a place. `text` is read aloud.
+        """
         x0, y0, x1, y1 = area
         corners = [*self.canvas.absolutePosition(x0, y0), *self.canvas.absolutePosition(x1, y1)]
         about = {
@@ -147,7 +158,7 @@ class Tags:
 
 
 def paint_as(text: Any, shown: str, actual: str) -> None:
-    """Paint glyphs in a text object, and say which text is found and copied in their place."""
+    """Paint glyphs in a text object, and give the text that is found and copied in their place."""
     text._code.append(f"/Span<</ActualText<feff{actual.encode('utf-16-be').hex()}>>>BDC")
     text.textOut(shown)
     text._code.append("EMC")

@@ -1,4 +1,4 @@
-"""Paragraphs and code on the page: their size, what stands beside them, and where they break."""
+"""Paragraphs and code as flowables: how high they are, where they split, what is beside them."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from beyond.pdf.paint import RULE, SHADE, Painter, color
 from beyond.pdf.words import BODY, INK, Word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
-HALF_PAGE = 324.0  # code and sources that are no higher are never split, nor are rows of tables
-BAR, JOINT = 2.5, 10.0  # the width of a quote's bar; how far it goes on between two texts
+HALF_PAGE = 324.0  # code, sources and rows of tables that are no higher are not split
+BAR, JOINT = 2.5, 10.0  # the width of a quote's bar, and how far it reaches up to the text above
 MARK_GAP = 7.0  # between a bullet or a number and its text
-LONE, LONE_OF_CODE = 2, 3  # the fewest lines of a text that may stand on a page
+LONE, LONE_OF_CODE = 2, 3  # the fewest lines of a text, or of code, on either side of a page break
 
 
 class Text(Flowable):  # type: ignore[misc]
@@ -27,17 +27,17 @@ class Text(Flowable):  # type: ignore[misc]
     def __init__(self, words: Sequence[Word], style: Style) -> None:
         super().__init__()
         self.words, self.style = words, style
-        # All pieces of a text share its lines, of which each has those from `start` to `end`.
+        # The pieces of a text share its lines. A piece has those from `start` to `end`.
         self.lines: list[Line] = []
-        self.tops: list[float] = [0.0]  # the height of all lines before each line, and of all
+        self.tops: list[float] = [0.0]  # the height above each line, and of all lines
         self.start = self.end = 0
-        self.wrapped = -1.0
+        self.wrapped = -1.0  # the width for which the lines are broken
         self.width = self.height = 0.0
         self.spaceBefore, self.spaceAfter = style.before, style.after
 
     @property
     def first(self) -> bool:
-        """Whether the piece has the beginning of the text."""
+        """Whether this piece is the beginning of the text."""
         return self.start == 0
 
     @property
@@ -47,7 +47,7 @@ class Text(Flowable):  # type: ignore[misc]
 
     @property
     def natural_width(self) -> float:
-        """The width in points at which no line would have to be broken."""
+        """The width in points at which no line has to break."""
         widest = width = 0.0
         for word in self.words:
             width += word.width
@@ -57,16 +57,16 @@ class Text(Flowable):  # type: ignore[misc]
 
     @property
     def least_width(self) -> float:
-        """The width of the longest word in points."""
+        """The width in points of the longest word."""
         return max((word.width for word in self.words), default=0.0)
 
     @property
     def joined_width(self) -> float:
-        """The width of the longest word in points, if words break at their joints."""
+        """The width in points of the longest word, if words break at their joints."""
         return max(map(measure_joined, self.words), default=0.0)
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
-        """The size in points that the text takes up in a width."""
+        """Break the text into lines for a width, and return its size in points."""
         if width != self.wrapped:
             pad = 2 * PADDING if self.style.shaded else 0
             self.lines = list(break_lines(self.words, width - self.style.left - pad, self.style))
@@ -87,7 +87,10 @@ class Text(Flowable):  # type: ignore[misc]
         return height
 
     def split(self, width: float, height: float) -> list["Text"]:
-        """The text in two at a height in points: no line, nor two of code, alone on either side."""
+        """Split the text at a height in points, with two lines, or three of code, on each side.
+
+        Returns [] if the text goes to the next page.
+        """
         self.wrap(width, height)
         style = self.style
         pad = PADDING if style.shaded and self.first else 0
@@ -156,12 +159,12 @@ class Text(Flowable):  # type: ignore[misc]
                 canvas.drawRightString(style.left - MARK_GAP, y, mark)
 
     def repeat(self) -> "Text":
-        """The text again, as decoration."""
+        """The text once more, as decoration: screen readers do not read it twice."""
         again = Text(self.words, replace(self.style, element=None))
         again.lines, again.start, again.end = self.lines, self.start, self.end
         return again
 
     def paint(self, canvas: Any, x: float, y: float) -> None:
-        """Paint the lines from a top left corner on."""
+        """Paint the lines downwards from a top left corner, in points."""
         painter = Painter(canvas, self.style.element, self.style.shaded)
         painter.paint(self.lines[self.start : self.end], x, y)

@@ -1,8 +1,8 @@
 # ruff: noqa: RUF001
-"""The words of a text, measured: what no line may break, in parts of one look, font and direction.
+"""Splits text into words, between which lines break, and measures them.
 
-ReportLab's own Paragraph breaks lines at spaces, knows one direction, and breaks what is left of a
-paragraph again on each page, which takes time that grows with the square of the length.
+ReportLab's own Paragraph breaks lines only at spaces, knows one direction, and breaks the rest of a
+paragraph again on each page, which takes quadratic time.
 """
 
 import re
@@ -25,8 +25,8 @@ from beyond.pdf.fonts import (
 
 BODY = 10.5  # points, as all lengths here
 CODE_SCALE = 0.92  # Cascadia Mono looks larger than FiraGO
-RAISED_SCALE = 0.68  # the size of a superscript, in that of its text
-PORTION = 1_000  # characters; a longer word, which is data, is measured in portions
+RAISED_SCALE = 0.68  # the size of a superscript, as a share of its text's
+PORTION = 1_000  # characters; a longer word is data, and is measured in portions
 INK = "#212126"
 
 # Unicode ranges. Chinese and Japanese break between any two characters, but not before a closing
@@ -47,12 +47,12 @@ PIECE = re.compile(
 )
 THAI_LETTERS = re.compile("([ก-ฺเ-๎]+)")
 UNSPACED = re.compile(f"[{HAN_KANA}{OPENING}{CLOSING}ก-ฮเ-ไກ-ຮ]")
-# Between these and another character a line may break, unless one of the marks forbids it. The
-# direction of straight quotes is not known.
+# A line may break before and after these, unless BEGINNINGS or ENDS forbids it. Both have straight
+# quotes, which do not tell whether they open or close.
 BREAKABLE = re.compile(f"[{HAN_KANA}{CLOSING}ก-ฮเ-ไກ-ຮ]")
 BEGINNINGS = f"{OPENING}{OPENING_QUOTES}([{{«‹„‚$€£¥\"'"
 ENDS = f"{CLOSING}{CLOSING_QUOTES})]}}»›,.;:!?%‰ฯ\"'"
-# Spaces at which no line breaks, inside of French quotes and before the signs that stand apart.
+# Spaces at which no line breaks: inside French quotes and before punctuation that stands apart.
 APART = re.compile(
     r"(?:(?<!\S)|(?<=[^\s«‹(\[{]\())([«‹(\[{]++) +|(?<! ) ++(?=[»›)\]}!?;:]+(?:[\s.,]|$))"
 )
@@ -73,19 +73,19 @@ RUNS = re.compile(  # of one direction: right to left, numbers, left to right, o
 class Look(NamedTuple):
     """How a stretch of text looks."""
 
-    size: float = BODY
-    color: str = INK  # as CSS has it
+    size: float = BODY  # points
+    color: str = INK  # a CSS colour
     bold: bool = False
     italic: bool = False
     code: bool = False
-    rise: float = 0.0
+    rise: float = 0.0  # points above the base line
     strike: bool = False
     underline: bool = False
     framed: bool = False  # as a key of a keyboard
     link: str = ""  # an address, or "#" and the name of a place in the document
     anchor: str = ""  # the name of this place
-    figures: bool = False  # of equal width
-    language: str = ""  # as a tag, if it is not that of the draft
+    figures: bool = False  # whether all digits have the same width
+    language: str = ""  # a tag, if it is not the draft's
 
     @property
     def style(self) -> int:
@@ -94,12 +94,12 @@ class Look(NamedTuple):
 
     @property
     def is_decorated(self) -> bool:
-        """Whether more than glyphs is painted, or the place matters to a link."""
+        """Whether more than its glyphs is painted, or its place matters to a link."""
         return bool(self.strike or self.underline or self.framed or self.link or self.anchor)
 
 
 class Box(Protocol):
-    """What stands in a line without being text: a formula."""
+    """What stands in a line without being text: a formula. Lengths are in points."""
 
     width: float
     ascent: float
@@ -112,19 +112,19 @@ class Box(Protocol):
 
 
 class Part(NamedTuple):
-    """A stretch of one look and one font.
+    """A stretch of text in one look, font and direction; or a formula.
 
-    `direction` is L, R, N for none, D for digits that go with what is before them, or A for Arabic
-    digits, which do not.
+    `direction` is "L" or "R", "D" for digits that follow the direction of what is before them, "A"
+    for Arabic digits, which do not, or "N" for what has no direction.
     """
 
     look: Look
-    font: Face | None
+    font: Face | None  # None for a formula
     shown: Any  # a str, glyphs, or a Box
-    width: float
+    width: float  # points
     direction: str = "L"
-    source: str = ""
-    spacing: float = 0.0  # after each glyph
+    source: str = ""  # the text as it was written
+    spacing: float = 0.0  # points after each glyph
 
     @property
     def is_box(self) -> bool:
@@ -134,12 +134,12 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Word:
-    """What no line may break, and the space after it."""
+    """A stretch that breaks only if it is wider than its line, and the space after it."""
 
     parts: list[Part]
-    width: float = 0.0
-    gap: Part | None = None
-    newline: bool = False
+    width: float = 0.0  # points, without the space
+    gap: Part | None = None  # the space after it
+    newline: bool = False  # whether its line ends after it
     exact: bool = False  # a hyphen would falsify it
 
     @property
@@ -149,7 +149,10 @@ class Word:
 
 
 def make_words(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
-    """The words of a text, measured. A text's line breaks are those in its runs."""
+    """Split runs into words, measured in points.
+
+    A run is a text with its look, or a formula. Lines end only where a text has a line break.
+    """
     source = "".join([run[0] for run in runs if isinstance(run, tuple)])
     made = _Words(choose_families(source), RIGHT_TO_LEFT.search(source) is not None)
     for run in runs:
@@ -161,7 +164,7 @@ def make_words(runs: Sequence[tuple[str, Look] | Box]) -> list[Word]:
 
 
 class _Words:
-    """The words of a text that is read from left to right."""
+    """Collects the words of a text, from its beginning to its end."""
 
     def __init__(self, order: tuple[str, ...], bidi: bool) -> None:
         self.order, self.bidi = order, bidi
@@ -169,7 +172,7 @@ class _Words:
         self.glued = False  # whether what comes next belongs to the last word
 
     def add_text(self, text: str, look: Look) -> None:
-        """Add what has one look."""
+        """Add a text that has one look."""
         order = choose_families(text, code=True) if look.code else self.order
         if look.anchor and not text:
             self.words.append(Word([Part(look, get_face("Text"), "", 0.0)]))
@@ -184,7 +187,7 @@ class _Words:
                     self.add(piece, *_measure(piece, look, order, self.bidi))
 
     def add(self, piece: str | None, parts: list[Part], width: float) -> None:
-        """Add a piece or, if that is None, a box: to the last word, or as a new one."""
+        """Add a piece, or a formula if `piece` is None, to the last word or as a new one."""
         words = self.words
         if self.glued and not (piece and (len(piece) >= PORTION or _may_break(words[-1], piece))):
             words[-1].parts += parts
@@ -213,7 +216,7 @@ class _Words:
 def _measure(
     piece: str, look: Look, order: tuple[str, ...], bidi: bool
 ) -> tuple[list[Part], float]:
-    """The parts of a piece and its width; kept, as words recur."""
+    """The parts of a piece and its width in points, cached because words recur."""
     parts = make_parts(piece, look, order, bidi)
     return parts, sum([part.width for part in parts])
 
@@ -226,7 +229,7 @@ def _may_break(word: Word, piece: str) -> bool:
 
 
 def _make_quarter(before: list[Part], after: list[Part]) -> Part | None:
-    """The space between a letter of Han or kana and one of Latin or a digit."""
+    """The space between a letter of Han or kana and a Latin letter or a digit."""
     if not before or not after:
         return None
     one, other = before[0], after[0]
@@ -256,7 +259,7 @@ def _make_space(look: Look) -> Part:
 
 
 def _split_pieces(token: str) -> list[str]:
-    """The parts of what stands between two spaces, between which a line may break."""
+    """Split what stands between two spaces where a line may break."""
     if len(token) > PORTION:  # as each break in a word measures the rest of it again
         portions = (token[start : start + PORTION] for start in range(0, len(token), PORTION))
         return [piece for portion in portions for piece in _split_pieces(portion)]
@@ -273,7 +276,7 @@ def _split_pieces(token: str) -> list[str]:
 
 @lru_cache(2_000)
 def _split_thai(stretch: str) -> list[str]:
-    """A stretch of Thai in words, as Google's model finds them, or one of another script."""
+    """Split a stretch of Thai into words, by Google's BudouX model, or one of another script."""
     if not THAI_LETTERS.match(stretch):
         return PIECE.findall(stretch)
     return list(_get_thai_parser().parse(stretch))
@@ -287,7 +290,11 @@ def _get_thai_parser() -> Any:
 
 
 def make_parts(piece: str, look: Look, order: tuple[str, ...], bidi: bool = False) -> list[Part]:
-    """A piece in parts of one font and one direction each."""
+    """Split a piece into parts of one font and one direction each, measured in points.
+
+    `order` has the families to try, as from `choose_families`. `bidi` is whether the whole text has
+    letters that run from right to left; without it, each part's direction is "L".
+    """
     if not bidi:
         if piece.isascii():
             return [_make_part(piece, look, get_face(order[0], look.style), "L")]
@@ -305,7 +312,7 @@ def _direct(run: str) -> str:
 
 
 def _shape(run: str, look: Look, order: tuple[str, ...], direction: str) -> list[Part]:
-    """The parts of a run of one direction: text as it stands, or glyphs if a script has them."""
+    """The parts of a run of one direction: plain text, or glyphs if the script is shaped."""
     out: list[Part] = []
     for family, text in split_by_family(run, order):
         font = get_face(family, look.style)
@@ -324,7 +331,7 @@ def _shape(run: str, look: Look, order: tuple[str, ...], direction: str) -> list
 
 
 def _make_part(text: str, look: Look, font: Face, direction: str) -> Part:
-    """Text as it stands."""
+    """A part of plain text."""
     shown = text.translate(font.get_figures()) if look.figures else text
     shown = shown.replace(SOFT_HYPHEN, "")
     return Part(look, font, shown, font.measure(shown, look.size), direction, text)

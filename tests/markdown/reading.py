@@ -1,4 +1,4 @@
-"""What the tests of Markdown read from a draft."""
+"""Reads drafts for the tests of Markdown."""
 
 from markdown_it.token import Token
 
@@ -6,7 +6,7 @@ from beyond import markdown
 
 
 def lines(draft: str) -> list[str]:
-    """What a draft says, line by line."""
+    """The text of a draft, line by line."""
     found: list[str] = []
     for token in markdown.read(draft).tokens:
         if token.type in ("fence", "code_block"):
@@ -37,7 +37,7 @@ def formulas(draft: str) -> list[str]:
 
 
 def spell_out(draft: str) -> list[str]:
-    """What `lines` says, with <b> and <i> around bold and italic text, and (address|text) links."""
+    """The text of each block, with <b> and <i> around emphasis and links as (address|text)."""
     signs = {"strong_open": "<b>", "strong_close": "</b>", "em_open": "<i>", "em_close": "</i>"}
     found: list[str] = []
     for token in markdown.read(draft).tokens:

@@ -1,4 +1,4 @@
-"""Formulas, and the dollars and brackets that are none."""
+"""Formulas, and dollars and brackets that are not formulas."""
 
 import pytest
 from reading import children, formulas, lines
@@ -28,7 +28,7 @@ from reading import children, formulas, lines
         ("$HOME/$PATH", []),
     ],
 )
-def test_formulas_are_found_and_prices_are_none(markdown: str, expected: list[str]) -> None:
+def test_formulas_are_found_and_prices_are_not_formulas(markdown: str, expected: list[str]) -> None:
     assert formulas(markdown) == expected
 
 

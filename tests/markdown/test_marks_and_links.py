@@ -1,4 +1,4 @@
-"""Bold marks and links that CommonMark would print raw."""
+"""Bold marks and links that CommonMark would print as they are typed."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ from reading import children, lines, spell_out
         ("**a** b **c** and 2 ** 3 ** 4", ["a", "c"]),
     ],
 )
-def test_bold_text_is_what_its_author_meant(markdown: str, expected: list[str]) -> None:
+def test_marks_beside_punctuation_make_text_bold(markdown: str, expected: list[str]) -> None:
     found = children(markdown)
     bold = [b.content for a, b in pairwise(found) if a.type == "strong_open"]
     assert bold == expected
@@ -76,7 +76,7 @@ def test_marks_that_no_cell_closes_are_not_printed() -> None:
         ),
     ],
 )
-def test_marks_that_mean_something_are_printed(markdown: str) -> None:
+def test_asterisks_and_underscores_that_are_text_are_printed(markdown: str) -> None:
     assert spell_out(markdown) == [markdown]
 
 
@@ -105,7 +105,9 @@ def test_marks_that_mean_something_are_printed(markdown: str) -> None:
         ("handlers[name](one two)", "handlers[name](one two)"),
     ],
 )
-def test_links_with_spaces_or_without_an_end_are_links(markdown: str, expected: str) -> None:
+def test_links_with_spaces_or_without_an_end_are_read_as_links(
+    markdown: str, expected: str
+) -> None:
     found = spell_out(markdown)
     assert found[0] == expected
     assert "](" not in "".join(found[1:])
@@ -124,7 +126,7 @@ def test_links_with_spaces_or_without_an_end_are_links(markdown: str, expected: 
         ("[![a](b.png)](https://x.org)", "(https://x.org|a)"),
     ],
 )
-def test_links_within_a_link_stand_beside_it(markdown: str, expected: str) -> None:
+def test_a_link_within_a_link_splits_it(markdown: str, expected: str) -> None:
     assert spell_out(markdown) == [expected]
     depth = 0
     for child in children(markdown):
@@ -139,7 +141,7 @@ def test_links_within_a_link_stand_beside_it(markdown: str, expected: str) -> No
         "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg'><path d='M(1 2)'/></svg>",
     ],
 )
-def test_data_of_a_picture_is_not_printed_and_its_description_is(address: str) -> None:
+def test_embedded_pictures_are_replaced_by_their_description(address: str) -> None:
     draft = f"![A chart]({address}) and so on"
     assert lines(draft) == ["A chart and so on"]
     assert not [child for child in children(draft) if "data:" in str(child.attrs)]

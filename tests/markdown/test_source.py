@@ -1,4 +1,4 @@
-"""What is done to a draft before it is parsed, and what is shown as it stands."""
+"""How a draft is mended before it is parsed, and what is shown as source."""
 
 from textwrap import indent
 
@@ -25,12 +25,12 @@ WRAPPED = "# Title\n\nText with `code`.\n\n```sql\nSELECT 1;\n```\n\n- end"
         pytest.param(WRAPPED.replace("\n", "\r\n"), id="Windows"),
     ],
 )
-def test_fences_and_indents_around_a_whole_draft_go(draft: str) -> None:
+def test_a_fence_or_indent_around_a_whole_draft_is_removed(draft: str) -> None:
     assert lines(draft) == ["Title", "Text with code.", "SELECT 1;", "end"]
     assert drafts.read(draft).title == "Title"
 
 
-def test_a_fence_around_the_draft_goes_even_with_a_sentence_before_it() -> None:
+def test_a_fence_around_a_draft_is_removed_even_after_a_sentence() -> None:
     draft = f"Here is the report:\n\n```markdown\n{WRAPPED}\n```\n\nLet me know!"
     assert lines(draft) == [
         *("Here is the report:", "Title", "Text with code.", "SELECT 1;", "end", "Let me know!"),
@@ -59,12 +59,12 @@ def test_code_keeps_its_fences_and_indents(draft: str) -> None:
         pytest.param("*a " * 40_001, id="marks"),
     ],
 )
-def test_drafts_beyond_the_limits_are_code(draft: str) -> None:
+def test_drafts_beyond_the_limits_become_code(draft: str) -> None:
     assert kinds(draft) == ["fence"]
     assert drafts.read(draft).tokens[0].content == draft.rstrip("\n") + "\n"
 
 
-def test_paragraphs_beyond_the_limit_and_deep_nesting_are_code() -> None:
+def test_long_paragraphs_and_deep_nesting_become_code() -> None:
     assert kinds("before\n\n" + "word " * 8_001)[3:] == ["fence"]
     assert "code_block" in kinds("> " * 60 + "deep")
     assert "deep" in lines("> " * 60 + "deep")[-1]
@@ -104,7 +104,7 @@ def test_tables_keep_all_cells(markdown: str, rows: list[str]) -> None:
         ("A seat is $60+ a month, or some R$ 330.", ["A seat is $60+ a month, or some R$ 330."]),
     ],
 )
-def test_front_matter_and_citation_marks_are_not_printed(
+def test_front_matter_becomes_a_title_and_citation_marks_are_removed(
     markdown: str, expected: list[str]
 ) -> None:
     assert [line.rstrip() for line in lines(markdown)] == expected

@@ -1,4 +1,4 @@
-"""Sources and footnotes, and the numbers that cite them."""
+"""Sources, footnotes and their citations."""
 
 import pytest
 from reading import children, lines, marks
@@ -31,7 +31,7 @@ def test_footnotes_stand_under_the_last_heading_if_the_draft_ends_in_one() -> No
         "**Sources**\n[1] One\n[2] Two",
     ],
 )
-def test_sources_and_their_citations_lead_to_each_other(sources: str) -> None:
+def test_sources_and_citations_link_to_each_other(sources: str) -> None:
     draft = f"A [1], b [1, 2] and `[1]`.\n\n## Sources\n\n{sources}"
     assert lines(draft)[-2:] == ["One\xa0↩", "Two\xa0↩"]
     goals = [child.meta.get("goto") for child in children(draft) if child.meta.get("goto")]
@@ -41,7 +41,7 @@ def test_sources_and_their_citations_lead_to_each_other(sources: str) -> None:
     assert marks(draft) == marks(f"[2]\n\n{sources}") == ["[1]", "[2]"]
 
 
-def test_sources_keep_their_numbers_if_one_before_it_is_missing() -> None:
+def test_sources_keep_their_numbers_if_one_is_missing() -> None:
     draft = "As in [1] and [5].\n\n## Sources\n\n[1] One\n[2] Two\n[5] Five"
     assert marks(draft) == ["[1]", "[2]", "[5]"]
 

@@ -1,4 +1,4 @@
-"""The terminal and the PDF say the same, and no draft breaks either."""
+"""Terminal and PDF show the same words, and no draft breaks either."""
 
 import io
 import re
@@ -48,7 +48,7 @@ print("✅")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, whatever stands between them."""
+    """The words of a text without punctuation, and the signs that replace emoji."""
     return re.findall(r"[^\W_]+|[✔☑☐⌛★]", unicodedata.normalize("NFKC", text))
 
 
@@ -59,11 +59,11 @@ def on_screen(markdown: str) -> str:
     return printed.getvalue()
 
 
-def test_the_terminal_and_the_pdf_say_the_same() -> None:
+def test_terminal_and_pdf_show_the_same_words() -> None:
     pages = PdfReader(io.BytesIO(pdf.render(BOTH))).pages
     text = " ".join(page.extract_text() for page in pages)
     text = re.sub(r"^Research Report|\d+ /\s*\d+$", "", text.strip())
-    shown = re.sub(r"\(https://x.org\)", "", on_screen(BOTH))  # for the eye
+    shown = re.sub(r"\(https://x.org\)", "", on_screen(BOTH))  # only the terminal prints addresses
     assert "".join(words(text)).replace("1.", "1") == "".join(words(shown)).replace("1.", "1")
 
 

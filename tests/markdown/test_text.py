@@ -1,4 +1,4 @@
-"""The text of a draft: emoji, HTML, and lines that stay lines."""
+"""The text of a draft: emoji, HTML and line breaks."""
 
 import pytest
 from reading import children, kinds, lines
@@ -90,7 +90,7 @@ def test_html_becomes_markdown(markdown: str, expected: list[str]) -> None:
     assert not {"html_block", "html_inline"} & set(kinds(markdown))
 
 
-def test_html_summary_is_bold_above_what_it_sums_up() -> None:
+def test_html_summary_is_a_bold_line_above_the_details() -> None:
     found = kinds("<details>\n<summary>Plan</summary>\n\n- one\n\n</details>")
     assert found[:4] == ["paragraph_open", "inline", "paragraph_close", "bullet_list_open"]
     opening, _, closing = children("<details>\n<summary>Plan</summary>\n\n</details>")

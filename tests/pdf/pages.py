@@ -1,4 +1,4 @@
-"""What the tests of the PDF read from its pages."""
+"""Reads the pages of a PDF for its tests."""
 
 import io
 from pathlib import Path
@@ -10,18 +10,18 @@ from beyond import pdf
 
 
 def load(case: str) -> str:
-    """A draft of `pdf_cases`."""
+    """The text of a draft in `pdf_cases`."""
     path = Path(__file__).parent / "pdf_cases" / f"{case}.md"
     return path.read_text(encoding="utf-8")
 
 
 def read(markdown: str, **names: Any) -> PdfReader:
-    """A draft as a report."""
+    """A draft as a rendered report. `names` are the other arguments of `pdf.render`."""
     return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
 
 
 def pieces(page: Any) -> list[tuple[str, float, float, float]]:
-    """The stretches of text on a page: text, x, y, and size in points."""
+    """The stretches of text on a page: text, x, y and size, in points."""
     found: list[tuple[str, float, float, float]] = []
 
     def visit(text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
@@ -33,7 +33,7 @@ def pieces(page: Any) -> list[tuple[str, float, float, float]]:
 
 
 def find(element: Any, kind: str) -> list[Any]:
-    """The elements of a kind in the structure of a report, from one of them on."""
+    """The elements of a kind in an element and below it."""
     inside = [kid.get_object() for kid in element.get("/K", ())]
     found = [one for kid in inside if "/S" in kid for one in find(kid, kind)]
     return [element, *found] if element.get("/S") == f"/{kind}" else found

@@ -1,4 +1,4 @@
-"""create_pdf on a real disk."""
+"""The Activity create_pdf on a real disk."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,12 +34,12 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_an_approved_text_becomes_a_file(reports: Path) -> None:
+def test_create_pdf_writes_the_text_to_a_file(reports: Path) -> None:
     assert create_pdf(PDFGenerationInput("# Bees")) == NAME
     assert "Bees" in PdfReader(reports / NAME).pages[0].extract_text()
 
 
-def test_a_retry_finds_the_file_of_the_attempt_before(reports: Path) -> None:
+def test_a_retry_returns_the_file_of_the_first_attempt(reports: Path) -> None:
     environment = in_workflow("report-1")
     report = PDFGenerationInput("# Bees", topic="bees")
     assert environment.run(create_pdf, report) == NAME
@@ -47,14 +47,14 @@ def test_a_retry_finds_the_file_of_the_attempt_before(reports: Path) -> None:
     assert files_in(reports) == {NAME}
 
 
-def test_the_same_text_of_another_report_gets_its_own_file(reports: Path) -> None:
+def test_equal_texts_of_two_reports_get_two_files(reports: Path) -> None:
     report = PDFGenerationInput("# Bees")
     names = {in_workflow(f"report-{n}").run(create_pdf, report) for n in range(2)}
     assert names == files_in(reports)
     assert len(names) == 2
 
 
-async def test_a_report_shows_why_the_disk_refuses_and_finishes_when_it_no_longer_does(
+async def test_status_shows_a_disk_error_and_the_report_finishes_once_it_is_fixed(
     client: Client,
     llm: LoopbackLLM,
     task_queue: str,

@@ -1,4 +1,4 @@
-"""What a person sees, finds and clicks in a report, whatever the draft."""
+"""What a person sees, finds and clicks in a report, for any draft."""
 
 import os
 import re
@@ -24,7 +24,7 @@ BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are
 
 
 def text_of(markdown: str) -> str:
-    """The words of the report's body, without title, topic and footers."""
+    """The words of a report's body, without its kicker and page numbers."""
     pages = (page.extract_text() for page in read(markdown).pages)
     text = "\n".join(re.sub(r"\d+ /\s*\d+$", "", page) for page in pages)
     return text.removeprefix("Research Report").strip()
@@ -83,7 +83,7 @@ def outline(reader: PdfReader) -> list[Any]:
         ("a\x00b\x07c\ufeffd\u200be\ud800", "abcde[U+D800]"),
     ],
 )
-def test_a_construct_becomes_its_text(markdown: str, expected: str) -> None:
+def test_each_construct_is_printed_as_its_text(markdown: str, expected: str) -> None:
     assert text_of(markdown).split() == expected.split()
 
 
@@ -108,7 +108,7 @@ def test_a_construct_becomes_its_text(markdown: str, expected: str) -> None:
         ("am", "ውቅያኖሶች ምድርን ይሸፍናሉ"),
     ],
 )
-def test_a_script_is_shown_and_can_be_searched(language: str, text: str) -> None:
+def test_text_of_each_script_is_embedded_and_can_be_searched(language: str, text: str) -> None:
     reader = read(text, topic=text)
     assert reader.root_object.get("/Lang") == language
     shown = unicodedata.normalize("NFC", reader.pages[0].extract_text())
@@ -117,7 +117,7 @@ def test_a_script_is_shown_and_can_be_searched(language: str, text: str) -> None
     assert all(fonts(reader).values())
 
 
-def test_each_look_has_its_font_and_all_are_embedded() -> None:
+def test_each_look_has_its_own_embedded_font() -> None:
     looks = "plain **bold** *leaning* ***both*** `code` **`bold code`**"
     assert fonts(read(looks)) == dict.fromkeys(
         [
@@ -139,19 +139,19 @@ def test_only_web_and_mail_links_are_live() -> None:
         assert word in reader.pages[0].extract_text()
 
 
-def test_headings_become_an_outline_however_their_levels_jump() -> None:
+def test_the_outline_skips_no_level_if_headings_do() -> None:
     draft = "### deep\n# one\n#### jump\n##### *more*\n## back\n# two 🎉"
     expected = ["deep", "one", ["jump", ["more"], "back"], "two"]
     assert outline(read(draft)) == expected
 
 
-def test_a_heading_that_goes_on_over_pages_is_in_the_outline_once() -> None:
+def test_a_heading_of_several_pages_is_in_the_outline_once() -> None:
     reader = read("# " + "word " * 1500)
     assert len(reader.pages) > 1
     assert len(outline(reader)) == 1
 
 
-def test_title_topic_and_page_numbers_are_printed_and_described() -> None:
+def test_topic_becomes_the_title_and_pages_are_numbered() -> None:
     reader = read("word\n\n" * 100, topic=" Tides of the sea\n", workflow_id="research-42")
     assert reader.metadata is not None
     assert reader.metadata.title == "Tides of the sea"
@@ -189,7 +189,7 @@ def test_a_report_has_the_title_of_its_draft_or_else_its_topic(
     assert "mention" not in text
 
 
-def test_no_title_is_cut_in_the_middle_of_a_word() -> None:
+def test_long_titles_are_cut_between_words() -> None:
     reader = read("# " + "responsibilities " * 20 + "\n\n## " + "responsibilities " * 20)
     assert reader.metadata and reader.metadata.title
     for title in (reader.metadata.title, outline(reader)[0], outline(reader)[1][0]):
@@ -209,7 +209,7 @@ def test_a_table_fits_the_page_and_repeats_its_header() -> None:
     assert [word for word in words if word.startswith("row")] == [f"row{i}" for i in range(40)]
 
 
-def test_a_cell_taller_than_a_page_goes_on_over_pages() -> None:
+def test_a_cell_taller_than_a_page_is_split_and_keeps_its_words() -> None:
     words = " ".join(f"w{i}" for i in range(5000))
     reader = read(f"|a|b|\n|-|-|\n|{words}|short|\n|last|row|")
     text = " ".join(page.extract_text() for page in reader.pages)
@@ -228,7 +228,7 @@ def test_text_stays_within_the_margins() -> None:
 
 
 def positions(page: Any) -> list[float]:
-    """Where the stretches of text on a page start, in points from its left edge."""
+    """Where stretches of text on a page begin, in points from its left edge."""
     return [x for text, x, _, _ in pieces(page) if not re.match(r"\d+ /|\d+$", text)]
 
 
@@ -241,8 +241,8 @@ def test_equal_drafts_give_equal_bytes_whatever_came_before() -> None:
 
 
 def test_equal_drafts_give_equal_bytes_in_another_process() -> None:
-    """A retry on another Worker finds the file of the attempt before by its bytes."""
-    # As many letters of one language as of another, a note, glyphs, a formula, a table, code.
+    """By these bytes, a retry on another Worker finds the file of the first attempt."""
+    # Two languages with as many letters each, a note, glyphs, a formula, a table, code.
     draft = "ע ท [^1] $x^2$ \U0001d53c\n\n|1|\n|-|\n|2|\n\n```py\nx\n```\n\n[^1]: `a`"
     program = (
         "import hashlib; from beyond import pdf;"
@@ -261,7 +261,7 @@ def test_equal_drafts_give_equal_bytes_in_another_process() -> None:
     assert len(made) == 1
 
 
-def test_threads_render_at_once() -> None:
+def test_threads_that_render_together_give_the_same_pdfs() -> None:
     drafts = [f"# {i}\n\nשם क्षेत्र น้ำ 你好 **{i}** `x`" for i in range(16)]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(pdf.render, drafts))
@@ -278,7 +278,7 @@ def test_one_draft_is_rendered_at_a_time() -> None:
         assert waiting.result().startswith(b"%PDF")
 
 
-def test_nothing_is_read_or_fetched() -> None:
+def test_rendering_opens_no_file_and_no_connection() -> None:
     pdf.render("warm up 你好 `code` **b** *i* ***bi***")
     touched: list[str] = []
     watching = True
@@ -297,7 +297,7 @@ def test_nothing_is_read_or_fetched() -> None:
     assert touched == []
 
 
-def test_a_construct_that_cannot_be_set_is_set_as_it_stands(
+def test_a_block_that_cannot_be_set_is_printed_as_its_source(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
@@ -313,7 +313,7 @@ def test_a_construct_that_cannot_be_set_is_set_as_it_stands(
     assert "[^1]:Anote." in notes and "|a|b||-|-|" in notes
 
 
-def test_a_draft_that_defeats_the_parser_is_set_as_it_stands(
+def test_a_draft_that_cannot_be_parsed_is_printed_as_its_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object) -> None:
@@ -346,14 +346,14 @@ def test_a_draft_that_defeats_the_parser_is_set_as_it_stands(
         pytest.param("999999999. a\n1. end", id="large number"),
     ],
 )
-def test_a_hostile_draft_comes_out(draft: str) -> None:
+def test_hostile_drafts_are_printed_in_time(draft: str) -> None:
     start = time.process_time()
     assert "end" in squeezed(text_of(draft))
     assert time.process_time() - start < BUDGET
 
 
 @pytest.mark.parametrize("draft", ["", " ", "\n\n", "\x00", "\ud800", "\u200d", "[a]: /url"])
-def test_an_empty_draft_is_a_report_of_one_page(draft: str) -> None:
+def test_empty_drafts_give_one_page(draft: str) -> None:
     assert len(read(draft).pages) == 1
 
 
@@ -377,7 +377,7 @@ def test_an_empty_draft_is_a_report_of_one_page(draft: str) -> None:
         pytest.param("🚀 " * (MEGABYTE // 4), id="emoji"),
     ],
 )
-def test_a_megabyte_is_set_in_time(draft: str) -> None:
+def test_drafts_of_a_megabyte_render_in_time(draft: str) -> None:
     start = time.process_time()
     pdf.render(draft)
     assert time.process_time() - start < BUDGET
@@ -395,7 +395,7 @@ PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=list(H
 
 @PROPERTY
 @given(st.lists(st.tuples(CONSTRUCTS, st.lists(WORDS, min_size=1, max_size=5)), max_size=8))
-def test_every_word_of_markdown_is_kept(parts: list[tuple[str, list[str]]]) -> None:
+def test_every_word_of_markdown_is_printed(parts: list[tuple[str, list[str]]]) -> None:
     text = text_of("\n\n".join(form.format(" ".join(words)) for form, words in parts))
     shown = squeezed(text.replace("-\n", ""))  # a word that is wider than its line is hyphenated
     for _, words in parts:
@@ -405,7 +405,7 @@ def test_every_word_of_markdown_is_kept(parts: list[tuple[str, list[str]]]) -> N
 
 @PROPERTY
 @given(st.text(st.characters()), st.text(), st.text(st.characters()))
-def test_any_text_renders_in_bounded_time(draft: str, topic: str, workflow_id: str) -> None:
+def test_any_text_renders_in_time(draft: str, topic: str, workflow_id: str) -> None:
     start = time.process_time()
     read(draft, topic=topic, workflow_id=workflow_id)
     assert time.process_time() - start < BUDGET

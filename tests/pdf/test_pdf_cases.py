@@ -1,4 +1,4 @@
-"""What went wrong on the pages of real drafts, each in a small draft of `pdf_cases`."""
+"""Faults that pages of real drafts had, each with a small draft in `pdf_cases`."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from beyond import markdown
 
 
 def texts(draft: str) -> list[str]:
-    """The words of each page, each after one space."""
+    """The words of each page, with single spaces between them."""
     return [" ".join(page.extract_text().split()) for page in read(draft).pages]
 
 
 def shifted(name: str) -> Iterator[list[str]]:
-    """The pages of a draft, with its end at each place where a page may break."""
+    """The pages of a draft, with page breaks at every line of its end."""
     head, *paragraphs = load(name).split("\n\n")
     rest = [paragraph for paragraph in paragraphs if paragraphs.count(paragraph) == 1]
     for lines in range(20, 50):
@@ -24,16 +24,16 @@ def shifted(name: str) -> Iterator[list[str]]:
 
 
 def places(page: Any) -> dict[str, float]:
-    """Where each stretch of text on a page begins, from the left."""
+    """Where each stretch of text on a page begins, in points from the left."""
     return {text: x for text, x, _, _ in pieces(page)}
 
 
-def test_a_diagram_is_whole() -> None:
+def test_a_diagram_is_never_split_by_a_page_break() -> None:
     for pages in shifted("diagram-split"):
         assert [page.count("┌") for page in pages if "Ingest" in page or "Done" in page] == [6]
 
 
-def test_front_matter_is_metadata() -> None:
+def test_front_matter_becomes_title_and_date() -> None:
     reader = read(load("front-matter"))
     [page] = texts(load("front-matter"))
     assert reader.metadata and reader.metadata.title == "The state of batteries"
@@ -41,7 +41,7 @@ def test_front_matter_is_metadata() -> None:
     assert "2026-11-25" in page and "title" not in page and "tags" not in page
 
 
-def test_sources_are_entries_to_which_the_text_leads() -> None:
+def test_citations_link_to_sources_with_hanging_indents() -> None:
     page: Any = read(load("sources")).pages[0]
     notes = [note.get_object() for note in page["/Annots"]]
     goals = {note["/Contents"]: note["/Dest"][3] for note in notes if "/Dest" in note}
@@ -53,13 +53,13 @@ def test_sources_are_entries_to_which_the_text_leads() -> None:
     assert entry == hanging > at["Sources"]
 
 
-def test_all_words_of_a_wide_table_are_whole() -> None:
+def test_no_word_of_a_wide_table_breaks() -> None:
     [page] = texts(load("wide-table"))
     words = re.findall(r"[A-Za-z]{4,}", load("wide-table"))
     assert [word for word in words if word not in page] == []
 
 
-def test_a_draft_from_right_to_left_stands_right() -> None:
+def test_right_to_left_drafts_are_aligned_right() -> None:
     at = places(read(load("rtl-mixed-list")).pages[0])
     for text in ("Israeli Innovation Authority", "Convertible Note"):
         assert at[text] > 250
@@ -67,7 +67,7 @@ def test_a_draft_from_right_to_left_stands_right() -> None:
     assert len(marks) == 2 and min(marks) > 480
 
 
-def test_nothing_around_a_chinese_report_is_english() -> None:
+def test_a_chinese_report_has_no_english_words() -> None:
     [page] = texts(load("boilerplate-language"))
     assert re.findall("[A-Za-z]+", page) == [] and page.endswith("1 / 1")
 
@@ -85,6 +85,16 @@ def test_definitions_are_indented_under_their_bold_term() -> None:
     assert "Bold" in fonts["Apple"] and "Bold" not in fonts["Also a company."]
 
 
+def test_definitions_have_the_space_of_paragraphs_above_them() -> None:
+    def heights(draft: str) -> dict[str, float]:
+        return {text: y for text, _, y, _ in pieces(read(draft).pages[0])}
+
+    two, cases = heights("one\n\ntwo"), heights(load("definition-lists"))
+    space = pytest.approx(two["one"] - two["two"])
+    assert cases["Apple"] - cases["A fruit that grows on trees."] == space
+    assert cases["A fruit that grows on trees."] - cases["Also a company."] == space
+
+
 @pytest.mark.parametrize(
     ("case", "words"),
     [
@@ -92,7 +102,7 @@ def test_definitions_are_indented_under_their_bold_term() -> None:
         ("extra-cells-lost", "Region Sales North 5 up by a third South 7"),
     ],
 )
-def test_no_cell_is_lost(case: str, words: str) -> None:
+def test_tables_print_all_their_cells(case: str, words: str) -> None:
     [page] = texts(load(case))
     assert words in page
 
@@ -108,7 +118,7 @@ def test_bold_text_beside_chinese_punctuation_is_bold() -> None:
     assert bold == ["重点：", "“引用”", "第一（注）", "太字。", "단어(설명)"]  # noqa: RUF001
 
 
-def test_a_picture_within_the_draft_is_its_description() -> None:
+def test_an_embedded_picture_is_printed_as_its_description() -> None:
     for data in ("png;base64,iVBORw0KGgo=", "svg+xml;utf8,<svg xmlns='http://w3.org/svg'></svg>"):
         draft = f"![A square](data:image/{data}) and so on"
         assert texts(draft) == ["Research Report A square and so on 1 / 1"]

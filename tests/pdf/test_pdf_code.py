@@ -32,20 +32,20 @@ LANGUAGES = {
 
 
 def block(case: str) -> tuple[str, str]:
-    """The first block of code of a draft, and what stands beside its fence."""
+    """The first block of code in a draft, and the text beside its fence."""
     info, code = load(case).split("```")[1].split("\n", 1)
     return code.rstrip("\n"), info
 
 
 def lines(code: str, info: str = "", room: float = 1000) -> list[list[tuple[float, Part]]]:
-    """The parts of each line with their places."""
+    """The parts of each line with their places, in points."""
     text = Text(make_code_lines(code, 10, info), Style(shaded=True))
     text.wrap(room, 0)
     return [line.parts for line in text.lines]
 
 
 def contrast(name: str) -> Any:
-    """The contrast of a colour with the shade of code, as WCAG 2 has it."""
+    """The contrast between a colour and the shade of code, as WCAG 2 defines it."""
     light, dark = (
         sum(
             weight * (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4)
@@ -56,12 +56,12 @@ def contrast(name: str) -> Any:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_every_colour_of_code_can_be_read() -> None:
+def test_every_colour_of_code_has_enough_contrast() -> None:
     assert len(set(COLORS.values())) > 4
     assert min(map(contrast, COLORS.values())) > 4.5
 
 
-def test_keywords_strings_and_comments_have_colours() -> None:
+def test_keywords_strings_and_comments_have_different_colours() -> None:
     made = {
         part.shown: part.look.color for line in lines(*block("code-colours")) for _, part in line
     }
@@ -73,7 +73,7 @@ def test_keywords_strings_and_comments_have_colours() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_language_has_colours_and_loses_nothing(language: str) -> None:
+def test_each_language_is_coloured_and_keeps_its_text(language: str) -> None:
     code = LANGUAGES[language]
     made = lines(code, f"{language} title=x")
     assert "\n".join("".join(part.source for _, part in line) for line in made) == code
@@ -81,12 +81,12 @@ def test_a_language_has_colours_and_loses_nothing(language: str) -> None:
 
 
 @pytest.mark.parametrize("info", ["", "nosuch", "text", "{", "🎉"])
-def test_code_of_no_known_language_has_no_colours(info: str) -> None:
+def test_code_in_an_unknown_language_has_no_colours(info: str) -> None:
     made = lines("def f(): return 'x'", info)
     assert {part.look.color for line in made for _, part in line} == {INK}
 
 
-def test_very_long_code_has_no_colours_and_takes_no_time() -> None:
+def test_very_long_code_is_not_coloured_and_is_set_in_time() -> None:
     start = time.process_time()
     made = make_code_lines("/" * (COLORED + 1), 10, "c")
     assert {part.look.color for word in made for part in word.parts} == {INK}
@@ -94,10 +94,10 @@ def test_very_long_code_has_no_colours_and_takes_no_time() -> None:
     assert time.process_time() - start < 20
 
 
-def test_han_takes_two_columns_and_the_bars_stand_in_one() -> None:
+def test_han_takes_two_columns_so_that_bars_align() -> None:
     made = lines(*block("cjk-in-code"))
     assert [line[-1][1].source for line in made[2:]] == ["一", "二", "三"]
-    # The draft itself has one blank more in the first of these lines.
+    # In the draft, too, the first of these lines has one more blank.
     assert [round(line[-1][0] / CELL, 3) for line in made[2:]] == [62, 61, 61]
     for line in made:
         for at, part in line:
@@ -107,7 +107,7 @@ def test_han_takes_two_columns_and_the_bars_stand_in_one() -> None:
                 assert width == pytest.approx(2 * CELL * len(part.source), rel=0.001)
 
 
-def test_signs_stay_on_their_letters_and_words_run_from_right_to_left() -> None:
+def test_code_keeps_vowel_signs_on_letters_and_sets_hebrew_and_arabic_from_the_right() -> None:
     thai, hindi, arabic, name, hebrew = lines(*block("scripts-in-code"))
     assert [part.source for _, part in thai if part.source.strip(" #4")] == [
         "ตอนที่", "เราจะเชื่อมโยงจาก",
@@ -122,10 +122,12 @@ def test_signs_stay_on_their_letters_and_words_run_from_right_to_left() -> None:
         "العربية", "باللغة", "تعليق", "هذا",
     ]  # fmt: skip
     text = "".join(part.source for _, part in hebrew)
-    assert text.startswith("שם =") and text.endswith('"')  # what is not prose runs as code does
+    assert text.startswith("שם =") and text.endswith(
+        '"'
+    )  # outside strings, code runs from left to right
 
 
-def test_a_coloured_line_breaks_where_a_plain_one_does() -> None:
+def test_coloured_code_breaks_where_plain_code_does() -> None:
     call = "result = client.execute_activity(charge, order_id, timeout=timedelta(seconds=5))"
 
     def starts(info: str) -> list[str]:
@@ -135,12 +137,12 @@ def test_a_coloured_line_breaks_where_a_plain_one_does() -> None:
     assert len(starts("")) > 1
 
 
-def test_a_soft_hyphen_is_nothing_in_code() -> None:
+def test_soft_hyphens_in_code_are_removed() -> None:
     [line] = lines("a\u00adb")
     assert [part.source for _, part in line] == ["ab"]
 
 
-def test_code_in_any_script_comes_out() -> None:
+def test_code_in_any_script_is_printed_in_any_width() -> None:
     code = "x = '汉字 かな 한글 ไทย हिन्दी العربية עברית é̄ ✔ 𝒩 ﬁ' # 注释 (שלום)"
     for width in range(60, 400, 20):
         made: Any = lines(code, "python", width)

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""How the page looks that a draft becomes: tables, code, formulas, directions, page breaks."""
+"""How drafts look on the page: tables, code, formulas, directions, page breaks."""
 
 import re
 from datetime import date
@@ -23,29 +23,29 @@ from beyond.pdf.tags import Element
 from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
 
-TOP = 792 - 72 - BODY * 1.5  # points: where the first line of a page stands, about
+TOP = 792 - 72 - BODY * 1.5  # points: about where the first line of a page stands
 
 
 def texts(markdown: str) -> list[str]:
-    """The text of each page without its footer."""
+    """The text of each page without its page number."""
     pages = (page.extract_text() for page in read(markdown).pages)
     return [re.sub(r"\d+ /\s*\d+$", "", page).strip() for page in pages]
 
 
 def place(markdown: str, text: str) -> tuple[float, float, float]:
-    """Where a text stands on the first page, and its size."""
+    """Where a text stands on the first page, and its size, in points."""
     return next(piece[1:] for piece in pieces(read(markdown).pages[0]) if piece[0] == text)
 
 
 def order(text: str, rtl: bool) -> str:
-    """A line from left to right, but for the letters of words that run from right to left."""
+    """A line as it is painted, but with right-to-left words in reading order."""
     set_text = Text(make_words([(text, Look())]), Style(rtl=rtl))
     set_text.wrap(10_000, 0)
     parts = [part for _, part in set_text.lines[0].parts]
     return "".join(part.source if part.direction == "R" else part.shown for part in parts)
 
 
-def test_a_word_breaks_in_a_cell_only_where_there_is_no_room_elsewhere() -> None:
+def test_words_in_cells_stay_whole_if_another_column_can_shrink() -> None:
     draft = (
         "| Setting | Default | Recommended | Command |\n|-|-|-|-|\n"
         "| `maintenance_work_mem` | 64 MB | 8 GB | `SET maintenance_work_mem = '8GB';` |\n"
@@ -62,7 +62,7 @@ def test_a_word_breaks_in_a_cell_only_where_there_is_no_room_elsewhere() -> None
 
 
 @pytest.mark.parametrize("columns", [2, 5, 9, 16, 25])
-def test_columns_fill_the_page_and_no_more(columns: int) -> None:
+def test_columns_are_no_wider_than_the_page(columns: int) -> None:
     rows = [
         [Text(make_words([("word " * number + "longest" * (number % 4), Look())]), Style())
          for number in range(1, columns + 1)]
@@ -73,7 +73,7 @@ def test_columns_fill_the_page_and_no_more(columns: int) -> None:
     assert min(widths) > 0
 
 
-def test_prose_does_not_starve_beside_names_in_programs() -> None:
+def test_prose_beside_long_identifiers_keeps_a_readable_width() -> None:
     name, prose = "POSTGRES_MAX_PARALLEL_MAINTENANCE_WORKERS", "how many of them work " * 6
 
     def make(text: str) -> Text:
@@ -92,14 +92,14 @@ def test_prose_does_not_starve_beside_names_in_programs() -> None:
     assert share_width(roomy, WIDTH)[0] >= roomy[0][0].least_width
 
 
-def test_the_widths_of_a_table_are_those_of_all_its_rows() -> None:
+def test_column_widths_fit_all_rows_of_a_long_table() -> None:
     draft = "| No. | Name |\n|--:|-|\n" + "".join(f"| {i} | item |\n" for i in range(1, 1201))
     text = "\n".join(texts(draft))
     assert re.search(r"\b1000\b", text) and re.search(r"\b1200\b", text)
     assert text.count("No.\nName") == len(texts(draft))
 
 
-def test_a_column_is_aligned_as_its_mark_says() -> None:
+def test_columns_are_aligned_as_the_delimiter_row_says() -> None:
     def starts(marks: str) -> list[float]:
         wide = "a column of some width"
         table = f"| {wide} | {wide} | {wide} |\n{marks}\n| one | one | one |"
@@ -149,7 +149,7 @@ def test_a_small_table_and_small_code_stay_whole() -> None:
     assert "code" not in first and second.count("code") == 10
 
 
-def test_no_line_of_a_paragraph_stands_alone() -> None:
+def test_no_page_has_a_single_line_of_a_paragraph() -> None:
     words = " ".join(f"w{number}" for number in range(110))
     for lines in range(30, 46):
         pages = texts("x<br>" * lines + "\n\n" + words)
@@ -157,7 +157,7 @@ def test_no_line_of_a_paragraph_stands_alone() -> None:
         assert 1 not in counts, f"{counts} lines after {lines}"
 
 
-def test_a_heading_and_an_introduction_stay_with_a_block() -> None:
+def test_headings_and_introductions_stay_on_the_page_of_their_block() -> None:
     for lines in range(28, 46):
         for block in (
             "```\none\ntwo\nthree\n```",
@@ -171,7 +171,7 @@ def test_a_heading_and_an_introduction_stay_with_a_block() -> None:
                 assert ("Heading" in page) == ("follows" in page) == ("one" in page)
 
 
-def test_code_that_goes_on_does_not_start_with_a_blank_line() -> None:
+def test_code_continues_on_a_new_page_without_blank_lines() -> None:
     draft = "```\n" + "line\n\n\n" * 60 + "```"
     reader = read(draft)
     assert len(reader.pages) > 2
@@ -179,7 +179,7 @@ def test_code_that_goes_on_does_not_start_with_a_blank_line() -> None:
         assert max(y for text, _, y, _ in pieces(page) if text == "line") > TOP - 8
 
 
-def test_blocks_of_code_keep_a_distance() -> None:
+def test_blocks_of_code_have_space_between_them() -> None:
     draft = "```\none\n```\n\n```\ntwo\n```"
     assert place(draft, "one")[1] - place(draft, "two")[1] > 8.75 * 1.5 + 2 * 5 + 8
 
@@ -193,7 +193,7 @@ def test_code_keeps_its_columns() -> None:
     assert lines[0].width == pytest.approx(lines[1].width)
 
 
-def test_a_formula_stands_on_the_base_line_and_can_be_found() -> None:
+def test_a_formula_stands_on_the_base_line_and_can_be_searched() -> None:
     draft = r"Let \( x_0 \sim q(x) \) be it."
     [text] = texts(draft)
     assert r"Let \( x_0 \sim q(x) \) be it." in " ".join(text.split())
@@ -213,7 +213,7 @@ def test_a_formula_within_a_line_pushes_lines_apart_only_where_they_would_touch(
     assert made and widest(matrix) > max(made.ascent, made.descent) + BODY / 5
 
 
-def test_a_displayed_formula_stands_in_the_middle_with_its_number() -> None:
+def test_a_displayed_formula_is_centred_with_its_number() -> None:
     made = set_formula(r"$$x = \frac{a}{b} \tag{7}$$", BODY, True)
     assert made and made.ascent > BODY and made.descent > 0
     x, _, _ = place(r"$$x = \frac{a}{b} \tag{7}$$", r"$$x = \frac{a}{b} \tag{7}$$")
@@ -243,7 +243,7 @@ def test_all_formulas_are_set_however_many_a_draft_has() -> None:
         r"\[ x ^ \]",
     ],
 )
-def test_a_formula_that_cannot_be_set_stays_as_it_is(source: str) -> None:
+def test_a_formula_that_cannot_be_set_is_printed_as_latex(source: str) -> None:
     assert set_formula(source, BODY, False) is None
     assert "".join(source.split()) in "".join(texts(f"before {source} after")[0].split())
 
@@ -282,7 +282,7 @@ def test_a_formula_that_cannot_be_set_stays_as_it_is(source: str) -> None:
         ),
     ],
 )
-def test_a_formula_as_models_write_it_is_set(source: str) -> None:
+def test_formulas_that_models_write_are_set(source: str) -> None:
     assert set_formula(source, BODY, False)
 
 
@@ -300,7 +300,7 @@ def test_a_formula_as_models_write_it_is_set(source: str) -> None:
         ("עד 15% מזה", True, "מזה 15% עד"),
     ],
 )
-def test_directions_are_those_of_the_unicode_algorithm(text: str, rtl: bool, expected: str) -> None:
+def test_mixed_directions_follow_the_unicode_algorithm(text: str, rtl: bool, expected: str) -> None:
     assert order(text, rtl) == expected
 
 
@@ -309,14 +309,14 @@ def test_a_task_has_a_box_in_place_of_its_bullet() -> None:
     assert "".join(text.split()).endswith("☑done☐open•plain")
 
 
-def test_what_html_lowers_is_smaller() -> None:
+def test_subscripts_in_html_are_smaller() -> None:
     _, base, size = place("Hydrogen<sub>2</sub>, n<sup>3</sup>", "Hydrogen")
     below = place("Hydrogen<sub>2</sub>, n<sup>3</sup>", "2")
     assert below[2] < size
     assert base > 0
 
 
-def test_a_note_and_its_reference_lead_to_each_other() -> None:
+def test_a_footnote_and_its_reference_link_to_each_other() -> None:
     reader = read("RAG[^1]\n\n[^1]: The note.")
     assert len(goals(reader)) == 2
     note, reference = sorted(goals(reader))
@@ -326,12 +326,12 @@ def test_a_note_and_its_reference_lead_to_each_other() -> None:
 
 
 def goals(reader: PdfReader) -> list[float]:
-    """How high on the page the places stand to which the links within the document lead."""
+    """The heights on the page, in points, to which links within the document lead."""
     notes = [note.get_object() for note in reader.pages[0]["/Annots"]]  # type: ignore[attr-defined]
     return [note["/Dest"][3] for note in notes if "/Dest" in note]
 
 
-def test_a_table_of_contents_leads_to_headings() -> None:
+def test_links_to_headings_work_within_the_pdf() -> None:
     reader = read("- [The Sea](#the-sea)\n- [Not](#not)\n\n# The Sea\n\n# The Sea")
     lines = [y for text, _, y, _ in pieces(reader.pages[0]) if text == "The Sea"]
     assert len(goals(reader)) == 1
@@ -343,7 +343,7 @@ def test_a_heading_in_a_list_has_its_bullet() -> None:
     assert "•" in texts("# One\n\n- ## Two")[0]
 
 
-def test_the_document_has_a_title_and_the_day_of_approval() -> None:
+def test_title_and_day_of_approval_are_printed_and_in_the_metadata() -> None:
     reader = read("# The *Sea*\n\ntext", topic="about the sea", approved=date(2026, 3, 9))
     assert reader.metadata and reader.metadata.title == "The Sea"
     assert reader.metadata.creation_date and reader.metadata.creation_date.date() == date(
@@ -357,24 +357,24 @@ def test_the_document_has_a_title_and_the_day_of_approval() -> None:
     assert read("text").metadata.title == "Research Report"  # type: ignore[union-attr]
 
 
-def test_a_sentence_may_end_in_a_displayed_formula() -> None:
+def test_punctuation_stays_with_a_displayed_formula() -> None:
     text = "".join(texts("So\n\\[ x = 1 \\].\nThen go on.")[0].split())
     assert text.endswith(r"So\[x=1\].Thengoon.")
 
 
-def test_a_long_line_of_code_breaks_where_it_reads_best() -> None:
+def test_a_long_line_of_code_breaks_after_a_comma() -> None:
     call = "result = await workflow.execute_activity(charge, order_id, start_to_close_timeout=T, "
     [text] = texts(f"```\n{call}retry_policy=RetryPolicy(maximum_attempts=5))\n```")
     assert text.splitlines()[-1].strip().startswith("start_to_close_timeout=T, retry_policy=")
 
 
-def test_a_report_has_one_title_and_paper_as_asked() -> None:
+def test_a_report_has_one_title_and_the_paper_that_is_set() -> None:
     reader = read("# The Sea\n\nDeep.", topic="sea?", paper="a4")
     assert reader.pages[0].extract_text().count("The Sea") == 1
     assert [round(float(side)) for side in reader.pages[0].mediabox[2:]] == [595, 842]
 
 
-def test_the_setting_names_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paper_is_letter_or_a4_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_paper() == "letter"
     monkeypatch.setenv("PAPER", "A4")
     assert find_paper() == "a4"
@@ -383,7 +383,7 @@ def test_the_setting_names_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
         find_paper()
 
 
-def test_a_rule_at_an_edge_is_dropped() -> None:
+def test_rules_at_the_edge_of_a_section_are_dropped() -> None:
     def rules(markdown: str) -> int:
         page: Any = read(markdown).pages[0]
         return int(page.get_contents().get_data().count(b" re f"))
@@ -404,30 +404,30 @@ def test_a_rule_at_an_edge_is_dropped() -> None:
         "Some text.<br>**Bold title**",
     ],
 )
-def test_a_bold_line_stays_with_its_text(line: str) -> None:
+def test_a_bold_line_stays_on_the_page_of_its_text(line: str) -> None:
     for lines in range(28, 46):
         for page in texts("x<br>" * lines + f"\n\n{line}\n\nfirst line"):
             assert ("Bold title" in page) == ("first line" in page)
 
 
-def test_bold_words_in_a_line_make_no_heading_of_it() -> None:
+def test_a_line_with_some_bold_words_is_no_heading() -> None:
     draft = "**Prices** are more than **120**\n\n" * 3 + "- **Cost:** 80\n" * 3
     [*flowables] = Composer(prepare(markdown.read(draft)), Element("Document")).compose()
     assert not any(text.style.keeps for text in flowables)
 
 
-def test_numbers_stand_right_unless_the_draft_says_so() -> None:
+def test_numbers_are_aligned_right_unless_the_draft_aligns_them() -> None:
     draft = "|a wide column|b|\n|-|-|\n|1|x|\n|100|y|"
     assert place(draft, "1")[0] > place(draft.replace("|-|-|", "|:-|-|"), "1")[0] + 10
 
 
 def make_long(titles: list[str], text: str = "word ", more: str = "") -> str:
-    """A draft of some ten pages."""
+    """A draft with a chapter of 200 words or more for each title."""
     return more + "".join(f"## {title}\n\n{text * 200}\n\n" for title in titles)
 
 
 def contents(reader: PdfReader) -> list[tuple[str, int]]:
-    """What leads on from the first page, such as titles and their pages, and to which page."""
+    """The links on the first page: the text of each, and the page to which it leads."""
     pages = {page.indirect_reference.idnum: n for n, page in enumerate(reader.pages, 1)}  # type: ignore[union-attr]
     notes: list[Any] = [note.get_object() for note in reader.pages[0].get("/Annots", [])]
     return [(note["/Contents"], pages[note["/Dest"][0].idnum]) for note in notes]
@@ -451,7 +451,7 @@ def test_a_long_report_has_a_table_of_contents_and_running_heads() -> None:
     assert "The Sea" not in short.pages[1].extract_text()
 
 
-def test_a_table_of_contents_is_left_out_or_shorter_where_it_would_be_a_burden() -> None:
+def test_contents_are_left_out_without_headings_and_short_with_too_many() -> None:
     own = "".join(f"- [Part {number}](#part-{number})\n" for number in range(25))
     titles = [f"Part {number}" for number in range(25)]
     reader = read("# The Sea\n\n" + own + "\n" + make_long(titles))
@@ -477,7 +477,7 @@ CHAPTERS = ["The sea", "What it costs", "Who pays", "And then"]
         ("- Something else", "## {0}", False),
     ],
 )
-def test_a_draft_that_lists_its_chapters_gets_no_second_table_of_contents(
+def test_a_draft_that_lists_its_chapters_gets_no_second_contents(
     entry: str, heading: str, has_its_own: bool
 ) -> None:
     entries, chapters = [], []
@@ -492,14 +492,14 @@ def test_a_draft_that_lists_its_chapters_gets_no_second_table_of_contents(
     assert bool(find(root["/StructTreeRoot"]["/K"], "TOC")) != has_its_own
 
 
-def test_the_contents_of_a_draft_from_right_to_left_are_mirrored() -> None:
+def test_contents_of_a_right_to_left_draft_are_mirrored() -> None:
     page = read(make_long(["פרק"] * 25, "מילה ")).pages[0]
     numbers = [x for text, x, _, _ in pieces(page) if re.fullmatch(r"\d", text)]
     titles = [x for text, x, _, size in pieces(page) if "פרק"[::-1] in text or "פרק" in text]
     assert max(numbers) < 100 < 400 < min(titles)
 
 
-def test_a_source_hangs_is_whole_and_prints_its_address() -> None:
+def test_a_source_is_not_split_hangs_and_prints_its_address() -> None:
     source = "[1] [A book](https://example.org/book)" + ", and so on" * 40
     draft = f"Cited [1].\n\n## Sources\n\n{source}\n\n[2] Another\n\n[3] More"
     found = pieces(read(draft).pages[0])
@@ -512,12 +512,12 @@ def test_a_source_hangs_is_whole_and_prints_its_address() -> None:
         assert len(ends) == 1 and "Sources" in ends[0]
 
 
-def test_the_items_of_a_list_stand_in_one_line() -> None:
+def test_items_of_a_list_begin_at_the_same_indent() -> None:
     found = pieces(read("1. item\n" * 12).pages[0])
     assert len({x for text, x, _, _ in found if text == "item"}) == 1
 
 
-def test_a_table_of_contents_stands_below_a_line_under_the_title() -> None:
+def test_contents_stand_below_a_short_line_and_above_a_long_abstract() -> None:
     chapters = make_long(["Part"] * 25, more="## Of $x_2$\n\nx\n\n")
     short = texts("# The Sea\n\nBy an author\n\n" + chapters)[0]
     assert short.index("By an author") < short.index("Of") < short.index("Part")
@@ -525,17 +525,17 @@ def test_a_table_of_contents_stands_below_a_line_under_the_title() -> None:
     assert long.index("Part") < long.index("A long abstract")
 
 
-def test_a_number_from_right_to_left_stands_before_its_dot() -> None:
+def test_numbers_of_right_to_left_items_have_their_dot_on_the_left() -> None:
     assert ".1" in texts("1. שלום")[0] and "1." in texts("1. one")[0]
 
 
-def test_two_lines_of_code_do_not_stand_alone() -> None:
+def test_a_page_has_at_least_three_lines_of_a_block_of_code() -> None:
     for lines in range(30, 50):
         pages = texts("x<br>" * lines + "\n\n```\n" + "code\n" * 40 + "```")
         assert min(page.count("code") or 3 for page in pages) > 2
 
 
-def test_a_header_that_is_as_tall_as_a_page_is_not_repeated() -> None:
+def test_a_header_as_tall_as_a_page_is_not_repeated() -> None:
     table = f"<table><tr><td>{'tall ' * 1850}</td><td>x</td></tr>" + "<tr><td>z</td></tr>" * 9
     for lines in range(10, 15):
         pages = texts("x<br>" * lines + f"\n\n{table}</table>")
@@ -543,7 +543,7 @@ def test_a_header_that_is_as_tall_as_a_page_is_not_repeated() -> None:
         assert sum(page.count("z") for page in pages) == 9
 
 
-def test_an_endless_heading_does_not_fill_the_table_of_contents() -> None:
+def test_an_endless_heading_is_cut_in_the_contents() -> None:
     chapters = make_long(["Part"] * 20) + f"## {'word ' * 900}\n\n## {'x<br>' * 99}\n\nend"
     pages = texts("# The Sea\n\n" + chapters)
     assert pages[0].count("word") < 40

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""What pdf.fonts relies on inside ReportLab, and what it makes of characters."""
+"""The internals of ReportLab on which pdf.fonts relies, and the fonts of characters."""
 
 import ast
 import io
@@ -43,7 +43,7 @@ def descriptors(reader: PdfReader) -> Iterator[Any]:
             yield font.get_object()
 
 
-def test_a_face_knows_a_glyph_and_a_width_for_each_character() -> None:
+def test_faces_know_glyphs_and_widths_and_are_loaded_once() -> None:
     inside = get_face("Text").face
     assert inside.charToGlyph[ord("a")] > 0
     assert get_face("Text").measure("a", 10) == pytest.approx(inside.charWidths[ord("a")] / 100)
@@ -52,7 +52,7 @@ def test_a_face_knows_a_glyph_and_a_width_for_each_character() -> None:
     assert get_face("World", 2) is get_face("World")
 
 
-def test_a_character_of_our_own_is_set_with_its_glyph_and_found_as_its_text() -> None:
+def test_figures_of_equal_width_are_extracted_as_digits() -> None:
     font = get_face("Text")
     figures = "".join(font.get_figures()[ord(digit)] for digit in "1234567890")
     assert len({font.measure(figure, 10) for figure in figures}) == 1
@@ -61,7 +61,7 @@ def test_a_character_of_our_own_is_set_with_its_glyph_and_found_as_its_text() ->
 
 
 @pytest.mark.parametrize("text", ["السلام", "क्षेत्र", "שָׁלוֹם", "x̄", "ประเทศน้ำ"])
-def test_shaped_text_can_be_found(text: str) -> None:
+def test_shaped_text_can_be_extracted(text: str) -> None:
     font = get_face("Text")
     width, glyphs = font.shape(text, text[0] in "اש")
     assert width > 0
@@ -69,7 +69,7 @@ def test_shaped_text_can_be_found(text: str) -> None:
     assert sorted(re.sub(r"\s", "", shown)) == sorted(text)
 
 
-def test_helvetica_is_not_in_the_file() -> None:
+def test_pdfs_do_not_name_helvetica() -> None:
     for draft in ("short", "long\n\n" * 200, "$x$ `code` ✔"):
         reader = PdfReader(io.BytesIO(pdf.render(draft)))
         names = [font["/BaseFont"] for font in descriptors(reader)]
@@ -89,11 +89,11 @@ def test_helvetica_is_not_in_the_file() -> None:
         *(("த", "World"), ("Ա", "Signs"), ("汉", "Han SC"), ("は", "Han JP"), ("한", "Han KR")),
     ],
 )
-def test_a_character_has_the_first_font_that_has_it(char: str, family: str) -> None:
+def test_each_character_gets_the_first_family_that_has_it(char: str, family: str) -> None:
     assert find_family(char, choose_families(char)) == family
 
 
-def test_fonts_are_read_when_a_draft_asks_for_them() -> None:
+def test_fonts_are_loaded_only_for_drafts_that_need_them() -> None:
     script = """
 from beyond import pdf
 from reportlab.pdfbase.pdfmetrics import getRegisteredFontNames
@@ -111,7 +111,7 @@ for draft in ("plain **bold** `code`", "✅ x", "🚀 `🚀` 𝒩 ខ្មែ�
     assert set(han) - set(world) == {"HanSC"}
 
 
-def test_han_is_set_in_the_font_of_its_place() -> None:
+def test_han_is_set_in_the_font_of_its_region() -> None:
     for text, family in [
         ("海洋覆盖", "SC"),
         ("海洋は", "JP"),
@@ -121,7 +121,7 @@ def test_han_is_set_in_the_font_of_its_place() -> None:
         assert split_by_family(text, choose_families(text))[0][0] == f"Han {family}"
 
 
-def test_a_mark_stays_with_its_letter() -> None:
+def test_a_combining_mark_has_the_font_of_its_letter() -> None:
     assert split_by_family("αα̂b", choose_families("α̂")) == [("Text", "αα̂b")]
 
 
@@ -140,7 +140,7 @@ def test_a_mark_stays_with_its_letter() -> None:
         ("\ue000\u0378\ud800", "[U+E000][U+0378][U+D800]"),
     ],
 )
-def test_what_no_font_has_is_said(text: str, expected: str) -> None:
+def test_characters_without_a_font_become_notes(text: str, expected: str) -> None:
     assert make_printable(text) == expected
 
 
@@ -158,5 +158,5 @@ def test_what_no_font_has_is_said(text: str, expected: str) -> None:
         ("One Greek letter π in the long English text of a book", "en"),
     ],
 )
-def test_a_language_is_named_where_its_script_tells(text: str, expected: str) -> None:
+def test_languages_are_detected_by_script_and_frequent_words(text: str, expected: str) -> None:
     assert detect_language(text) == expected

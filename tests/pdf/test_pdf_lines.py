@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Where lines break, and what stands between letters of different scripts."""
+"""Where lines break, and the space between letters of different scripts."""
 
 import subprocess
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def shown(line: Line) -> str:
 
 
 def many(text: str) -> Iterator[list[str]]:
-    """The lines of a text in many widths."""
+    """The lines of a text in widths from 90 to 440 points."""
     for width in range(90, 440, 7):
         yield [shown(line).strip(" \xa0") for line in wrap(text, width)]
 
@@ -61,7 +61,7 @@ def test_no_line_ends_in_an_opening_mark_or_begins_with_a_closing_one(
         assert not [line for line in lines if line[:1] in {*CLOSING, *closing}], lines
 
 
-def test_no_line_begins_with_a_closing_mark_behind_bold_text() -> None:
+def test_no_line_begins_with_a_closing_mark_after_bold_text() -> None:
     for number in range(30, 60):
         text = Text(
             make_words([("蜂" * number, Look()), ("強い", Look(bold=True)), ("。", Look())]),
@@ -81,12 +81,12 @@ def test_straight_quotes_stay_with_what_they_enclose() -> None:
                 assert not (sign == '"' and inside and place == len(line) - 1)
 
 
-def test_an_apostrophe_before_a_look_is_no_place_to_break() -> None:
+def test_no_line_breaks_between_an_apostrophe_and_bold_text() -> None:
     runs = [("d’", Look()), ("autres", Look(bold=True)), (" " + "mots " * 9, Look())]
     assert [part.source for part in make_words(runs)[0].parts] == ["d’", "autres"]
 
 
-def test_a_soft_hyphen_is_seen_only_where_a_line_ends() -> None:
+def test_soft_hyphens_show_only_at_the_end_of_a_line() -> None:
     word = f"Donau{SOFT}dampf{SOFT}schiff"
     [whole] = wrap(f"Die {word}", 400)
     assert all(SOFT not in part.shown and "-" not in part.shown for _, part in whole.parts)
@@ -109,7 +109,7 @@ def test_a_soft_hyphen_is_seen_only_where_a_line_ends() -> None:
         ("vi", "Responsibilities", 60, "Responsibil-"),
     ],
 )
-def test_a_word_that_does_not_fit_breaks_as_its_language_does(
+def test_words_wider_than_a_line_are_hyphenated_in_their_language(
     language: str, word: str, width: float, expected: str
 ) -> None:
     first, *_ = wrap(word, width, language=language)
@@ -119,14 +119,14 @@ def test_a_word_that_does_not_fit_breaks_as_its_language_does(
 @pytest.mark.parametrize(
     "word", ["GATTACAGATTACAGATTACA", "sha256abcdefghijklmnop", "customeridentifier_9", "g" * 40]
 )
-def test_what_may_be_a_code_gets_no_hyphen(word: str) -> None:
+def test_words_that_may_be_codes_get_no_hyphen(word: str) -> None:
     for width in range(40, 100, 5):
         lines = [shown(line) for line in wrap(word, width, language="en")]
         assert "".join(lines) == word and len(lines) > 1
     assert "-" in "".join(shown(line) for line in wrap("Responsibilities", 60))
 
 
-def test_thai_breaks_between_words() -> None:
+def test_thai_lines_break_between_words() -> None:
     words = ["ความ", "สำคัญ", "ของ", "การ", "พัฒนา", "เศรษฐกิจ", "ใน", "ประเทศ", "ไทย"]
     for lines in many("".join(words) * 4):
         assert "".join(lines) == "".join(words) * 4
@@ -134,7 +134,7 @@ def test_thai_breaks_between_words() -> None:
             assert line.startswith(tuple(words)) and line.endswith(tuple(words))
 
 
-def test_no_letter_stands_alone() -> None:
+def test_no_line_of_a_broken_word_has_a_single_letter() -> None:
     for word in ("(responsibility),", "“Verantwortlichkeit”", "xkcdqwrtzpfgh", "Ἀθηναῖοι"):
         for width in range(30, 80):
             for line in [shown(line) for line in wrap(word, width)]:
@@ -161,7 +161,7 @@ def test_a_quarter_of_an_em_stands_between_han_and_latin_letters() -> None:
     assert all(word.gap is None for word in make_words([("用x", Look(code=True))]))
 
 
-def test_the_quarter_is_no_space_for_those_who_copy(tmp_path: Path) -> None:
+def test_the_space_beside_han_is_not_extracted_as_a_space(tmp_path: Path) -> None:
     path = tmp_path / "x.pdf"
     path.write_bytes(pdf.render("我们使用Python3编写程序，它在Windows上运行得很好而且很快。" * 8))
     found = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True)
@@ -193,7 +193,7 @@ def test_only_paragraphs_of_chinese_and_japanese_are_flush() -> None:
     assert not spaced("公司公布的数据")
 
 
-def test_marks_stay_on_letters_beside_text_from_right_to_left() -> None:
+def test_vowel_signs_stay_on_letters_beside_right_to_left_text() -> None:
     [line] = wrap("ตอนที่ – हिन्दी टिप्पणी – هذا", 400)
     assert {"ที่", "हिन्दी", "टिप्पणी"} <= {part.source for _, part in line.parts}
 

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""What a screen reader is told about a report, and what archives ask for."""
+"""What a PDF tells screen readers and archives."""
 
 import re
 from typing import Any
@@ -37,13 +37,13 @@ def read_root(markdown: str, **names: Any) -> Any:
 
 
 def outline(element: Any) -> list[Any]:
-    """The kinds of an element and of those in it."""
+    """The kind of an element, and the outlines of those in it."""
     kids = element.get("/K", ArrayObject())
     inside = [kid.get_object() for kid in kids]
     return [element["/S"][1:], *[outline(kid) for kid in inside if "/S" in kid]]
 
 
-def test_the_structure_is_that_of_the_draft() -> None:
+def test_the_structure_tree_has_the_elements_of_the_draft() -> None:
     document = read_root(DRAFT)["/StructTreeRoot"]["/K"]
     kinds = outline(document)
     assert kinds[0] == "Document"
@@ -62,7 +62,7 @@ def test_the_structure_is_that_of_the_draft() -> None:
     assert {one["/A"]["/Scope"] for one in find(document, "TH")} == {"/Column"}
 
 
-def test_a_note_has_a_name_and_a_table_of_contents_its_entries() -> None:
+def test_notes_have_ids_and_contents_have_entries() -> None:
     root = read_root("Cited [1], noted[^1].\n\n# End\n\n[1] One\n\n[2] Two\n\n[^1]: A note")
     notes = find(root["/StructTreeRoot"]["/K"], "Note")
     names = root["/StructTreeRoot"]["/IDTree"]["/Names"]
@@ -89,7 +89,7 @@ def test_each_link_is_tied_to_its_annotation() -> None:
         assert owners[note["/StructParent"]].get_object()["/S"] == "/Link"
 
 
-def test_a_header_is_read_once_however_many_pages_repeat_it() -> None:
+def test_a_repeated_header_is_read_aloud_once() -> None:
     draft = "| n |\n|---|\n" + "| row |\n" * 150
     reader = read(draft)
     root: Any = reader.trailer["/Root"]
@@ -97,7 +97,7 @@ def test_a_header_is_read_once_however_many_pages_repeat_it() -> None:
     assert len(find(root["/StructTreeRoot"]["/K"], "TH")[0]["/K"]) == 1
 
 
-def test_all_that_is_painted_is_content_or_decoration() -> None:
+def test_everything_painted_is_tagged_content_or_an_artifact() -> None:
     page: Any
     for page in read(DRAFT * 20).pages:
         depth = 0
@@ -107,7 +107,7 @@ def test_all_that_is_painted_is_content_or_decoration() -> None:
             assert depth or operator not in (b"Tj", b"TJ", b"S", b"f", b"f*", b"Do")
 
 
-def test_archives_find_the_metadata_and_the_colour_space() -> None:
+def test_pdfs_have_the_metadata_and_colour_profile_of_pdf_a() -> None:
     root = read_root("Text & <more>", topic="A & <b>")
     metadata = root["/Metadata"].get_data().decode()
     assert "<pdfuaid:part>1<" in metadata and "<pdfaid:conformance>A<" in metadata
@@ -117,14 +117,14 @@ def test_archives_find_the_metadata_and_the_colour_space() -> None:
     assert root["/MarkInfo"]["/Marked"] and root["/Version"] == "/1.7"
 
 
-def test_a_text_is_found_in_place_of_what_glyphs_stand_for() -> None:
+def test_spread_out_han_carries_its_text_as_actual_text() -> None:
     page: Any = read("我们使用Python编写程序").pages[0]
     begun = (operands for operands, sign in page.get_contents().operations if sign == b"BDC")
     spans = [about["/ActualText"] for kind, about in begun if kind == "/Span"]
     assert spans == ["我们使用", "编写程序"]
 
 
-def test_a_stretch_in_another_script_has_its_language() -> None:
+def test_stretches_in_another_script_are_tagged_with_their_language() -> None:
     def marks(markdown: str) -> list[bytes]:
         page: Any = read(markdown).pages[0]
         return re.findall(rb"/Lang\((\w+)\)", page.get_contents().get_data())
