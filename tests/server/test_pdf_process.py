@@ -199,14 +199,14 @@ async def renderer_of(worker: WorkerProcess) -> psutil.Process:
     return children()[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_stopped_worker_finishes_its_pdf_and_its_process_ends_with_it(
     client: Client,
     demo_worker: WorkerProcess,
     start_worker: Callable[[], WorkerProcess],
     number: signal.Signals,
 ) -> None:
-    """A terminal sends Ctrl-C, and systemd SIGTERM, to both processes."""
+    """A terminal sends Ctrl-C or SIGHUP, and systemd SIGTERM, to both processes."""
     async with endless_pdf(client, demo_worker) as (report, renderer):
         demo_worker.send_signal(number)
         renderer.send_signal(number)
