@@ -371,7 +371,7 @@ def test_empty_drafts_give_one_page(draft: str) -> None:
         pytest.param("质量不错但是物流太慢了" * 3_545, id="39,000 Chinese characters"),
         pytest.param("```\n" + "x = foo(bar)  # comment\n" * 42_000 + "```", id="code"),
         pytest.param("```\n" + "ж = 质量(ю) # ▶─│\n" * 25_000 + "```", id="code in any script"),
-        pytest.param(" ".join(f"$x_{{{i}}}$" for i in range(5_000)), id="formulas"),
+        pytest.param(" ".join(f"$x_{{{i}}}$" for i in range(1_000)), id="1,000 formulas"),
         pytest.param("`a``b```c " * 4_000, id="ticks"),
         pytest.param("[^1] " * 9_000 + "\n\n[^1]: x", id="references"),
         pytest.param("🚀 " * (MEGABYTE // 4), id="emoji"),
