@@ -38,7 +38,7 @@ SIGNS = {  # an emoji: its sign, and its CSS colour or "" for that of the text
     **{"➜": ("→", ""), "💲": ("$", ""), "♀": ("♀", ""), "♂": ("♂", ""), "∞": ("∞", "")},
     **{"♾": ("∞", ""), "🥇": ("1", ""), "🥈": ("2", ""), "🥉": ("3", "")},
 }
-TEXT = "✔✘✖✓✗⚠❤♥▶➜"  # plain characters that are coloured as their emoji are
+PLAIN_EMOJI = "✔✘✖✓✗⚠❤♥▶➜"  # characters that are emoji without a variation selector, too
 ALONE = {"📈": "↗", "📉": "↘"}  # signs that replace an emoji's name where it stands alone
 # The zero-width joiner, the variation selector that asks for an emoji, and the skin tones.
 JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
@@ -48,7 +48,7 @@ PICTURE = (
     "\u270a\u270b\u2728\u274c\u274e\u2753-\u2755\u2757\u2795-\u2797\u27b0\u27bf\u2b1b\u2b1c\u2b50"
     "\u2b55\U0001f004\U0001f0cf\U0001f170-\U0001f19a\U0001f201-\U0001f251\U0001f300-\U0001f64f"
     "\U0001f680-\U0001f6ff\U0001f7e0-\U0001f7f0\U0001f90c-\U0001f9ff\U0001fa70-\U0001faff]"
-    f"|[{TEXT}]|[\u00a9\u00ae\u203c-\u329a](?={STYLE})"
+    f"|[{PLAIN_EMOJI}]|[\u00a9\u00ae\u203c-\u329a](?={STYLE})"
 )
 PART = f"(?:{PICTURE}){STYLE}?[{TONES}]?{STYLE}?[\U000e0020-\U000e007f]*"
 EMOJI = re.compile(

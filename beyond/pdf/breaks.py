@@ -10,7 +10,7 @@ from beyond.pdf.fonts import choose_families
 from beyond.pdf.languages import find_hyphens
 from beyond.pdf.words import BEGINNINGS, ENDS, SOFT_HYPHEN, Part, Word, make_parts
 
-BOX = "\ufffc"  # stands for a box in a text
+BOX = "\ufffc"  # the character for a formula in a word's text
 # What may get a hyphen: five letters or more, Latin to Armenian or Georgian.
 LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
 CODED = re.compile(r"[^\W\d_][\d_]|[\d_][^\W\d_]")  # a letter beside a digit, as in a code

@@ -16,7 +16,7 @@ from pygments.util import ClassNotFound
 from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, get_face
 from beyond.pdf.words import INK, PORTION, SOFT_HYPHEN, Look, Part, Word, make_parts
 
-COLORED = 10_000  # characters; longer code has no colours, as some lexers take quadratic time
+COLOR_LIMIT = 10_000  # characters; longer code has no colours, as some lexers take quadratic time
 # On SHADE, each colour of this style has the contrast of 4.5 to 1 that WCAG 2 requires.
 COLORS = {
     kind: f"#{look['color']}" if look["color"] not in (None, "000000") else INK
@@ -60,7 +60,7 @@ def _add_part(word: Word, part: Part, cell: float, is_prose: bool) -> None:
 def _color(text: str, info: str) -> Iterator[tuple[tuple[str, bool], str]]:
     """The stretches of code, each with its colour and whether it is prose."""
     tokens: list[tuple[int, Any, str]] = []
-    if len(text) <= COLORED:
+    if len(text) <= COLOR_LIMIT:
         name = re.split(r"[^\w+#.-]", info.lstrip("{. "), maxsplit=1)[0]
         with suppress(ClassNotFound):
             tokens = [*find_lexer_class_by_name(name)().get_tokens_unprocessed(text)]

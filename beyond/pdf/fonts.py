@@ -45,7 +45,7 @@ FILES = {  # for each family: regular, bold, italic, bold italic, as far as they
         for place in ("SC", "TC", "JP", "KR")
     },
 }
-PLACES = 4  # the families for Han, one for each region
+HAN_FAMILIES = 4  # one for each region: SC, TC, JP, KR
 STYLES = ("", "-Bold", "-Italic", "-BoldItalic")
 WESTERN = ("Text", "Code", "Signs", "World")
 
@@ -217,8 +217,8 @@ def choose_families(text: str, code: bool = False) -> tuple[str, ...]:
 def find_family(char: str, order: tuple[str, ...]) -> str:
     """The first of the families that has a character, or ""."""
     tried = order
-    if len(order) > PLACES:  # fonts of Han are large: load them only for their characters
-        tried = order[-PLACES:] + order if CJK.match(char) else order[:-PLACES]
+    if len(order) > HAN_FAMILIES:  # fonts of Han are large: load them only for their characters
+        tried = order[-HAN_FAMILIES:] + order if CJK.match(char) else order[:-HAN_FAMILIES]
     return next((family for family in tried if get_face(family).has(char)), "")
 
 

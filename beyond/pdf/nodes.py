@@ -122,7 +122,7 @@ def is_displayed(nodes: Sequence[Node]) -> bool:
 
 
 def split_displayed(nodes: Sequence[Node]) -> list[list[Node]]:
-    """Split a paragraph into displayed formulas and what stands between them.
+    """Split a paragraph into displayed formulas and the text between them.
 
     No part begins or ends with line breaks or blanks. A formula's part has the punctuation after
     it.

@@ -24,7 +24,7 @@ IDENTIFIER = 120.0  # a wider word is an address or an identifier, which may bre
 LEAST = 40.0  # a narrower column is not worth giving to an address
 STARVED = 75.0  # a column of prose gets this before identifiers are kept whole
 WEIGHT = 0.8  # exponent of what a column lacks; below 1, because long text wraps anyway
-ERROR = 0.1  # the tolerance for sums of widths
+TOLERANCE = 0.1  # for rounding in sums of widths
 
 
 class Table(Flowable):  # type: ignore[misc]
@@ -87,7 +87,7 @@ class Table(Flowable):  # type: ignore[misc]
             header = header if number else []
         else:
             if number == len(rows) - 1 > 2 and self.heights[number] < WHOLE:
-                number -= 1  # no row stands alone on the next page
+                number -= 1  # the next page gets more than a single row
             if number <= len(header):
                 return []
             above, below = rows[:number], rows[number:]
@@ -163,7 +163,7 @@ def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:
     """Whether a table fits into a width without breaking a word."""
     columns = list(zip(*rows, strict=True))
     least = [max(min(cell.least_width, IDENTIFIER) for cell in column) for column in columns]
-    needed: float = sum(least) + len(least) * (2 * padding + ERROR)
+    needed: float = sum(least) + len(least) * (2 * padding + TOLERANCE)
     return needed <= room
 
 
@@ -174,7 +174,7 @@ def share_width(
 
     Raises ValueError for more columns than a page has room for.
     """
-    space = 2 * padding + ERROR
+    space = 2 * padding + TOLERANCE
     columns = list(zip(*rows, strict=True))
     if len(columns) * (2 * padding + NARROW) > room:
         raise ValueError(f"a table of {len(columns)} columns is too wide for a page")
@@ -237,7 +237,7 @@ def _widen(least: list[float], wanted: list[float], room: float) -> list[float]:
             break
         widths[number] = wanted[number]  # short columns need not wrap
     weights = [(most - width) ** WEIGHT for most, width in zip(wanted, widths, strict=True)]
-    while (spare := room - sum(widths)) > ERROR and (total := sum(weights)):
+    while (spare := room - sum(widths)) > TOLERANCE and (total := sum(weights)):
         for number, most in enumerate(wanted):
             widths[number] += spare * weights[number] / total
             if widths[number] >= most:

@@ -99,7 +99,7 @@ class Look(NamedTuple):
 
 
 class Box(Protocol):
-    """What stands in a line without being text: a formula. Lengths are in points."""
+    """A formula, which stands in a line as a word does. Lengths are in points."""
 
     width: float
     ascent: float
@@ -259,7 +259,7 @@ def _make_space(look: Look) -> Part:
 
 
 def _split_pieces(token: str) -> list[str]:
-    """Split what stands between two spaces where a line may break."""
+    """Split a text without spaces into pieces, between which a line may break."""
     if len(token) > PORTION:  # as each break in a word measures the rest of it again
         portions = (token[start : start + PORTION] for start in range(0, len(token), PORTION))
         return [piece for portion in portions for piece in _split_pieces(portion)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pages import load, read
 
-from beyond.pdf.code import COLORED, COLORS, make_code_lines
+from beyond.pdf.code import COLOR_LIMIT, COLORS, make_code_lines
 from beyond.pdf.fonts import get_face
 from beyond.pdf.lines import Style
 from beyond.pdf.paint import SHADE, color
@@ -88,9 +88,9 @@ def test_code_in_an_unknown_language_has_no_colours(info: str) -> None:
 
 def test_very_long_code_is_not_coloured_and_is_set_in_time() -> None:
     start = time.process_time()
-    made = make_code_lines("/" * (COLORED + 1), 10, "c")
+    made = make_code_lines("/" * (COLOR_LIMIT + 1), 10, "c")
     assert {part.look.color for word in made for part in word.parts} == {INK}
-    make_code_lines("/" * COLORED, 10, "c")
+    make_code_lines("/" * COLOR_LIMIT, 10, "c")
     assert time.process_time() - start < 20
 
 
