@@ -238,7 +238,8 @@ async def test_signal_and_queries_describe_themselves(client: Client, stand_ins:
     definition = (await metadata_of(report)).definition
     described = [*definition.signal_definitions, *definition.query_definitions]
     ours = {d.name: d.description for d in described if not d.name.startswith("__")}
-    assert set(ours) == {"user_decision_signal", "get_research_result", "get_report_status"}
+    queries = {"get_research_result", "get_report_status", "get_earlier_draft"}
+    assert set(ours) == {"user_decision_signal", *queries}
     assert all(ours.values())
     assert '{"decision": "KEEP", "draft": 1}' in ours["user_decision_signal"]
 
