@@ -52,8 +52,7 @@ CACHED_WORKFLOWS = 500
 # By default, the SDK sends a heartbeat every 16 s, 80% of the timeout of 20 s. Cancellations arrive
 # with its response, so they would be as late.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
-# How long calls may take to finish after SIGTERM. Longer ones are cancelled, and Temporal retries
-# them on another Worker.
+# How long calls may take to finish after SIGTERM. Longer ones are cancelled and retried.
 SHUTDOWN_GRACE = timedelta(minutes=10)
 
 

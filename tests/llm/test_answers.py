@@ -233,7 +233,7 @@ async def test_an_answer_too_large_for_a_report_is_told(
         await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=last_try)
     assert (error.value.type, error.value.non_retryable) == ("AnswerTooLarge", True)
     assert re.fullmatch(
-        r"the answer has (\d\.\d) MB, and a report holds at most 1; ask for a shorter one",
+        r"the answer has (\d\.\d) MB, but a report holds at most 1 MB; ask for a shorter one",
         error.value.message,
     )
     assert not last_try or f" {size} MB" in error.value.message

@@ -40,7 +40,7 @@ NO_ANSWER = (
     "openai/gpt-4o: the response is not a model's answer; "
     "check whether a proxy or a sign-in page is in the way"
 )
-TOP_UP = "; top up the account, or set another key in LLM_API_KEY and start again"
+TOP_UP = "; top up the account, or set another key in LLM_API_KEY and restart the Worker"
 
 # They are errors in pytest only. LiteLLM serializes what providers should not send.
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
 FOR_THE_PERSON = {
     "nothing but thoughts": (
         "EmptyAnswer",
-        "openai/gpt-4o answered without any text: its thoughts reached the token limit",
+        "openai/gpt-4o answered without any text: its reasoning reached the token limit",
     ),
     "a quota as 429": (
         "QuotaError",
@@ -65,11 +65,11 @@ FOR_THE_PERSON = {
     ),
     "detail in place of error": (
         "AuthenticationError",
-        "openai/gpt-4o: No credentials were sent; check LLM_API_KEY and start again",
+        "openai/gpt-4o: No credentials were sent; check LLM_API_KEY and restart the Worker",
     ),
     "an error that is a string": (
         "NotFoundError",
-        "openai/gpt-4o: No model is loaded; check LLM_MODEL and start again",
+        "openai/gpt-4o: No model is loaded; check LLM_MODEL and restart the Worker",
     ),
     "a wrong path told as 200": ("APIError", "openai/gpt-4o: There is no such endpoint here"),
 }
@@ -214,9 +214,9 @@ async def test_any_other_status_is_permanent(llm: LoopbackLLM, status: int) -> N
     ("status", "name", "cure"),
     [
         (400, "BadRequestError", ""),
-        (401, "AuthenticationError", "; check LLM_API_KEY and start again"),
-        (403, "APIError", "; check what this key may use"),
-        (404, "NotFoundError", "; check LLM_MODEL and start again"),
+        (401, "AuthenticationError", "; check LLM_API_KEY and restart the Worker"),
+        (403, "APIError", "; check the permissions of this key"),
+        (404, "NotFoundError", "; check LLM_MODEL and restart the Worker"),
         (429, "RateLimitError", ""),
         (503, "ServiceUnavailableError", ""),
     ],
@@ -288,15 +288,15 @@ async def test_a_limit_for_a_while_is_asked_again(llm: LoopbackLLM, message: str
         (
             404,
             {"error": "model 'llama3' not found"},
-            "model 'llama3' not found; check LLM_MODEL and start again",
+            "model 'llama3' not found; check LLM_MODEL and restart the Worker",
         ),
         (200, told("the upstream is busy", code=502), "the upstream is busy"),
         (
             502,
             "<html><head><title>502 Bad\nGateway</title></head></html>",
-            "a web page came in place of an answer: 502 Bad Gateway",
+            "the response is a web page: 502 Bad Gateway",
         ),
-        (503, "<HTML><body>down</body></HTML>", "a web page came in place of an answer"),
+        (503, "<HTML><body>down</body></HTML>", "the response is a web page"),
         (400, "x" * 10_000, "x" * 400),
         (400, told("\x1b[2Jgone\u202e\x07"), "[2Jgone"),
     ],
@@ -338,7 +338,7 @@ async def test_an_address_with_the_whole_path_gets_its_own_cure(
     error = await refuse(llm, Reply())
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message.endswith(
-        "take /chat/completions off the end of OPENAI_BASE_URL and start again"
+        "take /chat/completions off the end of OPENAI_BASE_URL and restart the Worker"
     )
 
 
@@ -458,7 +458,7 @@ async def test_a_call_beyond_our_limit_names_it_and_is_closed(
 ) -> None:
     error = await refuse(llm, Reply(delay=PATIENCE), last_try=last_try, limit=0.5)
     assert error.message == (
-        "openai/gpt-4o: there was no whole answer after 0.5 s, the limit of this app"
+        "openai/gpt-4o: the model did not finish within 0.5 s, the limit of this app"
     )
     assert error.non_retryable == last_try
     await eventually(lambda: llm.calls[0].abandoned)

@@ -97,7 +97,10 @@ async def fail(monkeypatch: pytest.MonkeyPatch, address: str) -> ApplicationErro
     ("address", "told"),
     [
         ("http://127.0.0.1:1/v1", "127.0.0.1:1 refuses the connection"),
-        ("http://no-such-host.invalid/v1", "no-such-host.invalid:80 is not found; check its name"),
+        (
+            "http://no-such-host.invalid/v1",
+            "no-such-host.invalid:80 cannot be found (DNS); check the name",
+        ),
     ],
 )
 async def test_what_may_pass_is_asked_again(
@@ -143,7 +146,7 @@ async def test_a_socks_proxy_is_for_the_person(monkeypatch: pytest.MonkeyPatch, 
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message == (
         "openai/gpt-4o: the environment names a SOCKS proxy, which LiteLLM cannot use; "
-        "name an HTTP proxy or none, and start again"
+        "name an HTTP proxy or none, and restart the Worker"
     )
 
 
@@ -158,7 +161,7 @@ async def test_an_address_that_is_none_is_for_the_person(
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message == (
         f"openai/gpt-4o: the address {address} cannot be used; write it as http://host:port/v1 "
-        "or https://host/v1 in OPENAI_BASE_URL and start again"
+        "or https://host/v1 in OPENAI_BASE_URL and restart the Worker"
     )
 
 
@@ -168,8 +171,8 @@ async def test_https_to_a_plain_server_is_for_the_person(
     error = await fail(monkeypatch, llm.base_url.replace("http:", "https:"))
     host = llm.base_url.split("/")[2]
     assert error.message == (
-        f"openai/gpt-4o: {host} does not speak https; "
-        "write http:// in OPENAI_BASE_URL and start again"
+        f"openai/gpt-4o: {host} does not use TLS; "
+        "write http:// in OPENAI_BASE_URL and restart the Worker"
     )
     assert error.non_retryable
 
@@ -186,7 +189,7 @@ async def test_an_unknown_certificate_is_for_the_person(
     assert error.message == (
         f"openai/gpt-4o: the certificate of localhost:{port} is not trusted "
         f"(self-signed certificate){missing}; "
-        "name the file of its authority in SSL_CERT_FILE and start again"
+        "set SSL_CERT_FILE to its authority's certificate and restart the Worker"
     )
     assert error.non_retryable
 
@@ -206,19 +209,25 @@ async def test_the_cure_for_an_unknown_certificate_is_one(
         (
             "vertex_ai/gemini-pro",
             "LiteLLM needs a Python package for this model that is not installed (google.auth); "
-            "install it and start again",
+            "install it and restart the Worker",
         ),
-        ("bedrock/anthropic.claude", "Unable to locate credentials; set that and start again"),
+        (
+            "bedrock/anthropic.claude",
+            "Unable to locate credentials; correct the settings and restart the Worker",
+        ),
         (
             "azure_ai/some-model",
             "api_base is required for Azure AI Studio. Please set the api_base parameter. Passed "
-            "`api_base=None`; set that and start again",
+            "`api_base=None`; correct the settings and restart the Worker",
         ),
-        ("snowflake/claude", "Missing snowflake account_id; set that and start again"),
+        (
+            "snowflake/claude",
+            "Missing snowflake account_id; correct the settings and restart the Worker",
+        ),
         (
             "cloudflare/@cf/llama",
             "Missing CLOUDFLARE_ACCOUNT_ID - set CLOUDFLARE_ACCOUNT_ID in the environment or pass "
-            "api_base explicitly; set that and start again",
+            "api_base explicitly; correct the settings and restart the Worker",
         ),
     ],
 )

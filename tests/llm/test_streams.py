@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("llm")
 
 LIMIT = timedelta(minutes=1)
 WORDS = [f"word{number} " for number in range(1500)]
-BROKEN = "openai/gpt-4o: the provider broke off in the middle"
+BROKEN = "openai/gpt-4o: the provider stopped in the middle of its answer"
 
 
 async def ask(writing: Writing | None = None, *, last_try: bool = False) -> dict[str, Any]:
@@ -170,7 +170,7 @@ async def test_a_model_that_falls_silent_is_given_up(
     llm.replies.append(Reply(events=[*thoughts, piece("Bees "), None], pace=0.4))
     error = await fail()
     assert not error.non_retryable
-    assert "the model fell silent in the middle: nothing came for 0 s" in error.message
+    assert "the model stopped in the middle of its answer: nothing arrived for 0 s" in error.message
     await eventually(lambda: llm.calls[0].abandoned)
 
 

@@ -120,7 +120,7 @@ def test_an_unknown_provider_is_refused_by_name_with_the_cure(
     monkeypatch.setenv("LLM_MODEL", model)
     monkeypatch.setenv("LLM_API_KEY", KEY)
     assert settings_problem() == (
-        f"LLM_MODEL={model} names no provider that LiteLLM knows. "
+        f"LLM_MODEL={model} does not name a provider that LiteLLM knows. "
         "Set it to provider/model, such as openai/gpt-4o."
     )
 

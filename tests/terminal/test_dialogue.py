@@ -97,7 +97,7 @@ async def test_a_refused_key_is_told_with_advice_and_there_is_no_draft(
     llm.replies.append(Reply(status=401))
     starter = open_starter("bees")
     starter.sees("Draft 1 failed: openai/gpt-4o: ")
-    starter.sees("check LLM_API_KEY and start again. Type 'edit' to try again.")
+    starter.sees("check LLM_API_KEY and restart the Worker. Type 'edit' to try again.")
     starter.sees("Type query, edit, discard, help or quit.")
     starter.asked_to_decide()
     assert "Research is complete!" not in starter.text
