@@ -143,7 +143,7 @@ def test_a_key_that_is_refused_is_told_with_its_place(
         )
     else:
         assert problem(ADDRESS=address) == (
-            f"Temporal at {address} wants an API key: Jwt is expired. Set TEMPORAL_API_KEY."
+            f"Temporal at {address} requires an API key: Jwt is expired. Set TEMPORAL_API_KEY."
         )
 
 
@@ -152,7 +152,7 @@ def test_plain_text_to_a_tls_server_is_told_with_the_setting_for_tls(
 ) -> None:
     address = serve(say_bad_request, tls)
     assert problem(ADDRESS=address) == (
-        f"Temporal at {address} breaks the connection off. If it speaks TLS, set "
+        f"Temporal at {address} closes the connection. If it uses TLS, set "
         "TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
     )
 
@@ -162,8 +162,8 @@ def test_tls_to_a_plain_text_server_is_told_with_the_settings_that_ask_for_it(
 ) -> None:
     address = serve(say_bad_request)
     assert problem(ADDRESS=address, TLS="true") == (
-        f"Temporal at {address} speaks no TLS, which TEMPORAL_API_KEY and TEMPORAL_TLS ask for. "
-        "Unset them, or set another TEMPORAL_ADDRESS."
+        f"Temporal at {address} does not use TLS, but TEMPORAL_API_KEY or TEMPORAL_TLS is set. "
+        "Unset both, or set another TEMPORAL_ADDRESS."
     )
 
 
@@ -172,8 +172,9 @@ def test_a_certificate_that_does_not_fit_is_told_with_its_setting(
 ) -> None:
     address = serve(say_bad_request, tls)
     assert problem(ADDRESS=address, TLS="true") == (
-        f"The certificate of Temporal at {address} is of an authority that this machine does not "
-        "know. Name the file with that authority's certificate in TEMPORAL_TLS_SERVER_CA_CERT_PATH."
+        f"The certificate of Temporal at {address} was issued by an authority that this machine "
+        "does not trust. Set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the file with that authority's "
+        "certificate."
     )
     authority = certificates / "ca.pem"
     said = problem(TLS_SERVER_CA_CERT_PATH=authority, TLS_SERVER_NAME="other.example")
@@ -193,8 +194,8 @@ def test_a_server_that_asks_for_a_client_certificate_is_told_with_its_settings(
     tls.verify_mode = ssl.CERT_REQUIRED
     address = serve(say_bad_request, tls)
     assert problem(ADDRESS=address, TLS_SERVER_CA_CERT_PATH=certificates / "ca.pem") == (
-        f"Temporal at {address} breaks the connection off. If it asks for a client certificate, "
-        "name the files in TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH."
+        f"Temporal at {address} closes the connection. If it requires a client certificate, set "
+        "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH to its files."
     )
 
 

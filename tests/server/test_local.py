@@ -201,7 +201,7 @@ def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
     assert starter.ends() == 1
     log = re.escape(str(data(tmp_path) / "worker.log"))
     assert re.fullmatch(
-        r"The Worker stopped: LLM_MODEL=no-such-provider/model names no provider .+ "
+        r"The Worker stopped: LLM_MODEL=no-such-provider/model does not name a provider .+ "
         rf"\(its log: {log}\)\n",
         starter.errors,
     )
@@ -281,7 +281,7 @@ async def test_a_server_that_does_not_start_is_told_in_its_own_words(
     told = f"Temporal's dev server did not start: the reason. The Temporal CLI is {cli}"
     assert str(error.value) == f"{told}, its log {log}."
     assert capfd.readouterr().out == (  # long before that
-        "Temporal's dev server has not started yet: the reason. It is waited for, for up to 2 s.\n"
+        "Temporal's dev server has not started yet: the reason. Waiting up to 2 s.\n"
     )
     assert log.read_text() == "of yesterday\nthe reason\n"
     cli.write_text("no program")
@@ -301,7 +301,7 @@ def test_the_demo_has_reports_of_its_own(
         starter.presses("\x03")
         assert starter.ends() == 130
     starter = open_local("--list")
-    starter.sees("The reports of your models are there again when LLM_MODEL is set.")
+    starter.sees("Set LLM_MODEL to see your other reports.")
     starter.sees("No report is open.")
     assert starter.ends() == 0
 
@@ -325,7 +325,7 @@ def test_without_a_server_the_reports_of_local_are_named(
     starter = open_starter("--list")
     assert starter.ends() == 1
     assert starter.errors.endswith(
-        "\nThe reports of --local are there with: uv run starter.py --local --list\n"
+        "\nTo see the reports of --local: uv run starter.py --local --list\n"
     )
 
 
@@ -346,7 +346,7 @@ def test_a_call_in_progress_is_waited_for_or_ended_by_a_second_ctrl_c(
         assert model.called.wait(PATIENCE)
         starter.presses("\x03")
         starter.sees(COME_BACK)
-        starter.sees("The model is finishing its answer. Ctrl-C again ends it now.")
+        starter.sees("Waiting for the model's answer. Press Ctrl-C to stop it now.")
         if again:
             starter.presses("\x03")
         else:
@@ -395,9 +395,9 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(
     starter = open_local()
     assert starter.ends() == 1
     assert re.fullmatch(
-        r"--local keeps its reports and logs in a folder of yours, and cannot write to .+: "
+        r"--local keeps its reports and logs in a folder of your account, but cannot write to .+: "
         r"Not a directory\. "
-        r"Make it writable, or name another folder in XDG_DATA_HOME\.\n",
+        r"Make it writable, or set XDG_DATA_HOME to another folder\.\n",
         starter.errors,
     )
 
@@ -454,7 +454,7 @@ def test_a_port_that_is_taken_is_said_plainly(
         taken = int(re.findall(r":(\d+)/", other.base_url)[0])
         monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{taken - offset}")
         starter = open_local()
-        starter.sees(f"Port {taken} is taken. If a server is starting there, it is waited for.")
+        starter.sees(f"Port {taken} is taken. Waiting in case a server is starting there.")
         assert starter.ends() == 1
     assert starter.errors == (
         f"Port {taken} is taken by another program. Stop that program, or choose "
@@ -496,8 +496,8 @@ def test_a_server_elsewhere_is_not_replaced(
     starter = open_local()
     assert starter.ends() == 1
     assert starter.errors == (
-        "--local is for a server on this machine, but Temporal is set to temporal.invalid:7233. "
-        "Unset TEMPORAL_ADDRESS, or leave --local out.\n"
+        "--local is for a server on this machine, but Temporal's address is temporal.invalid:7233. "
+        "Unset TEMPORAL_ADDRESS, or leave out --local.\n"
     )
     assert left_behind(tmp_path) == []
 
