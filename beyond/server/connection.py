@@ -35,8 +35,8 @@ CONNECTION_PROBLEMS = {
     "InvalidCertificate(NotValidForName": "The certificate of Temporal at {address} is for another "
     "name. Set that name in TEMPORAL_TLS_SERVER_NAME.",
     "InvalidCertificate(Expired": "The certificate of Temporal at {address} has expired.",
-    "InvalidCertificate": "The certificate of Temporal at {address} was issued by an authority that "
-    "this machine does not trust. Set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the file with that "
+    "InvalidCertificate": "The certificate of Temporal at {address} was issued by an authority "
+    "that this machine does not trust. Set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the file with that "
     "authority's certificate.",
     "PrivateKeyParseError": "The client certificate or its key cannot be read. Check the files "
     "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",

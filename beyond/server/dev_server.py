@@ -97,7 +97,7 @@ async def start_server(
 
 
 async def _build_with_go(folder: Path) -> bool:
-    """Builds the Temporal CLI into the folder and deletes Go's caches. Returns whether it worked."""
+    """Builds the Temporal CLI into the folder, then deletes Go's caches. False if it fails."""
     print(
         f"Building the Temporal CLI with Go, once, into {folder}. It takes about 5 minutes on "
         "2 cores, and 2.5 GB of disk meanwhile."

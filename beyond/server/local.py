@@ -225,7 +225,7 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
 
 
 def _read_last_line(log: Path, start: int) -> str:
-    """Returns the log's last line after the byte `start`, or "". Earlier Workers wrote the rest."""
+    """Returns the log's last line after the byte `start`, where this Worker's begin, or ""."""
     return log.read_bytes()[start:].decode(errors="replace").strip().rpartition("\n")[2]
 
 
@@ -244,6 +244,6 @@ def _require_data_dir() -> Path:
     except OSError as error:
         raise RefusedError(
             "--local keeps its reports and logs in a folder of your account, but cannot write to "
-            f"{error.filename}: {error.strerror}. Make it writable, or set XDG_DATA_HOME to another "
-            "folder."
+            f"{error.filename}: {error.strerror}. Make it writable, or set XDG_DATA_HOME to "
+            "another folder."
         ) from None

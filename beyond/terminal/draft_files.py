@@ -59,7 +59,7 @@ class Corrections:
             problem = problem or f"{fault[0].upper()}{fault[1:]}."
         if not problem:
             return text
-        self._screen.say_wrapped(f"{problem} Nothing is sent.")
+        self._screen.say_wrapped(f"{problem} Nothing was sent.")
         self.settle(draft)
         return ""
 

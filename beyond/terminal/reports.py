@@ -159,7 +159,7 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
         raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
     await introduce_report(client, screen, workflow_id)
     if not await confirm_discard(screen):
-        screen.say("Nothing is discarded.")
+        screen.say("Nothing was discarded.")
         return
     report = client.get_workflow_handle(workflow_id)
     await report.cancel()

@@ -572,7 +572,7 @@ async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     await waiting(report, draft=1)
     llm.replies.append(Reply("too long", status=400))
     await edit(report, "a secret instruction")
-    await status_when(report, lambda s: "was taken back" in s.error)
+    await status_when(report, lambda s: "was dropped" in s.error)
     await report.signal("user_decision_signal", "a malformed decision")
     await waiting(report, draft=1)  # or both Signals are in one Workflow Task, and one line
     broken = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}))

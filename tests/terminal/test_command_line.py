@@ -121,7 +121,7 @@ sys.meta_path.insert(0, PressesCtrlC())
 def test_a_prompt_that_temporal_could_not_carry_is_refused(client: Client) -> None:
     done = piped("x" * 100_001 + "\n")
     assert done.returncode == 1
-    assert done.stderr == "The prompt is too long: 100,000 characters are the most.\n"
+    assert done.stderr == "The prompt is too long. The limit is 100,000 characters.\n"
 
 
 def test_the_first_question_costs_no_slow_import(

@@ -126,14 +126,14 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
 @pytest.mark.parametrize(
     ("editor", "words"),
     [
-        ("true", "The draft is unchanged. Nothing is sent."),
-        ("false", "The editor (false) ended with exit code 1. Nothing is sent."),
-        ("truncate -s 0", "There is no text. Nothing is sent."),
+        ("true", "The draft is unchanged. Nothing was sent."),
+        ("false", "The editor (false) ended with exit code 1. Nothing was sent."),
+        ("truncate -s 0", "There is no text. Nothing was sent."),
         ("no-such-editor", "The editor (no-such-editor) cannot be opened: "),
         ("rm", "The draft cannot be corrected: "),
         ("'unclosed", "The editor ('unclosed) cannot be opened: "),
-        ("sed -i 's/$/\\r/'", "The draft is unchanged. Nothing is sent."),
-        ("sed -i '1s/^/\\xef\\xbb\\xbf/'", "The draft is unchanged. Nothing is sent."),
+        ("sed -i 's/$/\\r/'", "The draft is unchanged. Nothing was sent."),
+        ("sed -i '1s/^/\\xef\\xbb\\xbf/'", "The draft is unchanged. Nothing was sent."),
     ],
 )
 async def test_nothing_is_sent(
@@ -175,7 +175,7 @@ async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes
     use_editor('test -e killed && exit; touch killed; echo MINE >> "$1"; kill -9 $$')
     starter = open_starter("bees")
     correct(starter)
-    starter.sees(re.compile("ended with exit code -9. Nothing is sent."))
+    starter.sees(re.compile("ended with exit code -9. Nothing was sent."))
     starter.sees("Your correction of draft 1 is in ")
     assert "MINE" in corrections(tmp_path)[0].read_text()
     correct(starter)
@@ -274,7 +274,7 @@ async def test_a_text_that_is_too_long_is_kept(
     use_editor('yes word | head -c 1000000 >> "$1"')
     starter = open_starter("bees")
     correct(starter)
-    starter.sees(f"The text is too long: {DRAFT_LIMIT:,} bytes of JSON are the most. Nothing is")
+    starter.sees(f"The text is too long; the limit is {DRAFT_LIMIT:,} bytes as JSON. Nothing was")
     starter.sees("Your correction of draft 1 is in ")
     assert corrections(tmp_path)
 
@@ -285,7 +285,7 @@ async def test_a_file_that_is_no_utf_8_is_kept(
     use_editor("printf 'caf\\351' > \"$1\"")
     starter = open_starter("bees")
     correct(starter)
-    starter.sees("The file is not UTF-8. Nothing is sent.")
+    starter.sees("The file is not UTF-8. Nothing was sent.")
     starter.sees("Your correction of draft 1 is in ")
     assert corrections(tmp_path)[0].read_bytes() == b"caf\xe9"
 
@@ -382,7 +382,7 @@ async def test_without_colour_and_in_a_pipe_changes_are_marked_with_brackets(
     starter.types("changes")
     starter.sees("They make [-honey-]{+wax+} in a hive.")
     done = piped("correct\nchanges\nkeep\n", "--workflow-id", report.id)
-    assert "There is no terminal for an editor. Nothing is sent." in done.stdout
+    assert "There is no terminal for an editor. Nothing was sent." in done.stdout
     assert "They make [-honey-]{+wax+} in a hive." in done.stdout
     starter.sees_result()
 

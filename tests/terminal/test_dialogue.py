@@ -120,7 +120,7 @@ async def test_a_refused_instruction_is_told_with_advice(
     starter.types("edit")
     starter.sees("(optional):")
     starter.types("something bad")
-    starter.sees('The instruction "something bad" was taken back.')
+    starter.sees('The instruction "something bad" was dropped.')
     starter.sees("Type 'edit' to ask again, or 'keep' to take draft 1.")
     starter.keep()
     starter.sees_result()

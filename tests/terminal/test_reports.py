@@ -258,7 +258,7 @@ async def test_discarding_asks_once_and_cancels(client: Client) -> None:
     await listed(client, 1)
     done = piped("no\n", "--discard", report.id)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Nothing is discarded." in done.stdout
+    assert "Nothing was discarded." in done.stdout
     assert await is_running(report)
     done = piped("yes\n", "--discard", report.id.split("-")[4])
     assert (done.returncode, done.stderr) == (0, "")

@@ -217,7 +217,9 @@ async def test_a_reset_approves_no_draft_that_nobody_has_read(
     assert await report.result() == RESULT
     await reset(report)
     status = await waiting(report, draft=2)
-    assert status.error == "The draft was not kept: the report was reset, and it was written anew."
+    assert status.error == (
+        "The draft was not kept: the report was reset, and this draft is a new one."
+    )
     assert status.text == "Text 4"
     assert len(stand_ins.pdfs) == 1
     await keep(report, draft=2)

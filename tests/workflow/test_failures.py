@@ -26,9 +26,7 @@ async def test_a_refused_edit_keeps_the_draft_and_its_prompt(
     stand_ins.outcomes.append(refusal("too long"))
     await edit(report, "a whole book")
     status = await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
-    assert status.error == (
-        'Draft 2 failed: too long. The instruction "a whole book" was taken back.'
-    )
+    assert status.error == ('Draft 2 failed: too long. The instruction "a whole book" was dropped.')
     assert status.error in (await metadata_of(report)).current_details
     assert (status.draft, status.prompt, await draft_of(report)) == (1, "bees", "Text 1")
     await keep(report, draft=1)

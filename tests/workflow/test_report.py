@@ -205,9 +205,7 @@ def test_a_failed_edit_keeps_the_draft_and_tells_the_instruction() -> None:
     play = Play("Text 1", REFUSED).start().send("EDIT: a whole book")
     status = play.report.status()
     assert (status.draft, status.text, status.prompt) == (1, "Text 1", "bees")
-    assert status.error == (
-        'Draft 2 failed: not this. The instruction "a whole book" was taken back.'
-    )
+    assert status.error == ('Draft 2 failed: not this. The instruction "a whole book" was dropped.')
     assert not status.topic_refused
     play.send("EDIT: a page")
     assert (play.prompts[2], play.error) == ("bees + a page", "")
@@ -215,7 +213,7 @@ def test_a_failed_edit_keeps_the_draft_and_tells_the_instruction() -> None:
 
 def test_a_long_instruction_is_quoted_in_part() -> None:
     play = Play("Text 1", REFUSED).start().send(f"EDIT: {'x' * 300}")
-    assert f'"{"x" * QUOTE_LIMIT}…" was taken back' in play.error
+    assert f'"{"x" * QUOTE_LIMIT}…" was dropped' in play.error
 
 
 @pytest.mark.parametrize(
@@ -289,7 +287,7 @@ def test_an_answer_without_text_is_a_failure(wrong: Any) -> None:
     call = play.report.revision()
     assert call
     play.report.accept(call, wrong)
-    assert play.error.startswith("Draft 2 failed: the answer holds no text.")
+    assert play.error.startswith("Draft 2 failed: the answer contains no text.")
     assert play.report.draft == "Text 1"
 
 
@@ -466,7 +464,7 @@ def test_the_status_tells_what_the_draft_came_of() -> None:
     assert play.report.status().origin == ""
     for decision, origin in [
         ("EDIT: shorter", 'Draft 2 revises draft 1: "shorter".'),
-        ("EDIT", "Draft 3 was written anew."),
+        ("EDIT", "Draft 3 was written from the same prompt."),
         ("CORRECT: Mine", "Draft 4 corrects draft 3 by hand."),
         ("UNDO", "Draft 5 is draft 3 again."),
         ("UNDO", "Draft 6 is draft 2 again."),
