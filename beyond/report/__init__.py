@@ -247,11 +247,7 @@ class Report:
         return None
 
     def accept(self, call: LLMCallInput, answer: Any) -> None:
-        """Makes the model's answer the current draft.
-
-        `answer` should have the OpenAI shape. Anything else, which a person may send from the Web
-        UI, counts as a failed call.
-        """
+        """Makes the model's answer, in the OpenAI shape, the current draft. Any other fails."""
         match answer:
             case {"choices": [{"message": {"content": str(text)}, **choice}, *_]} if text.strip():
                 state = self._state
@@ -268,10 +264,7 @@ class Report:
                 self.refuse(call, "", "the answer contains no text")
 
     def refuse(self, call: LLMCallInput, kind: str, reason: str) -> None:
-        """Keeps the current draft, and notes why there is no new one.
-
-        `kind` is the error's type, and `reason` its message.
-        """
+        """Keeps the current draft, and notes why there is no new one. `kind`: the error's type."""
         state, was_stopped = self._state, self.is_stopped
         if self.number or (kind in PROMPT_REFUSALS and not was_stopped):
             state.topic_refused = not self.number
@@ -343,10 +336,7 @@ class Report:
     # Continuing as new.
 
     def can_be_carried(self) -> bool:
-        """Whether the next run's input has room for the report and the decisions that wait.
-
-        If not, this run handles some of them first.
-        """
+        """Whether the next run's input has room. If not, this run handles some decisions first."""
         waiting = sum(queued.size for queued in self._queue)  # bytes; may be megabytes
         return (
             len(self._queue) <= CARRY_LIMIT

@@ -180,7 +180,7 @@ async def test_a_stream_of_geminis_without_a_reason_is_asked_again(
     """It has usage with each piece, which says nothing of its end."""
     for variable, value in llm.play(json.loads(PLAYED[NO_REASON].read_text())).items():
         monkeypatch.setenv(variable, value)
-    with pytest.raises(ApplicationError, match="the provider broke off") as error:
+    with pytest.raises(ApplicationError, match="the provider stopped in") as error:
         await complete(LLMCallInput("tides"), LIMIT, Writing())
     assert not error.value.non_retryable
 

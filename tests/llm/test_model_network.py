@@ -117,7 +117,7 @@ async def test_a_connection_that_is_closed_is_asked_again(monkeypatch: pytest.Mo
         error = await fail(monkeypatch, f"http://127.0.0.1:{port}/v1")
     assert error.message == (
         f"openai/gpt-4o: 127.0.0.1:{port} closed the connection without an answer; "
-        "if that goes on, write https:// in OPENAI_BASE_URL"
+        "if this goes on, write https:// in OPENAI_BASE_URL"
     )
     assert not error.non_retryable
 
@@ -127,7 +127,7 @@ async def test_plain_text_to_a_tls_server_names_the_cure(
 ) -> None:
     with tls as port:
         error = await fail(monkeypatch, f"http://localhost:{port}/v1")
-    assert error.message.endswith("if that goes on, write https:// in OPENAI_BASE_URL")
+    assert error.message.endswith("if this goes on, write https:// in OPENAI_BASE_URL")
 
 
 @pytest.mark.parametrize("address", ["http://example.com/v1", "https://example.com/v1"])

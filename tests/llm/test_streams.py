@@ -261,10 +261,14 @@ STREAMS = {
     "anthropic": ("anthropic/claude-sonnet-4-5", _anthropic(END, {"type": "message_stop"}), "stop"),
     "anthropic's limit": ("anthropic/claude-sonnet-4-5", _anthropic(LIMIT_REACHED), "length"),
     "anthropic's error": ("anthropic/claude-sonnet-4-5", _anthropic(OVERLOADED), "Overloaded"),
-    "anthropic without an end": ("anthropic/claude-sonnet-4-5", _anthropic(), "the provider broke"),
+    "anthropic without an end": (
+        "anthropic/claude-sonnet-4-5",
+        _anthropic(),
+        "the provider stopped",
+    ),
     "anthropic's pause": ("anthropic/claude-sonnet-4-5", _anthropic(PAUSE), "pause_turn"),
     "gemini": ("gemini/gemini-2.5-flash", _gemini("STOP"), "stop"),
-    "gemini without an end": ("gemini/gemini-2.5-flash", _gemini(None), "the provider broke"),
+    "gemini without an end": ("gemini/gemini-2.5-flash", _gemini(None), "the provider stopped"),
     "openrouter's error": (
         "openrouter/m",
         f"data: {json.dumps({'error': {'code': 502, 'message': 'gone', 'metadata': {}}})}\n\n",

@@ -44,7 +44,7 @@ def test_settings_that_are_not_utf_8_are_one_sentence(script: str, tmp_path: Pat
     command = [sys.executable, str(PROJECT / script)]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert re.fullmatch(rb".* not UTF-8: .*\n", done.stderr)
+    assert re.fullmatch(rb".* is not UTF-8\. Save it .*\n", done.stderr)
 
 
 @pytest.mark.parametrize("script", ["starter.py", "worker.py"])

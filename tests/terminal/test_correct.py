@@ -179,7 +179,7 @@ async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes
     starter.sees("Your correction of draft 1 is in ")
     assert "MINE" in corrections(tmp_path)[0].read_text()
     correct(starter)
-    starter.sees("It goes on with your text in ")
+    starter.sees("Continuing with your text in ")
     starter.sees("Draft 2")
     starter.sees("MINE")
     starter.asked_to_decide()
@@ -227,7 +227,7 @@ async def test_two_starters_correct_one_draft_and_neither_text_is_lost(
     use_editor('echo SECOND >> "$1"')
     second = open_starter("--workflow-id", report.id)
     correct(second)
-    second.sees("It goes on with your text in ")
+    second.sees("Continuing with your text in ")
     second.sees("Draft 2")
     assert await draft_of(report) == f"{DRAFT}\nFIRST\nSECOND"
     let_it_end(tmp_path / "go")
@@ -476,7 +476,7 @@ async def test_save_writes_the_draft_and_never_over_another_file(
     file.write_text("mine")
     starter.asked_to_decide()
     starter.types("s")
-    starter.sees(f"There is a file {file} already. Nothing is saved.")
+    starter.sees(f"The file {file} exists already. Nothing was saved.")
     assert file.read_text() == "mine"
     starter.keep()
     starter.sees(RESULT)

@@ -145,8 +145,8 @@ async def test_a_report_that_the_server_has_lost_ends_the_starter_with_one_sente
     await client.workflow_service.delete_workflow_execution(request)
     assert starter.ends() == 1
     assert starter.errors == (
-        f"The server has no report {workflow_id} any more. One that keeps its reports "
-        "when it stops: temporal server start-dev --db-filename temporal.db\n"
+        f"The server has no report {workflow_id} any more. Next time, start one that keeps its "
+        "reports: temporal server start-dev --db-filename temporal.db\n"
     )
 
 
