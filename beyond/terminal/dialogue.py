@@ -108,8 +108,8 @@ class Dialogue:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             raise RefusedError(
-                f"The server has no report {self._report.id} any more. Next time, start one that "
-                "keeps its reports: temporal server start-dev --db-filename temporal.db"
+                f"The server has no report {self._report.id} any more. Next time, let the server "
+                "keep its reports: temporal server start-dev --db-filename temporal.db"
             ) from None
 
     async def _follow(self) -> int:

@@ -1,4 +1,4 @@
-"""Why no answer comes: each cause on a real socket, told in a sentence."""
+"""Why no answer arrives: each cause on a real socket, with the sentence that reports it."""
 
 import asyncio
 import shutil
@@ -103,7 +103,7 @@ async def fail(monkeypatch: pytest.MonkeyPatch, address: str) -> ApplicationErro
         ),
     ],
 )
-async def test_what_may_pass_is_asked_again(
+async def test_an_outage_is_retried(
     monkeypatch: pytest.MonkeyPatch, address: str, told: str
 ) -> None:
     error = await fail(monkeypatch, address)
@@ -111,7 +111,7 @@ async def test_what_may_pass_is_asked_again(
     assert not error.non_retryable
 
 
-async def test_a_connection_that_is_closed_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closed_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a TLS server, too: it answers plain text with an alert, or with nothing."""
     with serving(lambda connection: connection.recv(100)) as port:
         error = await fail(monkeypatch, f"http://127.0.0.1:{port}/v1")
@@ -140,7 +140,9 @@ async def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch, address: s
 
 
 @pytest.mark.parametrize("name", ["ALL_PROXY", "HTTPS_PROXY"])
-async def test_a_socks_proxy_is_for_the_person(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+async def test_a_socks_proxy_is_refused_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, "socks5://127.0.0.1:1")
     error = await fail(monkeypatch, "https://example.com/v1")
     assert (error.type, error.non_retryable) == ("SettingsError", True)
@@ -154,7 +156,7 @@ async def test_a_socks_proxy_is_for_the_person(monkeypatch: pytest.MonkeyPatch, 
     "address",
     ["127.0.0.1:8000/v1", "localhost/v1", "ftp://localhost/v1", "http://localhost:99999/v1"],
 )
-async def test_an_address_that_is_none_is_for_the_person(
+async def test_an_invalid_address_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     error = await fail(monkeypatch, address)
@@ -165,7 +167,7 @@ async def test_an_address_that_is_none_is_for_the_person(
     )
 
 
-async def test_https_to_a_plain_server_is_for_the_person(
+async def test_https_to_a_plain_server_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, llm: LoopbackLLM
 ) -> None:
     error = await fail(monkeypatch, llm.base_url.replace("http:", "https:"))
@@ -178,7 +180,7 @@ async def test_https_to_a_plain_server_is_for_the_person(
 
 
 @pytest.mark.parametrize("file", ["", "/no/such/file.pem"])
-async def test_an_unknown_certificate_is_for_the_person(
+async def test_an_unknown_certificate_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, tls: AbstractContextManager[int], file: str
 ) -> None:
     if file:
@@ -194,7 +196,7 @@ async def test_an_unknown_certificate_is_for_the_person(
     assert error.non_retryable
 
 
-async def test_the_cure_for_an_unknown_certificate_is_one(
+async def test_the_cure_for_an_unknown_certificate_works(
     monkeypatch: pytest.MonkeyPatch, tls: AbstractContextManager[int], certificate: Path
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -231,7 +233,7 @@ async def test_the_cure_for_an_unknown_certificate_is_one(
         ),
     ],
 )
-async def test_a_missing_setting_or_package_is_for_the_person(
+async def test_a_missing_setting_or_package_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, model: str, told: str
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", model)

@@ -1,4 +1,4 @@
-"""What a person reads if Temporal is there, but not as it is looked for."""
+"""What a person reads if Temporal runs, but the settings do not fit it."""
 
 import asyncio
 import socket
@@ -122,7 +122,7 @@ Serve = Callable[..., str]
 
 
 @pytest.mark.parametrize("place", ["environment", "temporal.toml", "nowhere"])
-def test_a_key_that_is_refused_is_told_with_its_place(
+def test_a_refused_api_key_is_reported_with_where_it_is_set(
     place: str, serve: Serve, problem: Problem, tmp_path: Path
 ) -> None:
     address = serve(refuse_key)
@@ -147,7 +147,7 @@ def test_a_key_that_is_refused_is_told_with_its_place(
         )
 
 
-def test_plain_text_to_a_tls_server_is_told_with_the_setting_for_tls(
+def test_plain_text_to_a_tls_server_names_the_setting_for_tls(
     serve: Serve, problem: Problem, tls: ssl.SSLContext
 ) -> None:
     address = serve(say_bad_request, tls)
@@ -157,7 +157,7 @@ def test_plain_text_to_a_tls_server_is_told_with_the_setting_for_tls(
     )
 
 
-def test_tls_to_a_plain_text_server_is_told_with_the_settings_that_ask_for_it(
+def test_tls_to_a_plain_text_server_names_the_settings_that_turn_it_on(
     serve: Serve, problem: Problem
 ) -> None:
     address = serve(say_bad_request)
@@ -167,7 +167,7 @@ def test_tls_to_a_plain_text_server_is_told_with_the_settings_that_ask_for_it(
     )
 
 
-def test_a_certificate_that_does_not_fit_is_told_with_its_setting(
+def test_a_wrong_certificate_is_reported_with_its_setting(
     serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
 ) -> None:
     address = serve(say_bad_request, tls)
@@ -187,7 +187,7 @@ def test_a_certificate_that_does_not_fit_is_told_with_its_setting(
     assert problem(TLS_SERVER_CA_CERT_PATH="/nowhere") == "/nowhere: No such file or directory"
 
 
-def test_a_server_that_asks_for_a_client_certificate_is_told_with_its_settings(
+def test_a_server_that_requires_a_client_certificate_names_its_settings(
     serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
 ) -> None:
     tls.load_verify_locations(certificates / "ca.pem")
@@ -212,7 +212,7 @@ async def test_an_address_without_host_or_port_is_refused(
     )
 
 
-async def test_requests_over_a_namespaces_limit_wait_and_are_told_once(tmp_path: Path) -> None:
+async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(tmp_path: Path) -> None:
     limits = ["frontend.namespaceRPS=4", "frontend.globalNamespaceRPS=4"]
     options = [f"--dynamic-config-value={limit}" for limit in limits]
     said: list[str] = []
@@ -228,7 +228,7 @@ async def test_requests_over_a_namespaces_limit_wait_and_are_told_once(tmp_path:
     assert said == [f"Temporal at {address} limits the rate of requests: this may take longer"]
 
 
-async def test_a_dev_server_is_proposed_on_this_machine_only(
+async def test_a_dev_server_is_suggested_only_for_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal.invalid:7233")

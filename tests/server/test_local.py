@@ -134,7 +134,7 @@ def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     assert workers(tmp_path) == []
 
 
-def test_the_server_that_a_killed_starter_leaves_behind_takes_the_next_demo(
+def test_the_server_that_a_killed_starter_left_behind_runs_the_next_demo(
     port: int, open_local: OpenLocal
 ) -> None:
     """It lives if no terminal is closed."""
@@ -151,7 +151,7 @@ def test_the_server_that_a_killed_starter_leaves_behind_takes_the_next_demo(
     assert again.ends() == 0
 
 
-async def test_a_server_of_ours_keeps_ended_reports_for_ten_years(
+async def test_the_local_server_keeps_ended_reports_for_ten_years(
     port: int, open_local: OpenLocal
 ) -> None:
     starter = open_local()
@@ -179,7 +179,7 @@ def test_an_error_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_
     assert left_behind(tmp_path) == []
 
 
-def test_a_key_that_cannot_be_one_is_told_before_the_first_question(
+def test_an_impossible_key_is_refused_before_the_first_question(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_API_KEY", "your-key-here")
@@ -257,7 +257,7 @@ def slow_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("slow_cli")
-def test_a_server_that_is_slow_to_start_is_waited_for(
+def test_local_waits_for_a_server_that_is_slow_to_start(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     starter = open_local()
@@ -267,7 +267,7 @@ def test_a_server_that_is_slow_to_start_is_waited_for(
     assert left_behind(tmp_path) == []
 
 
-async def test_a_server_that_does_not_start_is_told_in_its_own_words(
+async def test_a_server_that_does_not_start_is_reported_with_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(dev_server, "QUICK_START", timedelta(seconds=1))
@@ -306,7 +306,7 @@ def test_the_demo_has_reports_of_its_own(
     assert starter.ends() == 0
 
 
-async def test_a_server_of_somebody_else_gets_no_demo(
+async def test_somebody_elses_server_gets_no_demo(
     client: Client, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     starter = open_local()
@@ -330,7 +330,7 @@ def test_without_a_server_the_reports_of_local_are_named(
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_call_in_progress_is_waited_for_or_ended_by_a_second_ctrl_c(
+def test_leaving_waits_for_a_call_in_progress_until_a_second_ctrl_c(
     again: bool,
     port: int,
     open_local: OpenLocal,
@@ -387,7 +387,7 @@ def test_a_report_is_found_from_any_folder(
     again.asked_to_decide()
 
 
-def test_a_data_folder_that_cannot_be_written_is_one_sentence(
+def test_an_unwritable_data_folder_is_refused_in_one_sentence(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -402,7 +402,7 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(
     )
 
 
-def test_a_folder_that_takes_no_pdf_is_one_sentence(
+def test_a_reports_folder_that_is_not_writable_is_refused_in_one_sentence(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -439,7 +439,9 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
     worker.wait(timeout=PATIENCE)
 
 
-def test_the_key_for_temporal_is_no_models_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_api_key_for_temporal_does_not_count_as_a_models_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TEMPORAL_API_KEY", "a-key")
     assert not local._has_model()
     monkeypatch.setenv("GROQ_API_KEY", "another-key")
@@ -447,7 +449,7 @@ def test_the_key_for_temporal_is_no_models_key(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
-def test_a_port_that_is_taken_is_said_plainly(
+def test_a_taken_port_is_reported_with_the_cure(
     offset: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LoopbackLLM() as other:
@@ -479,7 +481,7 @@ async def test_a_server_that_answers_is_used_and_not_stopped(
 
 
 @pytest.mark.parametrize("port", ["abc", "65000"])
-def test_a_port_that_cannot_be_is_one_sentence(
+def test_an_impossible_port_is_refused_in_one_sentence(
     port: str, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"localhost:{port}")

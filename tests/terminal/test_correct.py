@@ -279,7 +279,7 @@ async def test_a_text_that_is_too_long_is_kept(
     assert corrections(tmp_path)
 
 
-async def test_a_file_that_is_no_utf_8_is_kept(
+async def test_a_correction_that_is_not_utf_8_is_kept(
     open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
 ) -> None:
     use_editor("printf 'caf\\351' > \"$1\"")
@@ -290,7 +290,7 @@ async def test_a_file_that_is_no_utf_8_is_kept(
     assert corrections(tmp_path)[0].read_bytes() == b"caf\xe9"
 
 
-async def test_a_folder_that_cannot_be_written_to_costs_one_sentence(
+async def test_correct_says_why_if_its_folder_cannot_be_written_to(
     open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/dev/null/data")
@@ -318,7 +318,7 @@ async def test_a_correction_waits_behind_an_edit_of_somebody_else(
     starter.sees("Your correction of draft 1 is in ")
 
 
-def test_a_worker_that_ignores_a_correction_is_said_to_be_older_and_the_text_is_kept(
+def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_the_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "data" / APP
@@ -387,7 +387,7 @@ async def test_without_colour_and_in_a_pipe_changes_are_marked_with_brackets(
     starter.sees_result()
 
 
-async def test_coming_back_tells_what_was_decided_last_and_what_came_of_it(
+async def test_coming_back_shows_the_last_decision_and_its_changes(
     client: Client, llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     report = await start_report(client, "bees")

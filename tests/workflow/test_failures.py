@@ -68,7 +68,7 @@ async def test_a_pdf_that_is_refused_for_good_leaves_the_report_waiting(
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 1", "Text 2"]
 
 
-async def test_a_pdf_that_fails_three_times_is_told_and_made_later(
+async def test_a_pdf_that_fails_three_times_is_reported_and_retried(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)

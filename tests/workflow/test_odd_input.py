@@ -1,4 +1,4 @@
-"""Whatever starts a report or completes its Activities by hand: no Workflow Task fails for it.
+"""No input, and no Activity that somebody completes by hand, makes a Workflow Task fail.
 
 Unless another Worker can read it.
 """
@@ -77,7 +77,7 @@ async def test_a_wrong_input_fails_the_report_with_the_right_one(
     assert status == ReportStatus(Phase.RESEARCHING, 0, "", "")
 
 
-async def test_a_prompt_that_temporal_could_not_carry_fails_the_report_before_any_call(
+async def test_a_prompt_that_is_too_long_fails_the_report_before_any_call(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await start_report(client, "x" * 100_001, stand_ins.task_queue)
