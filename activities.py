@@ -19,21 +19,21 @@ from beyond.pdf_process import PDFProcess
 from beyond.reports_dir import BadNameError, ReportsDirError, place_report
 from models import LLMCallInput, PDFGenerationInput
 
-# Research takes tens of minutes, and a call that is cut off is paid for all the same, so the limit
-# is generous; heartbeats, not this limit, reveal a dead Worker. The call gives up before Temporal
-# does, so that the error says why.
+# Deep research takes tens of minutes, and providers bill a call that is cut off, so the limit is
+# generous. Heartbeats, not this limit, reveal a dead Worker. The call times out a minute before
+# Temporal's limit, so that the error says why.
 LLM_TIME_LIMIT = timedelta(hours=1)
 LLM_START_TO_CLOSE_TIMEOUT = LLM_TIME_LIMIT + timedelta(minutes=1)
-# A PDF waits for its turn in the Worker, behind any number of others.
+# Includes the wait in the Worker, where any number of PDFs may be ahead.
 PDF_START_TO_CLOSE_TIMEOUT = timedelta(days=1)
-# By the clock: ten times what the slowest draft of 1 MB takes, as slow and busy machines exist.
+# Ten times what the slowest draft of 1 MB takes, because slow and busy machines need longer.
 PDF_RENDER_LIMIT = timedelta(minutes=3)
-# An answer that is no completion is asked for again until this attempt; then the person decides.
+# How often to ask if answers are unusable, late or cut off; then the person decides.
 UNUSABLE_ANSWER_ATTEMPTS = 3
 
-# After an outage of hours, a report goes on within a minute.
+# Retries never wait longer than this, so a report continues within a minute of any outage's end.
 RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
-# About three seconds: a passing fault is over by then, and a lasting one is for the person to see.
+# With waits of 1 s and 2 s. A passing fault is over by then; a lasting one is shown to the person.
 RETRY_TWICE = RetryPolicy(maximum_attempts=3)
 
 LLM_CALL_OPTIONS = ActivityConfig(
@@ -51,7 +51,7 @@ PDF_OPTIONS_UNTIL_DONE = ActivityConfig(
 )
 PDF_OPTIONS_AT_FIRST = PDF_OPTIONS_UNTIL_DONE | ActivityConfig(retry_policy=RETRY_TWICE)
 
-# One PDF keeps a core busy.
+# One PDF at a time, because each keeps a core busy.
 _pdf_turn = asyncio.Semaphore(1)
 _pdf_process = PDFProcess()
 
@@ -80,18 +80,18 @@ def _count_tokens(answer: dict[str, Any]) -> str:
     match answer:
         case {"usage": {"prompt_tokens": asked, "completion_tokens": answered}} if answered:
             return f", {asked} tokens in, {answered} out"
-    return ""  # as of a demo model
+    return ""  # a demo model reports none
 
 
 @activity.defn
 def create_pdf(input: PDFGenerationInput) -> str:
     """Writes the approved text as a PDF into `REPORTS_DIR` and returns the file's name.
 
-    The name is `input.filename`, or has the report's ID behind it if another file has that name.
-    Raises ApplicationError: non-retryable for a name that cannot be a file, retryable (with the
-    reason) if the disk refuses.
+    The name is `input.filename`. If another file has that name, the report's ID is added to it.
+    Raises ApplicationError: non-retryable if no file can have the name, retryable (with the reason)
+    if the file cannot be written.
     """
-    # Here, because ReportLab takes long to import, and neither the starter nor a Worker needs it.
+    # Imported here, because ReportLab loads slowly and the Worker renders in another process.
     from beyond import pdf
 
     arguments = _describe_pdf(input)
@@ -102,9 +102,10 @@ def create_pdf(input: PDFGenerationInput) -> str:
 async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
     """What the Worker runs as `create_pdf`: it renders in another process, one PDF at a time.
 
-    Its heartbeats go on meanwhile. Raises ApplicationError as `create_pdf` does, non-retryable for
-    a text that takes too long, and retryable if the other process ends; and CancelledError, before
-    there is a file, if nobody waits for the PDF any more.
+    Sends heartbeats while it waits and renders. Raises ApplicationError as `create_pdf` does; also
+    a non-retryable one if rendering exceeds `PDF_RENDER_LIMIT`, and a retryable one if the other
+    process exits. Raises CancelledError, without writing a file, if the report was discarded or
+    this attempt was replaced.
     """
     arguments = _describe_pdf(input)
     async with send_heartbeats(), _pdf_turn:
@@ -112,7 +113,7 @@ async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
             content = await _pdf_process.render(PDF_RENDER_LIMIT, **arguments)
         except TimeoutError:
             raise ApplicationError(
-                "this draft takes too long to set as pages; ask for another one",
+                "this draft takes too long to lay out as a PDF; ask for another one",
                 type="Unprintable",
                 non_retryable=True,
             ) from None
@@ -127,13 +128,13 @@ async def create_pdf_in_turn(input: PDFGenerationInput) -> str:
 
 
 async def start_pdf_process() -> None:
-    """Starts the process that renders PDFs, so that the first one need not wait for its fonts."""
+    """Starts the process that renders PDFs, so that the first PDF does not wait for its fonts."""
     async with _pdf_turn:
         await _pdf_process.start()
 
 
 def _describe_pdf(input: PDFGenerationInput) -> dict[str, Any]:
-    """The arguments of `beyond.pdf.render`."""
+    """Returns the arguments for `beyond.pdf.render`."""
     return {
         "markdown": input.content,
         "topic": input.topic,

@@ -12,10 +12,10 @@ TASK_QUEUE = "research"
 WORKFLOW_TYPE = "GenerateReportWorkflow"
 WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
 
-PAYLOAD_LIMIT = 1_900_000  # bytes; at 2 MiB, Temporal would refuse the step that carries them
-DRAFT_LIMIT = 1_000_000  # bytes of an answer; a revision carries one beside the prompt
-PROMPT_LIMIT = 100_000  # characters; each step carries the prompt
-LIVE_DRAFT_LENGTH = 4_000  # characters of a draft's end; more than a window shows
+PAYLOAD_LIMIT = 1_900_000  # bytes; Temporal refuses payloads of more than 2 MiB
+DRAFT_LIMIT = 1_000_000  # bytes of an answer; a revision's payload also holds the prompt
+PROMPT_LIMIT = 100_000  # characters; the payload of every call holds the prompt
+LIVE_DRAFT_LENGTH = 4_000  # characters from a draft's end; more than a window shows
 INSTRUCTIONS_MARK = "\n\nAdditional instructions: "  # before each one in the prompt
 
 
@@ -37,9 +37,9 @@ class UserDecision(StrEnum):
 class UserDecisionSignal:
     """A person's decision on a draft.
 
-    `draft` is the number of the draft that the person judged. The tutorial's starter sends none,
-    which is 0 and means the draft that is current when the decision's turn comes. `text`, of a
-    CORRECT, is the whole draft as the person corrected it.
+    `draft` is the number of the draft that the person judged, from 1. The tutorial's starter sends
+    none: 0 means the draft that is current when the Workflow handles the decision. `text` comes
+    with a CORRECT: the whole draft as the person corrected it.
     """
 
     decision: UserDecision
@@ -62,7 +62,7 @@ class LLMCallInput:
 
 @dataclass
 class PDFGenerationInput:
-    """The approved text, the topic, and the day of approval in UTC as an ISO date."""
+    """What to print: the approved text, the topic, and the day of approval (UTC, as YYYY-MM-DD)."""
 
     content: str
     filename: str = "research_pdf.pdf"
@@ -86,11 +86,11 @@ class Phase(StrEnum):
 class ReportStatus:
     """The answer to the Query `get_report_status`.
 
-    `draft` is the number of the current draft, 0 before the first, and `text` its text. `prompt` is
-    the topic with the instructions that the draft answers. `error` is one sentence for the person,
-    or "". `earlier_drafts` is how many times UNDO can go back. `topic_refused` says that the next
-    instruction replaces the topic. `origin` is one sentence about the decision that the draft came
-    of, or "" for the first.
+    `draft` is the number of the current draft, 0 before the first, and `text` is its text. `prompt`
+    is the topic with the instructions that the draft answers. `error` tells the person what went
+    wrong, or is "". `earlier_drafts` is how many times UNDO can go back. If `topic_refused`, the
+    next instruction replaces the topic. `origin` says in a sentence which decision led to the
+    draft, or is "" for the first.
     """
 
     phase: Phase
@@ -105,10 +105,10 @@ class ReportStatus:
 
 @dataclass
 class LiveDraft:
-    """What the model has written of a draft: the details of `llm_call`'s heartbeats.
+    """What the model has written of a draft so far: the details of `llm_call`'s heartbeats.
 
-    `text` is its end and `words` the number of all its words. Before the first one, a reasoning
-    model is `thinking`.
+    `text` is the end of it, at most `LIVE_DRAFT_LENGTH` characters, and `words` is the number of
+    all its words. `thinking` is true until a reasoning model writes its first word.
     """
 
     text: str = ""

@@ -43,7 +43,8 @@ from models import (
 )
 from workflow import GenerateReportWorkflow
 
-# How long a Query waits for a Worker: in a list, at each look at the report, and if a person asks.
+# How long a Query waits for a Worker: for a row of --list, for each poll of the report, and for a
+# draft that the person asks to see.
 LIST_TIMEOUT = timedelta(seconds=1.5)
 STATUS_TIMEOUT = timedelta(seconds=3)
 DRAFT_TIMEOUT = timedelta(seconds=10)
@@ -58,7 +59,7 @@ def main() -> NoReturn:
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    """Returns the exit code. Raises RefusedError, and RPCError if Temporal refuses."""
+    """Returns the exit code. Raises RefusedError, and RPCError if Temporal refuses a request."""
     cancel_on_signals()
     screen = Screen()
     only_looks = arguments.list or arguments.discard is not None
@@ -70,7 +71,7 @@ async def run(arguments: argparse.Namespace) -> int:
             if worker_polls and only_looks:
                 await worker_polls.wait()
             if arguments.list:
-                # A Worker that has just begun is slow, but there is one.
+                # A Worker that has just started answers slowly.
                 timeout = DRAFT_TIMEOUT if worker_polls else LIST_TIMEOUT
                 await reports.list_reports(
                     client,
@@ -95,7 +96,7 @@ async def run(arguments: argparse.Namespace) -> int:
 
 
 async def connect_to_temporal() -> Client:
-    """Raises RefusedError if there is no server, or not the namespace."""
+    """Raises RefusedError if there is no server, or no such namespace on it."""
     try:
         client = await connect(
             retry_config=RetryConfig(max_elapsed_time_millis=RETRY_FOR),
@@ -111,7 +112,8 @@ async def connect_to_temporal() -> Client:
 async def choose_report(client: Client, screen: Screen, arguments: argparse.Namespace) -> str:
     """Returns the Workflow ID of a report to come back to, or of a new one.
 
-    Raises RefusedError if there is no such report, or the topic is too long, and LeaveError.
+    Raises RefusedError if there is no such report or the topic is too long, and LeaveError if the
+    person leaves.
     """
     if arguments.resume:
         find = partial(reports.find_latest_report, client)
@@ -128,7 +130,7 @@ async def choose_report(client: Client, screen: Screen, arguments: argparse.Name
 async def start_report(client: Client, screen: Screen, topic: str) -> str:
     """Returns the Workflow ID. Asks for the topic if it is empty.
 
-    Raises RefusedError if the topic is too long, and LeaveError.
+    Raises RefusedError if the topic is too long, and LeaveError if the person leaves.
     """
     prompt = await ask_for_topic(screen, topic)
     if len(prompt) > PROMPT_LIMIT:
@@ -142,7 +144,7 @@ async def start_report(client: Client, screen: Screen, topic: str) -> str:
             id=workflow_id,
             task_queue=TASK_QUEUE,
             static_summary=reports.summarize(prompt),
-            # For a start that is repeated because the answer to the first one was lost.
+            # If the reply to the first request is lost, the retry finds the report it started.
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
 
@@ -156,17 +158,18 @@ async def start_report(client: Client, screen: Screen, topic: str) -> str:
     return workflow_id
 
 
-# What is said to a report. Each handle names no run: the report may be reset, or continue as new.
+# The requests to a report. Handles name no run, because a report may be reset or continue as new.
+# Each raises RPCError, and each Query WorkflowQueryFailedError if the Workflow cannot answer it.
 
 
 async def query_research_result(client: Client, workflow_id: str) -> str:
-    """The current draft, or "" before the first."""
+    """Returns the current draft, or "" before the first."""
     handle = client.get_workflow_handle(workflow_id)
     return await handle.query(GenerateReportWorkflow.get_research_result, rpc_timeout=DRAFT_TIMEOUT)
 
 
 async def query_earlier_draft(client: Client, workflow_id: str) -> str:
-    """The draft that UNDO would bring back, or "" if there is none."""
+    """Returns the draft that UNDO would bring back, or "" if there is none."""
     handle = client.get_workflow_handle(workflow_id)
     return await handle.query(GenerateReportWorkflow.get_earlier_draft, rpc_timeout=DRAFT_TIMEOUT)
 
@@ -174,6 +177,7 @@ async def query_earlier_draft(client: Client, workflow_id: str) -> str:
 async def query_report_status(
     client: Client, workflow_id: str, rpc_timeout: timedelta = STATUS_TIMEOUT
 ) -> ReportStatus:
+    """Returns the phase, the current draft and what went wrong, if anything."""
     handle = client.get_workflow_handle(workflow_id)
     return await handle.query(GenerateReportWorkflow.get_report_status, rpc_timeout=rpc_timeout)
 
@@ -181,23 +185,28 @@ async def query_report_status(
 async def send_user_decision_signal(
     client: Client, workflow_id: str, decision: UserDecisionSignal
 ) -> None:
+    """Sends a decision. The report's status says later whether it counted."""
     handle = client.get_workflow_handle(workflow_id)
     await handle.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 
 async def cancel_report(client: Client, workflow_id: str) -> None:
+    """Asks Temporal to cancel the report. It ends when a Worker has stopped its call."""
     handle = client.get_workflow_handle(workflow_id)
     await handle.cancel()
 
 
 async def wait_for_result(client: Client, workflow_id: str) -> str:
-    """The sentence that the Workflow returns. Raises WorkflowFailureError."""
+    """Waits for the report's end and returns the sentence that the Workflow returned.
+
+    Raises WorkflowFailureError if the report failed, timed out, was cancelled or was terminated.
+    """
     handle = client.get_workflow_handle_for(GenerateReportWorkflow.run, workflow_id)
     return await handle.result()
 
 
 def open_report(client: Client, workflow_id: str) -> ReportHandle:
-    """What the dialogue needs of the above, for one report. Nothing is sent yet."""
+    """Returns the requests above for one report, ready to be made. Sends nothing."""
     return ReportHandle(
         id=workflow_id,
         draft=partial(query_research_result, client, workflow_id),
@@ -223,7 +232,7 @@ examples:
   uv run starter.py --resume                 come back to the latest open report
   uv run starter.py --workflow-id ID         come back to a report, open or ended
   uv run starter.py --discard ID             end an open report without a PDF
-ID is a Workflow ID, or a part of one that no other has, such as --list shows.""",
+ID is a Workflow ID, or a part that no other has, such as --list shows.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()
@@ -232,8 +241,8 @@ ID is a Workflow ID, or a part of one that no other has, such as --list shows.""
     what.add_argument("--resume", action="store_true", help="come back to the latest open report")
     what.add_argument("--list", action="store_true", help="list the newest open reports")
     what.add_argument("--discard", metavar="ID", help="end this report without a PDF")
-    parser.add_argument("--ended", action="store_true", help="with --list: those that have ended")
-    parser.add_argument("--all", action="store_true", help="with --list: not only the newest")
+    parser.add_argument("--ended", action="store_true", help="with --list: reports that have ended")
+    parser.add_argument("--all", action="store_true", help="with --list: all, not only the newest")
     parser.add_argument("--open", action="store_true", help="open the PDF when it is there")
     parser.add_argument(
         "--local",

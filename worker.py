@@ -42,16 +42,17 @@ from workflow import GenerateReportWorkflow
 
 log = logging.getLogger(__name__)
 
-# An LLM call is a socket that waits, and a PDF waits for its turn, so one Worker carries many (the
-# SDK's default is 100). No call waits behind PDFs while there are fewer of these.
+# Calls and PDFs in progress (the SDK's default is 100). A call only waits for its socket, and a PDF
+# for its turn, so many cost little. A call waits for a slot only if PDFs have taken all of them.
 ACTIVITY_SLOTS = 2000
-OPEN_FILES = 4096  # a call has a socket; systems allow a process 256 or 1024 unless it asks
-# A report that waits for its person takes 0.15 MiB while it is cached, and its replay milliseconds.
+# Each call has a socket. Unless a process asks for more, systems allow it 256 or 1,024 files.
+OPEN_FILES = 4096
+# 75 MiB: a waiting report takes 0.15 MiB. One that is not cached is replayed in milliseconds.
 CACHED_WORKFLOWS = 500
-# By default, the SDK sends a heartbeat every 16 s, 80% of the timeout. A cancellation arrives with
-# the response to one, so it would be late, too.
+# By default, the SDK sends a heartbeat every 16 s, 80% of the timeout of 20 s. Cancellations arrive
+# with its response, so they would be as late.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
-# How long calls in progress may go on after SIGTERM. Longer ones are cut off and asked again.
+# How long calls may take to finish after SIGTERM. Longer ones are cancelled and retried.
 SHUTDOWN_GRACE = timedelta(minutes=10)
 
 
@@ -92,11 +93,11 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         workflows=[GenerateReportWorkflow],
         activities=[llm_call, create_pdf_in_turn],
         max_cached_workflows=CACHED_WORKFLOWS,
-        # Python computes in one thread at a time, and the SDK fails a task that waits for 2 s.
+        # Python runs one thread at a time, and the SDK fails a task that has to wait for 2 s.
         max_concurrent_workflow_tasks=8,
         max_concurrent_activities=ACTIVITY_SLOTS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        # A call that is cut off is paid for twice.
+        # A call that is cut off and retried is paid for twice.
         graceful_shutdown_timeout=SHUTDOWN_GRACE,
     )
     try:
@@ -134,7 +135,7 @@ def _say(line: str) -> None:
 
 
 async def _warm_up() -> None:
-    """LiteLLM and the fonts take seconds to load: the Worker polls meanwhile, and a call waits."""
+    """Loads LiteLLM and the fonts, which takes seconds. The Worker polls meanwhile."""
     await asyncio.to_thread(load_litellm)
     await start_pdf_process()
 

@@ -1,7 +1,7 @@
 """The Workflow: draft, wait for a person, then revise or create the PDF.
 
-All of it is replayed from the Event History, so it has no I/O, no clock and no environment. What
-a decision means, and what the person is told, is the `Report`'s to know.
+All of it is replayed from the Event History, so it has no I/O, no clock and no environment. The
+`Report` knows which decisions count and what to tell the person.
 """
 
 import asyncio
@@ -43,8 +43,8 @@ class GenerateReportWorkflow:
 
     @workflow.init
     def __init__(self, input: ContinuedReport | GenerateReportInput | None = None) -> None:
-        # workflow.init hands over the input of run(), so that a Signal handler that runs before it
-        # finds the report.
+        # workflow.init passes the input of run(): a Signal handler may run before run() does, and
+        # it needs the report.
         self._report = Report(input)
         self._run_size = RunSize()
         self._call: workflow.ActivityHandle[dict[str, Any]] | None = None  # of the model
@@ -105,7 +105,7 @@ class GenerateReportWorkflow:
                     return f"Successfully created research report PDF: {pdf_filename}"
 
     async def _wait_for_decision(self) -> UserDecision:
-        """Waits for a decision that counts."""
+        """Waits for a decision that counts, and returns it: EDIT or KEEP."""
         report = self._report
         while True:
             workflow.set_current_details(_web_ui_details(report.number, report.error))
@@ -114,19 +114,19 @@ class GenerateReportWorkflow:
             if self._is_long():
                 await workflow.sleep(CANCELLATION_DELAY)
                 _end_if_cancelled()
-                report.change_draft()  # so that megabytes of corrections need not be carried
+                report.change_draft()  # so that the next run need not carry long corrections
                 if self._is_long():
                     workflow.continue_as_new(report.carried())
             if decision := report.next_decision():
                 return decision
 
     def _is_long(self) -> bool:
-        """Whether the report is to go on in a new run, which has an empty Event History."""
+        """Whether the report should continue as new, with an empty Event History."""
         return self._run_size.is_large() and self._report.can_be_carried()
 
     async def _research(self, call: LLMCallInput) -> None:
         """Replaces the draft with the model's answer, or says in the status why it cannot."""
-        if self._report.is_stopped:  # by a STOP that came before a Worker
+        if self._report.is_stopped:  # by a STOP that arrived before a Worker ran
             self._report.refuse(call, "", "")
             return
         number = self._report.number + 1
@@ -151,7 +151,7 @@ class GenerateReportWorkflow:
         approved = report.approve(workflow.now().date().isoformat())
         self._run_size.add_step(approved)
         workflow.set_current_details(f"Draft {report.number} is approved: the PDF is next.")
-        # A passing fault is over after the first tries, and a lasting one is for the person to see.
+        # A passing fault is over after the first attempts. A lasting one shows in the status.
         summary = ActivityConfig(summary=f"PDF of draft {report.number}")
         for options in (PDF_OPTIONS_AT_FIRST, PDF_OPTIONS_UNTIL_DONE):
             try:
@@ -169,7 +169,7 @@ class GenerateReportWorkflow:
 
 
 def _web_ui_details(draft: int, error: str) -> str:
-    """Says in Markdown how to decide on a report that waits. `draft` is 0 if there is none."""
+    """Says in Markdown how to decide on a waiting report. `draft` is 0 if there is no draft."""
     edit = '`{"decision": "EDIT", "additional_prompt": "make it shorter"}`'
     answers, waiting = edit, "The report waits"
     if draft:
@@ -177,14 +177,14 @@ def _web_ui_details(draft: int, error: str) -> str:
         correct = f'`{{"decision": "CORRECT", "draft": {draft}, "text": "all of the text"}}`'
         answers = f"{keep}, {edit} or {correct}"
         waiting = f"Draft {draft} waits"
-    printable = error.encode(errors="replace").decode()  # it may quote half a character
+    printable = error.encode(errors="replace").decode()  # it may quote half a surrogate pair
     return f"{printable}\n\n{waiting} for the Signal `user_decision_signal`: {answers}"
 
 
 def _end_if_cancelled() -> None:
-    """Ends a report whose step ended before the cancellation reached it.
+    """Raises CancelledError if the report was cancelled while a step was ending.
 
-    Temporal delivers a cancellation once. Raises CancelledError.
+    Temporal delivers a cancellation once, and the step that got it may have ended normally.
     """
     if workflow.cancellation_reason() is not None:
         raise asyncio.CancelledError
@@ -195,7 +195,7 @@ def _is_final(error: ActivityError) -> bool:
 
 
 def _explain(error: ActivityError) -> tuple[str, str]:
-    """The kind of the error, such as "BadRequestError", or "", and its message."""
+    """Returns the error's type, such as "BadRequestError" or "", and its message."""
     if isinstance(error.cause, ApplicationError):
         return error.cause.type or "", error.cause.message
     return "", str(error.cause or error)

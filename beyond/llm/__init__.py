@@ -1,7 +1,7 @@
 """One call to a language model, through LiteLLM.
 
-LiteLLM takes seconds to import. This package imports it where it is first used, so that the
-Workflow and the starter, which need no model, never wait for it.
+LiteLLM takes seconds to import. This package imports it when it is first used, so that the Workflow
+and the starter, which need no model, never wait for it.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ from beyond.llm.thoughts import take_out_thoughts
 from beyond.llm.writing import Writing
 from models import DRAFT_LIMIT, LLMCallInput
 
-# How providers say that a model had finished, that a limit of tokens or a filter stopped it, or
-# that they broke off. LiteLLM makes "stop" of what it does not know, and keeps the true word.
+# The finish reasons that providers use: complete, token limit, content filter, failure. LiteLLM
+# turns those that it does not know into "stop", and keeps the provider's word in another field.
 FINISHED = {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"}
 AT_LIMIT = {"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"}
 FILTERED = {"content_filter", "safety", "sensitive", "refusal"}
 BROKEN_OFF = {"error", "network_error"}
-# The pages that Claude has read, encrypted: tens of kilobytes each, which nobody reads.
+# Fields with the encrypted pages that Claude has read: tens of kilobytes each, and of no use here.
 UNREAD = ("web_search_results", "web_search_calls")
-SLACK = 60  # seconds by which our own limit comes before LiteLLM's, so that it is told as ours
+SLACK = 60  # seconds from our time limit to LiteLLM's, so that ours comes first and has our words
 
 
 async def complete(
@@ -49,11 +49,11 @@ async def complete(
 ) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once, and returns its answer in the OpenAI shape.
 
-    `writing` learns what the model writes meanwhile. The text ends with its sources, if the model
-    has searched. The answer's `finish_reason` is "stop" of a whole text, "length",
+    `writing` collects what the model writes meanwhile. If the model has searched, the text ends
+    with its sources. The answer's `finish_reason` is "stop" for a complete text, "length",
     "content_filter", or the provider's own word. Raises ApplicationError with a sentence for a
-    person: retryable if asking again can help. An answer that is no completion, that broke off or
-    that is late is retryable unless this is the `last_try`.
+    person; it is retryable if asking again can help. If the response is not a completion, breaks
+    off or is late, it is retryable unless this is the `last_try`.
     """
     model, messages = get_model(), _make_messages(input)
     litellm = await asyncio.to_thread(load_litellm)
@@ -66,11 +66,11 @@ async def complete(
         api_key=find_key_to_send(),
         messages=messages,
         timeout=seconds + SLACK,
-        # Temporal retries. With retries here, too, one failed attempt costs three requests.
+        # Temporal retries. If LiteLLM did, too, one failed attempt would cost three requests.
         num_retries=0,
         max_retries=0,
     )
-    # A gateway whose streams break each time may still give a whole answer: the last try is one.
+    # A gateway may break every stream but send whole answers, so the last try does not stream.
     is_streamed = not last_try and may_stream()
     raw, answer = Raw(), None
     began = asyncio.get_running_loop().time()
@@ -93,7 +93,7 @@ async def complete(
 
 
 async def _ask_for_whole(ask: Callable[..., Awaitable[Any]], last_try: bool) -> tuple[Raw, Any]:
-    """Returns what the provider sent, and its answer in the OpenAI shape."""
+    """Asks without a stream. Returns what the provider sent, and its answer in the OpenAI shape."""
     received: dict[str, Any] = {}  # what LiteLLM got, even if it cannot read it
     try:
         answer = await ask(logger_fn=received.update)
@@ -105,7 +105,7 @@ async def _ask_for_whole(ask: Callable[..., Awaitable[Any]], last_try: bool) -> 
             # "from None": the chain would carry headers and request bodies into the Event History.
             raise make_application_error(error, last_try, body) from None
     else:
-        # Pydantic warns about fields that providers add; the answer is kept as it came.
+        # Pydantic would warn about fields that providers add; the answer keeps them.
         result = answer.model_dump(exclude_none=True, warnings=False)
     raw = Raw()
     if not raw.add(received.get("original_response")):
@@ -114,18 +114,19 @@ async def _ask_for_whole(ask: Callable[..., Awaitable[Any]], last_try: bool) -> 
 
 
 def load_litellm() -> ModuleType | None:
-    """Imports LiteLLM for the model that `LLM_MODEL` names; a demo model needs none.
+    """Imports LiteLLM for the model that `LLM_MODEL` names. Returns None for a demo model.
 
-    The first call takes seconds: make it in a thread. Raises ApplicationError with the cure if the
-    model or its key cannot be used; it is retryable, because another Worker may be set up better.
+    The first call takes seconds, so make it in a thread. Raises ApplicationError with the cure if
+    the model or its key cannot be used. It is retryable, because another Worker may have the right
+    settings.
     """
     if get_model() in DEMO_MODELS:
         return None
-    # Without it, LiteLLM fetches its price list from the internet when it is imported.
+    # Otherwise LiteLLM fetches its price list from the internet when it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     # Firewalls drop connections that are silent for minutes, as one is while a model thinks.
     os.environ.setdefault("AIOHTTP_SO_KEEPALIVE", "True")
-    # LiteLLM gives up a stream with so many equal chunks in a row, and a wide table has hundreds.
+    # LiteLLM aborts a stream after this many equal chunks in a row; a wide table has hundreds.
     os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", "1000000")
     litellm = _import_litellm()
     if problem := find_problem(litellm):
@@ -135,11 +136,11 @@ def load_litellm() -> ModuleType | None:
 
 @cache
 def _import_litellm() -> ModuleType:
-    """Imports LiteLLM beside a Worker that polls, without the garbage collector.
+    """Imports LiteLLM without the garbage collector, while the Worker polls.
 
-    It would hold all other threads up for 0.4 s at a time, and on a busy machine so long that the
-    SDK takes a Workflow that cannot run for one that does not yield. LiteLLM's objects stay, so
-    no later collection looks at them, either.
+    A collection would stop all other threads for 0.4 s at a time. On a busy machine, the SDK would
+    then report a deadlock in a Workflow that only could not run. LiteLLM's objects live as long as
+    the process, so later collections skip them, too.
     """
     gc.disable()
     try:
@@ -147,26 +148,26 @@ def _import_litellm() -> ModuleType:
     finally:
         gc.freeze()
         gc.enable()
-    litellm.suppress_debug_info = True  # its errors print advertisements otherwise
-    # It would count a stream's tokens itself, before and after, though providers report them.
+    litellm.suppress_debug_info = True  # otherwise its errors print advertisements
+    # It would also count a stream's tokens itself, although providers report them.
     litellm.disable_token_counter = True
     return litellm
 
 
 def _make_messages(input: LLMCallInput) -> list[dict[str, str]]:
-    """The conversation so far: with a draft, the model revises what the person read."""
+    """Returns the conversation so far. With a draft, the model revises what the person read."""
     messages = [{"role": "user", "content": input.prompt}]
     if input.draft:
         messages[:0] = [
             {"role": "user", "content": input.draft_prompt},
             {"role": "assistant", "content": input.draft},
         ]
-    # Half a surrogate pair is legal in JSON and can come from a terminal, but no client sends it.
+    # Half a surrogate pair is legal in JSON and may come from a terminal, but clients reject it.
     return [{**m, "content": m["content"].encode(errors="replace").decode()} for m in messages]
 
 
 def _read_body(body: str) -> dict[str, Any]:
-    """Returns an answer with a text that LiteLLM does not take, or {}."""
+    """Returns the answer in a body that LiteLLM rejects although it has a text, or {}."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -178,7 +179,10 @@ def _read_body(body: str) -> dict[str, Any]:
 
 
 def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
-    """Returns the answer with the report alone as its content, and the true reason of its end."""
+    """Returns the answer with only the report as its content, and with the true finish reason.
+
+    Raises ApplicationError if there is no report, if it broke off, or if it is too large.
+    """
     choice = result["choices"][0] if result["choices"] else {"message": {}}
     message = choice["message"]
     fields = choice.get("provider_specific_fields") or {}
@@ -209,5 +213,5 @@ def _name_reason(reason: str) -> str:
 
 
 def _is_readable(content: object) -> bool:
-    """Whether there is something to read: neither white space nor zero-width characters are."""
+    """Whether there is something to read. White space and zero-width characters do not count."""
     return isinstance(content, str) and any(c.isprintable() and not c.isspace() for c in content)

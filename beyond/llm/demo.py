@@ -8,8 +8,8 @@ from beyond.llm.settings import SLOW_DEMO_MODEL
 from beyond.llm.writing import Writing
 from models import INSTRUCTIONS_MARK
 
-DEMO_DELAY = 1  # seconds, in which the words come one by one
-SLOW_DEMO_DELAY = 15  # seconds: time enough to kill a Worker in the middle of a call
+DEMO_DELAY = 1  # seconds for a draft; its words arrive one by one
+SLOW_DEMO_DELAY = 15  # seconds; long enough to kill a Worker in the middle of a call
 
 DEMO_TEXT = """\
 > **Offline demo.** This is canned text, not research. For a real report, set `LLM_MODEL` and
@@ -35,7 +35,7 @@ Workflow, the Activities, your decisions in the Event History and the PDF at the
 
 
 async def answer_as_demo(model: str, prompt: str, writing: Writing) -> dict[str, Any]:
-    """Returns a draft in the OpenAI shape, and writes it word by word before."""
+    """Writes a draft word by word, then returns it in the OpenAI shape."""
     draft = _write_draft(prompt)
     words = re.findall(r"\S+\s*", draft)
     delay = SLOW_DEMO_DELAY if model == SLOW_DEMO_MODEL else DEMO_DELAY
@@ -48,7 +48,7 @@ async def answer_as_demo(model: str, prompt: str, writing: Writing) -> dict[str,
 
 
 def _write_draft(prompt: str) -> str:
-    """Repeats the topic and the instructions, so that edits can be seen."""
+    """Returns a text that repeats the topic and the instructions, so that edits show."""
     topic, *instructions = prompt.split(INSTRUCTIONS_MARK)
     numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(instructions, start=1))
     none_yet = "None yet. Type *edit* and give one: it will be listed here."

@@ -1,7 +1,7 @@
 """What went wrong in a call to a model, as an ApplicationError with a sentence for a person.
 
-The Workflow goes by the error's type. "BadRequestError", "ContentPolicyViolationError",
-"ContextWindowExceededError" and "UnprocessableEntityError" say that the prompt itself was refused.
+The Workflow reads the error's type: "BadRequestError", "ContentPolicyViolationError",
+"ContextWindowExceededError" and "UnprocessableEntityError" mean that the prompt was refused.
 """
 
 import json
@@ -26,23 +26,24 @@ from beyond.llm.quotes import (
 from beyond.llm.settings import find_address_variable, get_model
 from models import DRAFT_LIMIT
 
-# Besides every 5xx. RFC 9110: timeout, conflict, too early, too many requests.
+# Retried, as every 5xx is: request timeout, conflict, too early, too many requests (RFC 9110, 8470
+# and 6585).
 TRANSIENT_STATUSES = {408, 409, 425, 429}
-# Of a request that cannot be streamed. A 429 that names streams passes.
+# With these, a provider can mean that it does not stream. A 429 that mentions streams is temporary.
 NO_STREAM_STATUSES = {400, 404, 422, 501}
-# No provider's Retry-After may park a report for longer than this.
+# The longest Retry-After that is honoured, so that no provider can park a report for a day.
 RETRY_AFTER_CAP = timedelta(minutes=10)
 
-TOP_UP = "top up the account, or set another key in LLM_API_KEY and start again"
-CHECK_KEY = "check LLM_API_KEY and start again"
-CHECK_MODEL = "check LLM_MODEL and start again"
-ENDPOINT = "/chat/completions"  # which LiteLLM adds to the address
+TOP_UP = "top up the account, or set another key in LLM_API_KEY and restart the Worker"
+CHECK_KEY = "check LLM_API_KEY and restart the Worker"
+CHECK_MODEL = "check LLM_MODEL and restart the Worker"
+ENDPOINT = "/chat/completions"  # LiteLLM appends it to the address
 NO_ANSWER = (
     "the response is not a model's answer; check whether a proxy or a sign-in page is in the way"
 )
 
-# What says that an account can pay for no more, of OpenAI, Moonshot, LiteLLM's proxy, Zhipu, xAI,
-# Anthropic, Alibaba and others. A limit for a while is worded alike, but says when it ends.
+# Signs of a used-up account, from OpenAI, Moonshot, LiteLLM's proxy, Zhipu, xAI, Anthropic, Alibaba
+# and others. A rate limit uses the same words, but says when it ends.
 QUOTA_CODES = re.compile(
     r"insufficient_(?:[a-z]+_){0,3}(?:quota|balance|credits?|funds)|exceeded_current_quota|"
     r"(?:budget|credits?)_exceeded|ExceededBudget|hard_limit|billing_not_active|arrear|overdue|"
@@ -71,17 +72,17 @@ MODEL_WORDS = re.compile(
 POLICY_WORDS = re.compile(
     r"content.?polic|content.?filter|moderation|flagged|inappropriate|safety", re.IGNORECASE
 )
-# OpenAI's "your organization must be verified to stream this model" is one.
+# As in OpenAI's "your organization must be verified to stream this model".
 STREAM_WORDS = re.compile(r"\bstream", re.IGNORECASE)
 TLS_WORDS = re.compile(r"HTTP request (?:was sent )?to (?:an )?HTTPS", re.IGNORECASE)
 
-# How LiteLLM words an answer of status 200 that it cannot read. It gives it the status 500.
+# LiteLLM's words for an answer of status 200 that it cannot read. Its error has the status 500.
 UNREADABLE = re.compile(
     r"Empty or invalid response|Invalid response object|json response"
     r"|provider returned (?:a response with no )?'choices'"
 )
 
-# The same, of LiteLLM's clients: no JSON, or too deep, no UTF-8, wrongly compressed.
+# The same, from LiteLLM's clients: invalid JSON, JSON nested too deep, invalid UTF-8, bad gzip.
 UNDECODABLE = (json.JSONDecodeError, RecursionError, UnicodeDecodeError, zlib.error)
 
 
@@ -99,19 +100,23 @@ def make_application_error(error: Exception, last_try: bool, body: str = "") -> 
     answered = _find_answer(causes)
     status = _read_status(error, causes)
     if told := find_message(parse_quoted(body)):
-        if status == 422:  # which LiteLLM makes of an error without a status
+        if status == 422:  # LiteLLM's status for an error that had none
             return _make(shorten(hide_keys(told)), "APIError", transient=False)
         answered = body
     elif _is_unreadable(error, status, causes, body):
         return _make(NO_ANSWER, "UnusableAnswer", transient=not last_try)
     elif not answered and not _is_of_provider(causes):
         words = quote_provider(str(causes[-1]) or str(error))
-        return _make(f"{words}; set that and start again", "SettingsError", transient=False)
+        return _make(
+            f"{words}; correct the settings and restart the Worker",
+            "SettingsError",
+            transient=False,
+        )
     return _make_sorted(error, status, answered or str(error))
 
 
 def make_stream_error(error: Exception | None, told: Any) -> ApplicationError:
-    """What ended a stream in the middle. `told` is the provider's error in it, or None."""
+    """Explains what ended a stream in the middle. `told` is the provider's error in it, or None."""
     cause = [None, *walk_causes(error)][-1]
     told = told or getattr(cause, "body", None)
     if isinstance(told, dict) and isinstance(code := told.get("code"), int) and 400 <= code < 500:
@@ -121,43 +126,51 @@ def make_stream_error(error: Exception | None, told: Any) -> ApplicationError:
 
 
 def make_upstream_error(told: Any) -> ApplicationError:
-    """The provider's own error in the middle of an answer, which asking again can mend."""
+    """Explains a provider's error in the middle of an answer. It is retryable.
+
+    `told` is that error as a text or a JSON value, or None if the provider gave none.
+    """
     words = quote_provider(told if isinstance(told, str) else json.dumps(told)) if told else ""
-    words = words or "the provider broke off in the middle"
+    words = words or "the provider stopped in the middle of its answer"
     return _make(words, "UpstreamError", transient=True)
 
 
 def make_late_error(seconds: float, has_begun: bool, last_try: bool) -> ApplicationError:
-    """Our own limit for a call, or for the silence of a model that `has_begun` to write."""
+    """Explains that our time limit of `seconds` has passed.
+
+    It was the limit for silence if the model `has_begun` to write, and for the whole call if not.
+    """
     if has_begun:
-        words = f"the model fell silent in the middle: nothing came for {seconds:.0f} s"
+        words = (
+            f"the model stopped in the middle of its answer: nothing arrived for {seconds:.0f} s"
+        )
         return _make(words, "UpstreamError", transient=True)
     limit = f"{seconds / 60:.0f} minutes" if seconds >= 60 else f"{seconds:.1f} s"
-    words = f"there was no whole answer after {limit}, the limit of this app"
+    words = f"the model did not finish within {limit}, the limit of this app"
     return _make(words, "TimeoutError", transient=not last_try)
 
 
 def make_size_error(size: int) -> ApplicationError:
-    """An answer of `size` bytes, which the Event History cannot hold."""
+    """Explains that an answer of `size` bytes is too large for the Event History."""
     return ApplicationError(
-        f"the answer has {size / 1e6:.1f} MB, and a report holds at most "
-        f"{DRAFT_LIMIT / 1e6:.0f}; ask for a shorter one",
+        f"the answer has {size / 1e6:.1f} MB, but a report holds at most "
+        f"{DRAFT_LIMIT / 1e6:.0f} MB; ask for a shorter one",
         type="AnswerTooLarge",
         non_retryable=True,
     )
 
 
 def make_empty_error(reason: str, message: dict[str, Any]) -> ApplicationError:
-    """An answer without a text; `reason` is that of its end."""
+    """Explains an answer without a text. `reason` is its finish reason."""
     kind, why = "EmptyAnswer", "answered without any text"
     if refusal := message.get("refusal"):
         kind, why = "ContentPolicyViolationError", f"refused: {quote_provider(str(refusal))}"
     elif reason == "content_filter":
         kind, why = "ContentPolicyViolationError", "was stopped by the provider's content filter"
     elif message.get("reasoning_content") and reason == "length":
-        why += ": its thoughts reached the token limit"
+        why += ": its reasoning reached the token limit"
     elif message.get("reasoning_content"):
-        why += " besides its thoughts"
+        why += ", only with its reasoning"
     return ApplicationError(f"{get_model()} {why}", type=kind, non_retryable=True)
 
 
@@ -186,14 +199,14 @@ def _make(
     )
 
 
-# Who can mend it.
+# Who can fix it.
 
 
 def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
-    """Returns the error's type, the cure, and whether time is one.
+    """Returns the error's type, the cure for a person to try, and whether it passes by itself.
 
-    By the HTTP status, as LiteLLM's classes do not tell 403 and 413 apart, and by words, as
-    providers answer 400 or 429 to many things.
+    Goes by the HTTP status, because LiteLLM's classes do not tell 403 and 413 apart, and by the
+    words, because providers send 400 or 429 for many things.
     """
     kind = type(error).__name__
     is_quota = QUOTA_CODES.search(told) or (
@@ -210,10 +223,14 @@ def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
     if status == 401 or (status == 400 and KEY_WORDS.search(told)):
         return "AuthenticationError", CHECK_KEY, False
     if status == 403:
-        return kind, "check what this key may use", False
+        return kind, "check the permissions of this key", False
     address = find_address_variable()
     if status in (404, 405) and os.environ.get(address, "").rstrip("/").endswith(ENDPOINT):
-        return "SettingsError", f"take {ENDPOINT} off the end of {address} and start again", False
+        return (
+            "SettingsError",
+            f"take {ENDPOINT} off the end of {address} and restart the Worker",
+            False,
+        )
     if status == 404 or (status == 400 and MODEL_WORDS.search(told)):
         return "NotFoundError", CHECK_MODEL, False
     if status == 400 and TLS_WORDS.search(told):
@@ -222,7 +239,7 @@ def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
 
 
 def _read_status(error: Exception, causes: list[BaseException]) -> int:
-    """Returns the HTTP status. LiteLLM's own may be another: it guesses one from the words."""
+    """Returns the HTTP status, or 0. LiteLLM's own may differ: it guesses from the words."""
     for cause in causes:
         if type(cause).__name__ == "HTTPStatusError":
             return int(cause.response.status_code)  # type: ignore[attr-defined]
@@ -233,12 +250,12 @@ def _read_status(error: Exception, causes: list[BaseException]) -> int:
 
 
 def _find_answer(causes: list[BaseException]) -> str:
-    """Returns the body of the provider's answer. LiteLLM's own errors have empty ones."""
+    """Returns the body of the provider's answer, or "". LiteLLM's own errors have none."""
     for cause in causes:
         try:
             if text := cause.response.text:  # type: ignore[attr-defined]
                 return str(text)
-        except (AttributeError, RuntimeError):  # there is none, or nobody has read it
+        except (AttributeError, RuntimeError):  # no response, or one whose body was not read
             continue
     return ""
 
@@ -253,7 +270,7 @@ def _is_unreadable(error: Exception, status: int, causes: list[BaseException], b
 
 
 def _is_of_provider(causes: list[BaseException]) -> bool:
-    """Whether a provider has answered. Otherwise LiteLLM or a client of its raised the error."""
+    """Whether a provider has answered. If not, LiteLLM or its HTTP client raised the error."""
     return len(causes) == 1 or any(
         type(cause).__name__ in ("HTTPStatusError", "TimeoutError", "APITimeoutError", "Timeout")
         for cause in causes
@@ -269,5 +286,5 @@ def _read_retry_after(error: Exception) -> timedelta | None:
             seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
         except (TypeError, ValueError):
             return None
-    # 0 or a date in the past would hammer the provider: the retry policy's backoff is better.
+    # With 0 or a date in the past, we would hammer the provider; the backoff is better.
     return timedelta(seconds=min(seconds, RETRY_AFTER_CAP.total_seconds())) if seconds > 0 else None

@@ -1,4 +1,4 @@
-"""Why no answer came: the innermost of an error's causes, and whether time can mend it."""
+"""Why no answer arrived: an error's innermost cause, and whether it passes by itself."""
 
 import os
 import socket
@@ -12,8 +12,8 @@ from beyond.llm.settings import find_address_variable
 
 
 def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yields the error and what has led to it, the innermost last."""
-    seen: list[BaseException] = []  # LiteLLM's may lead to themselves
+    """Yields the error and its causes, the innermost last."""
+    seen: list[BaseException] = []  # LiteLLM's causes can form a circle
     while error and error not in seen:
         seen.append(error)
         yield error
@@ -27,35 +27,36 @@ def explain_wrong_setting(causes: list[BaseException]) -> str:
     if isinstance(cause, ModuleNotFoundError):
         return (
             f"LiteLLM needs a Python package for this model that is not installed ({cause.name}); "
-            "install it and start again"
+            "install it and restart the Worker"
         )
     if names & {"InvalidURL", "NonHttpUrlClientError"} or "Port out of range" in str(cause):
         address = hide_keys(os.environ.get(variable, "")) or "of the model"
         return (
             f"the address {address} cannot be used; "
-            f"write it as http://host:port/v1 or https://host/v1 in {variable} and start again"
+            f"write it as http://host:port/v1 or https://host/v1 in {variable} "
+            "and restart the Worker"
         )
     if _is_of_network(causes) and any(url.startswith("socks") for url in getproxies().values()):
         return (
             "the environment names a SOCKS proxy, which LiteLLM cannot use; "
-            "name an HTTP proxy or none, and start again"
+            "name an HTTP proxy or none, and restart the Worker"
         )
     if isinstance(cause, ssl.SSLCertVerificationError):
         file = os.environ.get("SSL_CERT_FILE", "")
         missing = f"; there is no file {file}" if file and not Path(file).exists() else ""
         return (
             f"the certificate of {host} is not trusted ({cause.verify_message}){missing}; "
-            "name the file of its authority in SSL_CERT_FILE and start again"
+            "set SSL_CERT_FILE to its authority's certificate and restart the Worker"
         )
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-        return f"{host} does not speak https; write http:// in {variable} and start again"
+        return f"{host} does not use TLS; write http:// in {variable} and restart the Worker"
     if isinstance(cause, FileNotFoundError) and cause.filename:
-        return f"there is no file {cause.filename}; name another one and start again"
+        return f"there is no file {cause.filename}; set another one and restart the Worker"
     return ""
 
 
 def explain_outage(causes: list[BaseException]) -> str:
-    """Returns why the server cannot be reached just now, or ""."""
+    """Returns why the server cannot be reached at the moment, or ""."""
     cause, names, host = causes[-1], _name_all(causes), _find_host(causes)
     if "ProxyError" in names:
         host = f"the proxy {host}"
@@ -64,11 +65,11 @@ def explain_outage(causes: list[BaseException]) -> str:
     if isinstance(cause, TimeoutError):
         return f"{host} did not answer in time"
     if isinstance(cause, socket.gaierror):
-        return f"{host} is not found; check its name"
+        return f"{host} cannot be found (DNS); check the name"
     if isinstance(cause, ConnectionRefusedError):
         return f"{host} refuses the connection"
     if isinstance(cause, ConnectionError) or "ServerDisconnectedError" in names:
-        hint = f"; if that goes on, write https:// in {find_address_variable()}"
+        hint = f"; if this goes on, write https:// in {find_address_variable()}"
         return f"{host} closed the connection without an answer{hint if _is_plain(causes) else ''}"
     if isinstance(cause, OSError) and cause.strerror:
         return f"{host} cannot be reached ({cause.strerror})"
@@ -80,7 +81,7 @@ def _name_all(causes: list[BaseException]) -> set[str]:
 
 
 def _is_of_network(causes: list[BaseException]) -> bool:
-    """By the innermost cause: LiteLLM calls missing settings a connection error, too."""
+    """Goes by the innermost cause, because LiteLLM calls missing settings a connection error."""
     module = type(causes[-1]).__module__.partition(".")[0]
     is_of_client = module in ("aiohttp", "httpcore", "httpx")
     return isinstance(causes[-1], OSError) or (
@@ -89,10 +90,10 @@ def _is_of_network(causes: list[BaseException]) -> bool:
 
 
 def _find_host(causes: list[BaseException]) -> str:
-    """Returns the host and the port that were called, a proxy's if there is one."""
+    """Returns the host and port that were called: the proxy's, if there is one."""
     for cause in reversed(causes):
         host, port = getattr(cause, "host", None), getattr(cause, "port", None)
-        if isinstance(host, str) and port:  # of aiohttp
+        if isinstance(host, str) and port:  # an error of aiohttp's
             return f"{host}:{port}"
     return str(getattr(_find_url(causes), "netloc", b"").decode() or "the server")
 
@@ -102,11 +103,11 @@ def _is_plain(causes: list[BaseException]) -> bool:
 
 
 def _find_url(causes: list[BaseException]) -> object:
-    """Returns the URL that was called. The requests in LiteLLM's own errors are made up."""
+    """Returns the URL that was called, or None. The requests in LiteLLM's errors are made up."""
     for cause in reversed(causes):
         if not type(cause).__module__.startswith("litellm"):
             try:
                 return cause.request.url  # type: ignore[attr-defined]
-            except (AttributeError, RuntimeError):  # it has none, or does not know it
+            except (AttributeError, RuntimeError):  # an error without a request
                 continue
     return None

@@ -1,4 +1,4 @@
-"""What a provider says of an error, in any of the shapes that providers and gateways use."""
+"""Finds a provider's own words in an error, whatever shape the provider or gateway gives it."""
 
 import ast
 import json
@@ -19,35 +19,41 @@ WEB_PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 
 
 def quote_provider(text: str) -> str:
-    """Returns the provider's own words on one line, without class names, markup and keys."""
+    """Returns the provider's own words on one line, without class names, markup and keys.
+
+    At most `ERROR_LIMIT` characters.
+    """
     text = hide_keys(text).partition("Traceback")[0]
     if WEB_PAGE.search(text):
         title = re.search(r"<title[^<>]*>([^<]+)", text, re.IGNORECASE)
-        return shorten(f"a web page came in place of an answer{': ' + title[1] if title else ''}")
+        return shorten(f"the response is a web page{': ' + title[1] if title else ''}")
     return shorten(
         _leave_out_objects(find_message(parse_quoted(text)) or CLASS_NAMES.sub("", text))
     )
 
 
 def _leave_out_objects(text: str) -> str:
-    """The text on one line, without Python's objects and the words that they are glued to."""
+    """Returns the text on one line, without Python's objects and the words glued to them."""
     *before, rest = OBJECT.split(" ".join(text.split()))
     return "".join(part.rpartition(" ")[0] for part in before) + rest
 
 
 def shorten(text: str) -> str:
-    """Returns a text on one short line, without what could redraw a terminal."""
+    """Returns the text on one line of at most `ERROR_LIMIT` characters.
+
+    Control characters, which could redraw a terminal, are left out.
+    """
     return printable(" ".join(text.split()))[:ERROR_LIMIT].rstrip(". ")
 
 
 def find_message(value: Any) -> str:
-    """Returns the innermost message of an error, in any of the shapes that providers use."""
+    """Returns the innermost message in an error's JSON value, or ""."""
     match value:
         case str(text):
             return find_message(parse_quoted(text)) or CLASS_NAMES.sub("", text).strip()
         case [first, *_]:
             return find_message(first)
-        case {"metadata": {"raw": str(raw)}} if raw.strip():  # OpenRouter, of an upstream
+        case {"metadata": {"raw": str(raw)}} if raw.strip():  # OpenRouter quotes its upstream
             return find_message(raw)
         case dict():
             for name in ("error", "errors", "detail", "message", "msg", "error_msg", "title"):
@@ -57,7 +63,7 @@ def find_message(value: Any) -> str:
 
 
 def find_codes(value: Any) -> str:
-    """Returns the types and codes in an error, which some providers word better."""
+    """Returns the types and codes in an error's JSON value. Some say more than the message."""
     match value:
         case [first, *_]:
             return find_codes(first)
@@ -69,7 +75,7 @@ def find_codes(value: Any) -> str:
 
 
 def parse_quoted(text: str) -> Any:
-    """Returns what a text holds as JSON or as a Python literal; gateways quote both. Else None."""
+    """Returns the JSON value or Python literal in a text, or None. Gateways quote both."""
     start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
     end = max(text.rfind("}"), text.rfind("]")) + 1
     if start < 0:
@@ -83,7 +89,10 @@ def parse_quoted(text: str) -> Any:
 
 
 def hide_keys(text: str) -> str:
-    """Providers quote the key, whole or masked, in their errors, and clients the address."""
+    """Returns the text with "[key]" in place of each key, token and password of the environment.
+
+    Providers quote the key, in full or masked, and HTTP clients quote addresses with passwords.
+    """
     secrets = {
         form
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""What a provider has sent: LiteLLM's translation loses sources, and the reason of an end."""
+"""What a provider has sent. LiteLLM's translation loses sources and finish reasons."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -6,15 +6,16 @@ from typing import Any
 
 from beyond.llm.sources import Sources
 
-DEPTH = 12  # of an answer: the deepest field that is read is OpenAI's seventh
+DEPTH = 12  # levels of an answer that are searched; the deepest field, OpenAI's, is at the seventh
 REASONS = {"finish_reason", "finishReason", "stop_reason", "done_reason"}
 
 
 class Raw:
     """What a provider has sent beside the text.
 
-    `reason` is its own word for the end, and `error` its own error. `has_ended` says that nothing
-    cut its stream off. `has_choices` says that it is of a shape whose reasons are known.
+    `reason` is the provider's own finish reason, or "", and `error` its own error, or None.
+    `has_ended` is true if the stream was not cut off. `has_choices` is true if the answer has a
+    shape in which `reason` would be found.
     """
 
     def __init__(self) -> None:
@@ -25,11 +26,11 @@ class Raw:
 
     @property
     def is_whole(self) -> bool:
-        """Whether a stream came to its end: usage without text comes only there."""
+        """Whether the stream is complete. Providers send usage without text only at the end."""
         return bool(self.reason) or self._has_usage_at_end
 
     def add(self, sent: Any) -> bool:
-        """Takes an answer or an event of a stream. Returns whether it is one."""
+        """Reads an answer or an event of a stream. Returns False if it is neither."""
         told = _read(sent)
         for name, value in _walk(told, DEPTH):
             self.sources.add(name, value)
@@ -47,7 +48,7 @@ class Raw:
 
 
 async def listen(stream: Any, raw: Raw, call: Callable[[], None]) -> None:
-    """Has `raw` hear all that a stream of LiteLLM's receives, and calls `call` at each event."""
+    """Passes all that a stream of LiteLLM's receives to `raw`, and calls `call` at each event."""
     source = await stream.fetch_stream()
     if hasattr(source, "streaming_response"):
         source.streaming_response = _pass_on(source.streaming_response, raw, call)
@@ -64,7 +65,7 @@ async def _pass_on(events: Any, raw: Raw, call: Callable[[], None]) -> AsyncIter
         raw.has_ended = True
     finally:
         if isinstance(closing := events.close() if hasattr(events, "close") else None, Awaitable):
-            await closing  # OpenAI's stream holds the connection
+            await closing  # otherwise OpenAI's stream keeps its connection
 
 
 def _read(event: Any) -> Any:
@@ -81,7 +82,7 @@ def _read(event: Any) -> Any:
 
 
 def _walk(told: Any, depth: int) -> Iterator[tuple[str, Any]]:
-    """Yields the fields of objects within objects, with their names."""
+    """Yields the names and values of all fields, down to `depth` levels of objects and lists."""
     if isinstance(told, dict):
         yield from told.items()
         told = [*told.values()]

@@ -9,9 +9,9 @@ DEMO_MODEL = "offline/demo"
 SLOW_DEMO_MODEL = "offline/slow-demo"
 DEMO_MODELS = (DEMO_MODEL, SLOW_DEMO_MODEL)
 
-# Providers that need a key, named in a variable after them, and that take no other credentials.
+# Providers that need an API key and take no other credentials. Its variable is named after them.
 PROVIDERS_WITH_KEY = {"openai", "anthropic", "deepseek", "groq", "mistral", "openrouter", "xai"}
-# Providers that are servers of one's own. Without an address, LiteLLM would ask OpenAI's.
+# Servers that people run themselves. Without an address, LiteLLM would call OpenAI's.
 PROVIDERS_WITH_ADDRESS = {"hosted_vllm", "litellm_proxy", "lm_studio", "openai_like", "xinference"}
 PLACEHOLDER = re.compile(r"you|<|\.|x+$|sk-\.|change|replace|placeholder", re.IGNORECASE)
 CURE = f"Set it in .env or in the environment, or set LLM_MODEL={DEMO_MODEL} for a demo."
@@ -23,12 +23,15 @@ def get_model() -> str:
 
 
 def get_key(variable: str) -> str:
-    """Returns the key without what is copied along with it: white space and quotation marks."""
+    """Returns the key without the white space and quotation marks that were copied with it."""
     return os.environ.get(variable, "").strip(" \t\r\n\"'")
 
 
 def find_key_to_send() -> str | None:
-    """Returns the key in LLM_API_KEY. A placeholder is one only for a server of one's own."""
+    """Returns the key in LLM_API_KEY, or None.
+
+    A placeholder counts as a key only for a server of your own, which may ignore it.
+    """
     key = get_key("LLM_API_KEY")
     if PLACEHOLDER.match(key) and not os.environ.get(find_address_variable()):
         return None
@@ -49,7 +52,10 @@ def find_provider_keys() -> set[str]:
 
 
 def find_obvious_problem() -> str:
-    """Returns a sentence with the cure, or "", from what is known before LiteLLM is there."""
+    """Returns what is wrong with the settings, with the cure, as far as it shows without LiteLLM.
+
+    Returns "" if nothing is.
+    """
     model = get_model()
     if model in DEMO_MODELS:
         return ""
@@ -62,24 +68,24 @@ def find_obvious_problem() -> str:
 
 
 def find_problem(litellm: ModuleType) -> str:
-    """Returns a sentence with the cure if LiteLLM cannot call the configured model, or ""."""
+    """Returns why LiteLLM cannot call the configured model, with the cure, or ""."""
     model = get_model()
     try:
         provider = litellm.get_llm_provider(model)[1]
     except litellm.BadRequestError:
         return (
-            f"LLM_MODEL={model} names no provider that LiteLLM knows. "
+            f"LLM_MODEL={model} does not name a provider that LiteLLM knows. "
             f"Set it to provider/model, such as {DEFAULT_MODEL}."
         )
     if provider in PROVIDERS_WITH_ADDRESS and not os.environ.get(find_address_variable()):
         return (
-            f"{find_address_variable()} is not set, and {model} needs it: the address of its "
-            "server, such as http://localhost:1234/v1. Set it in .env or in the environment."
+            f"{find_address_variable()} is not set, and {model} needs it. In .env or in the "
+            "environment, set it to the server's address, such as http://localhost:1234/v1."
         )
     missing = litellm.validate_environment(model)["missing_keys"]
-    # Only keys: what else LiteLLM lists (addresses, cloud credentials) has defaults elsewhere.
+    # Keys only: the addresses and cloud credentials that LiteLLM also lists have other defaults.
     keys = [name for name in missing if name.endswith("_API_KEY")]
-    if not keys and _variable_of(provider) in os.environ:  # empty, which LiteLLM takes for a key
+    if not keys and _variable_of(provider) in os.environ:  # LiteLLM takes an empty one for a key
         keys = [_variable_of(provider)]
     needs_key = bool(keys) or _variable_of(provider) in os.environ
     problem = _find_key_problem(provider, needs_key)
@@ -89,9 +95,9 @@ def find_problem(litellm: ModuleType) -> str:
 
 
 def _find_key_problem(provider: str, needs_key: bool) -> str:
-    """Returns what is wrong with the key that would be used, or "" if nothing is or none is set.
+    """Returns what is wrong with the key that would be sent, or "" if it is fine or not set.
 
-    A placeholder is not wrong for a model that needs no key, or on a server of one's own.
+    A placeholder is fine for a model that needs no key and for a server of your own.
     """
     needs_key = needs_key and not os.environ.get(find_address_variable())
     for variable in _variables_for(provider):

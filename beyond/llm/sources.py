@@ -1,7 +1,7 @@
-"""The sources of a draft, which end it as a numbered list.
+"""The sources of a draft, as a numbered list at its end.
 
-Providers that search the web send them beside the text. Titles and addresses come from any page,
-so nothing of them may become Markdown or a link that is not one to the web.
+Providers that search the web send them beside the text. Any page may have written the titles and
+addresses, so they must not become Markdown, and no link may lead elsewhere than to the web.
 """
 
 import re
@@ -17,7 +17,7 @@ HEADING = "## Sources"
 TITLE_LIMIT = 200  # characters
 ADDRESS_LIMIT = 2_000  # characters: Google's redirects have hundreds
 
-# What the fields with sources are called: a stream repeats the first, and adds to the others.
+# The fields with sources. In a stream, each event repeats the first ones and adds to the others.
 REPEATED = (
     *("citations", "search_results"),  # of Perplexity, xAI and Azure
     "web_search",  # of Zhipu
@@ -28,11 +28,11 @@ GROWING = (
     "citation",  # of Anthropic
     "executed_tools",  # of Groq
 )
-FOREIGN_MARK = re.compile(r"\[(doc\d+|ref_\d+)\]")  # of Azure, of Zhipu
+FOREIGN_MARK = re.compile(r"\[(doc\d+|ref_\d+)\]")  # Azure's and Zhipu's
 
 ADDRESS = re.compile(r"https?://[^\s<>\"'\[\]]+", re.IGNORECASE)
 SIGNS = re.compile(r"[\\`*_\[\]<>#~$^]|&(?=#?\w+;)")
-BLOCK_START = re.compile(r"^(?=[-+=])|^(\d+)(?=[.)])")  # of a list or a line, if it begins a text
+BLOCK_START = re.compile(r"^(?=[-+=])|^(\d+)(?=[.)])")  # at the start, it makes a list or a rule
 OPEN_FENCE = re.compile(r"^ {0,3}(`{3,9}|~{3,9})", re.MULTILINE)
 LINK_OR_ADDRESS = re.compile(r"\[[^\]\n]{0,300}\]\([^)\n]{0,2000}\)|https?://[^\s<>]{1,2000}")
 
@@ -49,7 +49,7 @@ LIST_WORD = re.compile(
 
 @dataclass
 class Page:
-    """A source. `mark` is how the text cites it, if not by its number."""
+    """A source. `mark` is how the text cites it, or "" if by its number."""
 
     address: str  # "" if it cannot be a link
     title: str
@@ -61,13 +61,13 @@ class Page:
 
 
 class Sources:
-    """What a provider has told of the pages behind its text."""
+    """What a provider says about the pages behind its text."""
 
     def __init__(self) -> None:
         self._told: dict[str, list[Any]] = {}
 
     def add(self, name: str, value: Any) -> None:
-        """Takes a field of an answer, or of an event in a stream."""
+        """Keeps a field of an answer or of an event in a stream, if it is about sources."""
         entries = value if isinstance(value, list) else [value]
         if name == "citations" and any(map(_is_quotation, entries)):
             name = "citation"
@@ -78,7 +78,10 @@ class Sources:
             self._told[name] = entries
 
     def number(self) -> list[Page]:
-        """The pages that the provider numbers, in that order, also those that are no use."""
+        """Returns the pages that the provider numbers, in that order.
+
+        Unusable ones are among them, because they have a number, too.
+        """
         cited, found = self._get("citations"), self._read("search_results")
         told = [*self._read("annotations"), *found]
         titles = {page.key: page.title for page in told if page.title and page.address}
@@ -91,8 +94,8 @@ class Sources:
         return pages
 
     def collect(self) -> list[Page]:
-        """The pages of a provider that does not number them, each once."""
-        pages = self._read("groundingChunks")  # of which LiteLLM makes annotations
+        """Returns the pages of a provider that does not number them, each once."""
+        pages = self._read("groundingChunks")  # LiteLLM repeats them as annotations
         pages = pages or self._read("annotations", "annotation", "citation")
         for tool in self._get("executed_tools"):
             match tool:
@@ -104,12 +107,12 @@ class Sources:
         return [page for key, page in once.items() if key]
 
     def find_places(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yields where each place ends that a page supports, in the text, and the page's key."""
+        """Yields the end of each passage in `text` that a page supports, and that page's key."""
         chunks, at = self._read("groundingChunks"), 0
         for support in self._get("groundingSupports"):
             match support:
                 case {"segment": {"text": str(quoted)}, "groundingChunkIndices": [*numbers]}:
-                    # Its offsets count the bytes of a part of the answer: its words are plainer.
+                    # Gemini's offsets count bytes in a part of the answer, so search for its words.
                     found = text.find(quoted, at)
                     at = max(at, found)
                     for number in numbers if quoted and found >= 0 else ():
@@ -128,9 +131,10 @@ class Sources:
 
 
 def add_sources(text: str, sources: Sources) -> str:
-    """Returns the draft with its list of sources, and with a mark behind what a source supports.
+    """Returns the draft with a list of its sources, and with a mark behind what a source supports.
 
-    A draft that names all of them stays as it is, and a list of its own is continued.
+    If the draft names all its sources, returns it as it is. If it has a list of its own, adds the
+    missing sources to that.
     """
     numbered = sources.number()
     pages = numbered or sources.collect()
@@ -142,7 +146,7 @@ def add_sources(text: str, sources: Sources) -> str:
         start, items = own
         text, numbers = _continue_list(text, start, items, pages)
     else:
-        if left_open := OPEN_FENCE.search(CODE.sub("", text)):  # the text is cut off in code
+        if left_open := OPEN_FENCE.search(CODE.sub("", text)):  # the text ends within a code block
             text += f"\n{left_open[1]}"
         numbers = {page.key: number for number, page in enumerate(pages, 1)}
         entries = (f"{number}. {_write(page)}" for number, page in enumerate(pages, 1))
@@ -159,12 +163,12 @@ def add_sources(text: str, sources: Sources) -> str:
 
 
 def _is_quotation(entry: Any) -> bool:
-    """Whether an entry of `citations` quotes a page, as Anthropic's do: it numbers nothing."""
+    """Whether an entry of `citations` quotes a page. Anthropic's do, and have no numbers."""
     return isinstance(entry, list) or (isinstance(entry, dict) and "cited_text" in entry)
 
 
 def _unfold(entry: Any) -> Any:
-    """Some providers put an entry's fields one level deeper."""
+    """Returns an entry's fields, which some providers put one level deeper."""
     match entry:
         case {"url_citation": dict(inner)} | {"web": dict(inner)}:
             return inner
@@ -184,7 +188,7 @@ def _read(entry: Any) -> Page:
 
 
 def _make_address(address: Any) -> str:
-    """Returns an address that is safe in Markdown, or "" if it is none of the web."""
+    """Returns an address that is safe in Markdown, or "" if it does not lead to the web."""
     if not isinstance(address, str) or len(address) > ADDRESS_LIMIT:
         return ""
     told = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
@@ -198,7 +202,7 @@ def _tidy(title: Any) -> str:
 
 
 def _key(address: str) -> str:
-    """What two ways to write one address have in common."""
+    """Returns what is equal in two spellings of one address."""
     address = re.sub(r"#:~:.*|(?<=[?&])utm_source=[^&#]*&?", "", _make_address(address))
     address = re.sub(r"^https?://(?:www\.)?", "", address, flags=re.IGNORECASE)
     return address.replace("%29", ")").rstrip("/?&.,:!*)")
@@ -215,7 +219,7 @@ def _write(page: Page) -> str:
 
 
 def _find_list(text: str) -> tuple[int, list[re.Match[str]]] | None:
-    """Returns where the list of sources at the end of a text begins, and its items."""
+    """Returns where the list of sources at the end of a text begins, and its items, or None."""
     items: list[re.Match[str]] = []
     end = len(text)
     while end > 0:
@@ -239,7 +243,7 @@ def _find_list(text: str) -> tuple[int, list[re.Match[str]]] | None:
 def _continue_list(
     text: str, start: int, items: list[re.Match[str]], pages: list[Page]
 ) -> tuple[str, dict[str, int | None]]:
-    """Returns the text with new pages at its end, and the numbers of all in the list."""
+    """Returns the text with the missing pages added to its list, and each page's number by key."""
     numbers: dict[str, int | None] = {}
     last = 0
     for item in items:
@@ -260,12 +264,12 @@ def _continue_list(
 
 
 def _replace_marks(text: str, marks: dict[str, int | None]) -> str:
-    """Returns the text with a number in each mark of a provider that does not use numbers."""
+    """Returns the text with a number in place of each mark such as [doc1]."""
     return FOREIGN_MARK.sub(lambda m: f"[{marks[m[1]]}]" if marks.get(m[1]) else m[0], text)
 
 
 def _insert_marks(text: str, places: Iterable[tuple[int, int | None]]) -> str:
-    """Returns the text with marks, none of them in code, in a link or within a word."""
+    """Returns the text with a mark such as [1] at each place, but not in code, links or words."""
     code = [match.span() for match in CODE.finditer(text)]
     links = [match.span() for match in LINK_OR_ADDRESS.finditer(text)]
     marks: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""A model's answer as a stream, so that a person reads the draft while it is written."""
+"""A model's answer as a stream, so that a person can read the draft while it is written."""
 
 import asyncio
 import json
@@ -22,27 +22,27 @@ from beyond.llm.thoughts import join_parts
 from beyond.llm.writing import Writing
 from models import DRAFT_LIMIT
 
-# A chunk costs LiteLLM and its HTTP client up to 1 ms of CPU, and a fast model sends 70 a second:
-# eight streams take half a core.
+# A chunk costs LiteLLM and its HTTP client up to 1 ms of CPU, and a fast model sends 70 a second.
+# Eight streams then take 8 x 70 x 1 ms = 0.56 s of CPU a second, about half a core.
 STREAMS_AT_ONCE = 8
-CHUNKS_AT_ONCE = 50  # after which others have their turn, when a gateway sends all at once
-SILENCE_LIMIT = 90  # seconds without a chunk, of a model that has begun to write
-MEMORY = 3600  # seconds for which a model that does not stream is asked for whole answers
+CHUNKS_AT_ONCE = 50  # then other tasks run; a gateway may send a whole answer at once
+SILENCE_LIMIT = 90  # seconds without a chunk after the first word
+MEMORY = 3600  # seconds for which we do not ask a model to stream that cannot
 
 _turns = asyncio.Semaphore(STREAMS_AT_ONCE)
-# When each model last answered oddly to a request for a stream. Two in a row count, and a refusal
-# counts as two.
+# By model, when its streams went wrong since the last good one (`time.monotonic`). After two, the
+# model is not asked to stream. A refusal to stream counts as two.
 _odd_answers: dict[str, list[float]] = {}
 
 
 def may_stream() -> bool:
-    """Whether the next call is to be streamed: not if many are, or if the model does not stream."""
+    """Whether to stream the next call: not if many calls stream, or if the model cannot."""
     recent = [at for at in _odd_answers.get(get_model(), []) if time.monotonic() - at < MEMORY]
     return not _turns.locked() and len(recent) < 2
 
 
 def note_odd_stream(times: int = 1) -> None:
-    """Notes that a stream brought no draft, for a reason that lies with the way it is asked for."""
+    """Notes that a model's stream went wrong where a whole answer might not."""
     _odd_answers.setdefault(get_model(), []).extend([time.monotonic()] * times)
 
 
@@ -53,11 +53,12 @@ async def ask_for_stream(
     writing: Writing,
     raw: Raw,
 ) -> dict[str, Any] | None:
-    """Asks for a stream, tells `writing` of each piece, and returns the whole in the OpenAI shape.
+    """Asks for a stream, adds each piece to `writing`, and returns the whole in the OpenAI shape.
 
-    Returns None if the provider does not stream, or if nothing to read came. `ask` is LiteLLM's
-    call with all but what makes it a stream. `raw` learns what the provider sends. From its first
-    word on, `limit` is soon reached if nothing comes. Raises ApplicationError.
+    Returns None if the provider does not stream, or if nothing readable arrived. `ask` is LiteLLM's
+    call without the arguments for streaming. `raw` gets all that the provider sends. After the
+    first word, each event moves `limit` to `SILENCE_LIMIT` seconds from now, but never beyond where
+    it was. Raises ApplicationError.
     """
     async with _turns:
         try:
@@ -69,7 +70,7 @@ async def ask_for_stream(
             raise make_application_error(error, last_try=False) from None
         chunks: list[Any] = []
         try:
-            # Its end closes the connection: nothing more is paid for a draft that nobody wants.
+            # Leaving the block closes the connection, which stops the billing.
             async with aclosing(stream):
                 wake = _make_alarm(limit, writing)
                 await listen(stream, raw, wake)
@@ -78,11 +79,11 @@ async def ask_for_stream(
             raise
         except Exception as error:
             _require_end(raw, raw.has_ended and raw.is_whole, error)
-    # Of what LiteLLM does not pass on as it came, it knows the reason alone.
+    # If LiteLLM hides what the provider sent, only LiteLLM knows the finish reason.
     reason = raw.reason or ("" if raw.has_choices else stream.received_finish_reason)
     _require_end(raw, bool(reason or raw.is_whole or not writing.has_begun))
     if not writing.describe() and reason in ("", "stop", None):
-        return None  # as a whole answer, it may be a refusal
+        return None  # asked without a stream, the model may explain a refusal
     whole = await asyncio.to_thread(litellm.stream_chunk_builder, chunks)
     answer: dict[str, Any] = whole.model_dump(exclude_none=True, warnings=False)
     answer["choices"][0]["finish_reason"] = reason or "stop"
@@ -91,7 +92,7 @@ async def ask_for_stream(
 
 
 def _make_alarm(limit: asyncio.Timeout, writing: Writing) -> Callable[[], None]:
-    """Returns what each event calls: from the first word on, the next one may not be late."""
+    """Returns the function that each event calls. After the first word, it renews `limit`."""
     loop, deadline = asyncio.get_running_loop(), limit.when() or 0.0
 
     def put_off() -> None:
@@ -104,9 +105,9 @@ def _make_alarm(limit: asyncio.Timeout, writing: Writing) -> Callable[[], None]:
 async def read(
     stream: Any, chunks: list[Any], writing: Writing, wake: Callable[[], None] = lambda: None
 ) -> None:
-    """Reads a stream to its end, and calls `wake` at each chunk.
+    """Reads a stream to its end into `chunks` and `writing`, and calls `wake` at each chunk.
 
-    Raises ApplicationError if the stream is longer than a draft may be.
+    Raises ApplicationError if the text is longer than `DRAFT_LIMIT`.
     """
     texts, size = [], 0
     async for chunk in stream:
@@ -125,16 +126,16 @@ async def read(
             size += len(json.dumps(f"{text}{thoughts}"))
             if size > DRAFT_LIMIT:
                 raise make_size_error(size)
-    # RAGFlow's last piece repeats all before it.
+    # RAGFlow's last piece repeats all the others.
     *before, last = [delta.content for delta in texts] or [""]
     if len(before) > 1 and last == "".join(before):
         texts[-1].content = ""
 
 
 def _require_end(raw: Raw, is_whole: bool, error: Exception | None = None) -> None:
-    """Raises ApplicationError of a stream that was cut off, or that an error ended."""
+    """Raises ApplicationError if the stream was cut off or ended with an error."""
     if is_whole and not (raw.error and not raw.reason):
         return
     if raw.has_ended and not raw.error:
-        note_odd_stream()  # it was not cut off: the server gives no reason
+        note_odd_stream()  # it was not cut off; this server sends no finish reason
     raise make_stream_error(error, raw.error) from None

@@ -1,29 +1,29 @@
-"""What a model thinks is not what it reports.
+"""Separates a model's thoughts from its report.
 
-Reasoning models mark their thoughts. A provider's API keeps them apart; many local servers and
-gateways leave them, marks and all, at the beginning of the answer.
+Reasoning models mark their thoughts. A provider's API returns them in a field of their own; many
+local servers and gateways leave them, with the marks, at the beginning of the answer.
 """
 
 import re
 from typing import Any
 
 TAG = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)(?:\s[^<>\n]*)?"
-# Of DeepSeek, Qwen and most others; of Magistral; of Command; of Kimi; of Gemma.
+# The marks of DeepSeek, Qwen and most others; of Magistral; of Command; of Kimi; of Gemma.
 OPEN = rf"(?:<{TAG}>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel>thought)"
 CLOSE = rf"(?:</{TAG}>|\[/THINK\]|<\|END_THINKING\|>|◁/think▷|<channel\|>)"
 OPENING = re.compile(rf"\s*{OPEN}", re.IGNORECASE)
 ANY_OPENING = re.compile(OPEN, re.IGNORECASE)
 CLOSING = re.compile(CLOSE, re.IGNORECASE)
-# "Sure, I will write that report." may come before the thoughts. A heading or code may not: they
-# begin a report about such marks.
+# A sentence such as "Sure, I will write that report." may come before the thoughts. A heading or
+# code does not: it begins a report about such marks.
 FIRST_LINE = r"(?=\S)[^\n<\[◁#`|]{1,200}"
 OPENING_AFTER_SENTENCE = re.compile(rf"\s*{FIRST_LINE}[.!?…][ \t]*{OPEN}", re.IGNORECASE)
 OPENING_AFTER_LINE = re.compile(rf"\s*{FIRST_LINE}\n\s*{OPEN}", re.IGNORECASE)
-# The chat template may have written the opening mark. A closing one ends thoughts if it stands
-# behind a sentence or begins a line; in the middle of a sentence, it is spoken of.
+# The chat template may have written the opening mark into the prompt. A closing one alone ends
+# thoughts if it follows a sentence or begins a line; in the middle of a sentence, it is quoted.
 LONE_CLOSING = re.compile(rf"(?:(?<=[.!?:…)\]\"'”*])[ \t]*|^[ \t]*){CLOSE}", re.I | re.M)
 
-# Of gpt-oss: channels, of which "final" is the report. Some servers leave their marks out.
+# The channels of gpt-oss: "final" is the report. Some servers leave out their marks.
 CHANNEL_NAME = r"(?:analysis|commentary|final)\b[^<\n]{0,80}"
 CHANNELS = re.compile(
     rf"\s*(?:<\|start\|>assistant)?(?:<\|channel\|>\s*)?{CHANNEL_NAME}<\|message\|>"
@@ -38,8 +38,8 @@ MARKS = re.compile(
     re.IGNORECASE,
 )
 
-# Of chat templates, which a server should take out.
-END_LENGTH = 200  # characters in which end tokens are looked for
+# The end tokens of chat templates, which a server should remove.
+END_LENGTH = 200  # characters at the end of an answer in which to look for them
 END_TOKENS = re.compile(r"(?:\s*(?:<[|\uff5c][\w▁]{2,}[|\uff5c]>|<eos>|<end_of_turn>|</s>))+\s*\Z")
 FENCED = r"^(?P<fence>`{3,9}|~{3,9}).*?^(?P=fence)"
 IN_LINE = r"(?<!`)(?P<ticks>`{1,9})(?!`)[^\n]{1,500}?(?<!`)(?P=ticks)(?!`)"
@@ -48,7 +48,10 @@ GLUED_HEADING = re.compile(r"(?<=[a-z\d)][.!?:…])(?=#{1,6} \S)")
 
 
 def take_out_thoughts(message: dict[str, Any]) -> None:
-    """Moves thoughts from a message's `content` to its `reasoning_content`, as LiteLLM does."""
+    """Moves thoughts from a message's `content` to its `reasoning_content`, where LiteLLM has them.
+
+    Changes `message`. Its `content`, a text or a list of parts, becomes the text of the report.
+    """
     content = message.get("content")
     if isinstance(content, list):
         thoughts, text = join_parts(content)
@@ -75,7 +78,7 @@ def split_thoughts(answer: str) -> tuple[str, str]:
 
 
 def join_parts(parts: list[Any]) -> tuple[str, str]:
-    """Returns the thoughts and the text of a content that is a list of parts."""
+    """Returns the thoughts and the report from a `content` that is a list of parts."""
     thoughts, texts = "", ""
     for part in parts:
         match part:
@@ -90,7 +93,10 @@ def join_parts(parts: list[Any]) -> tuple[str, str]:
 
 
 def _begin_headings(text: str) -> str:
-    """Claude searches in the middle of a text, and LiteLLM glues what comes before and after."""
+    """Puts a blank line before each heading that is glued to the sentence before it.
+
+    Claude searches in the middle of a text, and LiteLLM joins what comes before and after.
+    """
     masked = CODE.sub(lambda code: "`" * len(code[0]), text)
     for glued in reversed(list(GLUED_HEADING.finditer(masked))):
         text = f"{text[: glued.start()]}\n\n{text[glued.start() :]}"
@@ -98,8 +104,8 @@ def _begin_headings(text: str) -> str:
 
 
 def _find_report(answer: str) -> int:
-    """Returns where the report begins: 0 without thoughts, the length if there is nothing else."""
-    masked = CODE.sub(lambda code: "`" * len(code[0]), answer)  # marks in code are spoken of
+    """Returns where the report begins: at 0 without thoughts, at the end if there is no report."""
+    masked = CODE.sub(lambda code: "`" * len(code[0]), answer)  # marks in code are quoted
     if bare := BARE_CHANNELS.match(answer):
         return bare.end()
     if CHANNELS.match(masked) or ("<|start|>assistant" in masked and not _has_heading(answer, 0)):
@@ -109,7 +115,7 @@ def _find_report(answer: str) -> int:
     start = _skip_first_line(masked)
     while start < len(answer):
         if opening := OPENING.match(masked, start):
-            # Code that a thought leaves open may have hidden the closing mark.
+            # If a thought leaves a code block open, the closing mark may look like code.
             end = opening.end()
             closing = CLOSING.search(masked, end) or LONE_CLOSING.search(answer, end)
             if not closing:
@@ -125,7 +131,7 @@ def _find_report(answer: str) -> int:
 
 
 def _skip_first_line(masked: str) -> int:
-    """Returns where thoughts end that a sentence introduces, or 0."""
+    """Returns where thoughts end that follow an introductory sentence, or 0."""
     opening = OPENING_AFTER_SENTENCE.match(masked) or OPENING_AFTER_LINE.match(masked)
     if opening and (closing := CLOSING.search(masked, opening.end())):
         return closing.end()

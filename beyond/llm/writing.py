@@ -1,4 +1,4 @@
-"""What a model has written so far, for a person who watches."""
+"""What a model has written so far, for the person who watches."""
 
 import re
 
@@ -11,7 +11,7 @@ WORD = re.compile(rf"[{HAN_AND_KANA}]|[^\s{HAN_AND_KANA}]+")
 
 
 class Writing:
-    """What a model has written so far. `has_begun` says that there is a text, or thoughts in it."""
+    """What a model has written so far. `has_begun` is true once any text has arrived."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -19,12 +19,16 @@ class Writing:
         self.has_begun = False
 
     def add(self, text: str | None, thoughts: str | None = None) -> None:
+        """Appends a piece of the text. `thoughts`, if any, are only noted, not kept.
+
+        The text may begin with thoughts between marks; `describe` leaves them out.
+        """
         self._pieces.append(text or "")
         self.has_begun = self.has_begun or bool(text)
         self._thinks = self._thinks or bool(thoughts)
 
     def describe(self) -> LiveDraft | None:
-        """Returns the details of a heartbeat, or None before the first word."""
+        """Returns the details for a heartbeat, or None before the first word or thought."""
         thoughts, text = split_thoughts("".join(self._pieces))
         if text.strip():
             return LiveDraft(text[-LIVE_DRAFT_LENGTH:], sum(1 for _ in WORD.finditer(text)))

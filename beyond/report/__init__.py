@@ -1,7 +1,7 @@
-"""A report: its topic, its drafts, what people decide on them, and what they are told.
+"""A report: its topic, its drafts, the decisions on them, and what to tell the person.
 
-Nothing here knows Temporal. The Workflow asks a `Report` what to do next, does it, and tells it
-how that ended.
+Nothing here knows Temporal. The Workflow asks a `Report` what to do next, does it, and reports the
+outcome.
 """
 
 from dataclasses import replace
@@ -31,41 +31,42 @@ from models import (
     UserDecisionSignal,
 )
 
-# The status and the next run carry a draft with its prompt, however many EDITs have made it.
-LONGEST_PROMPT = PAYLOAD_LIMIT - DRAFT_LIMIT  # bytes
-CARRY_LIMIT = 1_000  # decisions; a run that has more works through them first
+# Bytes. The status and the next run's input hold a draft and its prompt, which each EDIT lengthens.
+LONGEST_PROMPT = PAYLOAD_LIMIT - DRAFT_LIMIT
+CARRY_LIMIT = 1_000  # decisions in the queue; with more, a run handles some before it ends
 UNDO_LIMIT = 10  # drafts
 QUOTE_LIMIT = 200  # characters of an instruction that the status quotes
 PDF_TOPIC_LIMIT = 1_000  # characters; create_pdf prints fewer
 
-PROMPT_TOO_LONG = f"The prompt is too long: {PROMPT_LIMIT:,} characters are the most."
-INSTRUCTIONS_TOO_LONG = "With the draft, the instructions are too long. Send shorter ones."
+PROMPT_TOO_LONG = f"The prompt is too long. The limit is {PROMPT_LIMIT:,} characters."
+INSTRUCTIONS_TOO_LONG = "Together with the draft, the instructions are too long. Send shorter ones."
 NO_DRAFT = "There is no draft to keep yet."
 NO_EARLIER_DRAFT = "There is no earlier draft to go back to."
 NO_DRAFT_TO_CORRECT = "There is no draft to correct yet."
 NOTHING_TO_STOP = "Nothing was stopped: no draft is being written."
 NO_TEXT = "there is no text"
-TEXT_TOO_LONG = f"the text is too long: {DRAFT_LIMIT:,} bytes of JSON are the most"
-TEXT_TOO_LONG_BESIDE_PROMPT = "with its long prompt, the text is too long"
+TEXT_TOO_LONG = f"the text is too long; the limit is {DRAFT_LIMIT:,} bytes as JSON"
+TEXT_TOO_LONG_BESIDE_PROMPT = "together with its long prompt, the text is too long"
 # These decisions bring the next draft without a call to the model.
 CHANGE_DRAFT = UserDecision.UNDO, UserDecision.CORRECT
-# What is said of a decision that does not count: without a draft, and of another draft.
+# For a decision that does not count: what to say if there is no draft, and the verb for
+# "Draft 1 was not …" if it is for another draft.
 REFUSALS = {
     UserDecision.KEEP: (NO_DRAFT, "kept"),
     UserDecision.UNDO: (NO_EARLIER_DRAFT, "undone"),
     UserDecision.CORRECT: (NO_DRAFT_TO_CORRECT, "corrected"),
 }
 KEPT_BEHIND_A_FAILURE = "The draft was not kept: the EDIT before the KEEP failed."
-UNREAD = "The draft was not {}: the report was reset, and it was written anew."
-WRONG_INPUT = 'A report starts with one JSON object as its input: {"prompt": "your topic"}'
-# How llm_call names an error if the provider refuses the prompt itself.
+UNREAD = "The draft was not {}: the report was reset, and this draft is a new one."
+WRONG_INPUT = 'A report needs one JSON object as its input: {"prompt": "your topic"}'
+# The types of llm_call's errors that mean that the provider refuses the prompt itself.
 PROMPT_REFUSALS = {
     "BadRequestError",
     "ContentPolicyViolationError",
     "ContextWindowExceededError",
     "UnprocessableEntityError",
 }
-# What a model's finish_reason says of a draft that is not whole.
+# What a model's finish_reason means if it is not "stop".
 CUT_OFF = {
     "length": "the model reached its token limit",
     "content_filter": "the provider's content filter stopped the model",
@@ -73,16 +74,16 @@ CUT_OFF = {
 
 
 class Report:
-    """What a report knows, in the contract's words:
+    """A report's state, and the rules for decisions:
 
     - Decisions are handled in the order in which they arrive, one after the other.
     - EDITs that wait together, with no other decision between them, are one call to the model.
     - A decision without a number is about the draft that is current when its turn comes.
-    - A KEEP, UNDO or CORRECT whose number is not the current draft's does not count, nor does a
-      KEEP without a number behind an EDIT that failed, nor a CORRECT without text or with one that
-      could not be carried on. The status says so. An EDIT for an older draft counts, and so does a
-      CORRECT without a number behind an EDIT that failed.
-    - A STOP is taken at once. It does not count if nothing is being written.
+    - A KEEP, UNDO or CORRECT for a draft that is not current does not count. Nor does a KEEP
+      without a number that waited behind an EDIT that failed, nor a CORRECT whose text is empty or
+      too long. The status says so. An EDIT for an older draft counts, and so does a CORRECT without
+      a number that waited behind an EDIT that failed.
+    - A STOP takes effect at once. It does not count if no draft is being written.
     - After a KEEP that counts, nothing changes the draft.
     """
 
@@ -113,12 +114,12 @@ class Report:
 
     @property
     def earlier_draft(self) -> str:
-        """The text that UNDO would bring back, "" if there is none."""
+        """The text that UNDO would bring back, or "" if there is none."""
         return self._state.earlier[-1].text if self._state.earlier else ""
 
     @property
     def error(self) -> str:
-        """What the person is told of the last step, in one or two sentences, or ""."""
+        """What went wrong in the last step, in one or two sentences for the person, or ""."""
         return f"{self._state.error} {self._state.refusal}".strip()
 
     def status(self) -> ReportStatus:
@@ -137,9 +138,9 @@ class Report:
     # Decisions.
 
     def add(self, decision: UserDecisionSignal | None, *, was_reset: bool = False) -> str:
-        """Queues a decision, or notes a STOP. Returns why it is ignored instead, or "".
+        """Queues a decision, or notes a STOP. If it ignores the decision, returns why, else "".
 
-        A report that `was_reset` gets old decisions again, on drafts that nobody has read.
+        After a reset, Temporal delivers old decisions again, though nobody has read the new drafts.
         """
         if not decision:
             return "a Signal that is not a decision"
@@ -162,9 +163,10 @@ class Report:
         return bool(self._queue)
 
     def next_decision(self) -> UserDecision | None:
-        """Takes the next KEEP that counts, or tells that an EDIT is next.
+        """Takes the next KEEP that counts and returns KEEP, or returns EDIT if one is next.
 
-        UNDOs and CORRECTs before it are carried out. None if no decision is left that counts.
+        Carries out the UNDOs and CORRECTs before it. Returns None if no decision is left that
+        counts. `revision` takes the EDIT.
         """
         while self._queue:
             self.change_draft()
@@ -175,7 +177,7 @@ class Report:
         return None
 
     def change_draft(self) -> None:
-        """Carries out the UNDOs and CORRECTs that wait before any other decision."""
+        """Carries out the UNDOs and CORRECTs at the head of the queue."""
         while self._queue and self._queue[0].decision.decision in CHANGE_DRAFT:
             if decision := self._take():
                 if decision.decision == UserDecision.UNDO:
@@ -184,13 +186,13 @@ class Report:
                     self._correct(decision.text)
 
     def _take(self) -> UserDecisionSignal | None:
-        """Takes the next decision, which is no EDIT. None if it does not count."""
+        """Takes the next decision, which must not be an EDIT. Returns None if it does not count."""
         queued = self._queue.pop(0)
         self._state.refusal = self._explain_refusal(queued)
         return None if self._state.refusal else queued.decision
 
     def _explain_refusal(self, queued: QueuedDecision) -> str:
-        """Why a decision but EDIT does not count for the current draft, or "" if it counts."""
+        """Returns why a KEEP, UNDO or CORRECT does not count, or "" if it does."""
         decision, number = queued.decision, self.number
         without_draft, done = REFUSALS[decision.decision]
         if not number:
@@ -206,8 +208,8 @@ class Report:
         return ""
 
     def _find_fault(self, text: str) -> str:
-        """Why a CORRECT with this text does not count, or ""."""
-        # The next run must be able to take it.
+        """Returns why a CORRECT with this text does not count, or ""."""
+        # The next run's input must have room for it.
         state = replace(self._state, draft=text, earlier=[])
         fits = json_size(ContinuedReport(self._topic, state)) <= PAYLOAD_LIMIT
         return find_fault(text) or ("" if fits else TEXT_TOO_LONG_BESIDE_PROMPT)
@@ -215,13 +217,14 @@ class Report:
     # Drafts.
 
     def first_call(self) -> LLMCallInput:
+        """Returns what to ask the model for the first draft."""
         return self._begin(LLMCallInput(self._topic))
 
     def revision(self) -> LLMCallInput | None:
-        """Takes the EDITs that wait together, and returns what to ask the model.
+        """Takes the EDITs at the head of the queue, and returns what to ask the model.
 
-        With instructions, the model revises the draft; without, it writes a new one. None if the
-        EDITs fail because they are too long.
+        With instructions, the model revises the draft; without, it writes a new one. If the
+        instructions are too long, the EDITs fail and this returns None.
         """
         state = self._state
         edits = list(takewhile(_is_edit, self._queue))
@@ -244,11 +247,11 @@ class Report:
         return None
 
     def accept(self, call: LLMCallInput, answer: Any) -> None:
-        """Makes the model's answer the current draft. It is in the OpenAI shape, or anything."""
+        """Makes the model's answer, in the OpenAI shape, the current draft. Any other fails."""
         match answer:
             case {"choices": [{"message": {"content": str(text)}, **choice}, *_]} if text.strip():
                 state = self._state
-                origin = "was written anew"
+                origin = "was written from the same prompt"
                 if self._instructions:
                     origin = f'revises draft {state.number}: "{_quote(self._instructions)}"'
                 self._remember_draft()
@@ -258,15 +261,15 @@ class Report:
                 if cause := _explain_end(choice.get("finish_reason")):
                     state.error = f"Draft {state.number} is cut off: {cause}."
             case _:
-                self.refuse(call, "", "the answer holds no text")
+                self.refuse(call, "", "the answer contains no text")
 
     def refuse(self, call: LLMCallInput, kind: str, reason: str) -> None:
-        """Keeps the current draft, and says why there is no new one. `kind` is the error's name."""
+        """Keeps the current draft, and notes why there is no new one. `kind`: the error's type."""
         state, was_stopped = self._state, self.is_stopped
         if self.number or (kind in PROMPT_REFUSALS and not was_stopped):
             state.topic_refused = not self.number
             taken_back = self._instructions
-        else:  # the prompt is not at fault: an EDIT asks with it again
+        else:  # the prompt is not at fault, so the next EDIT extends it
             self._topic, state.prompt, state.topic_refused = self._new_topic, call.prompt, False
             taken_back = ""
         if was_stopped:
@@ -275,16 +278,16 @@ class Report:
             return
         self._fail(_sentence(f"Draft {self.number + 1} failed", explain_failure(kind, reason)))
         if taken_back:
-            state.error += f' The instruction "{_quote(taken_back)}" was taken back.'
+            state.error += f' The instruction "{_quote(taken_back)}" was dropped.'
 
     def _undo(self) -> None:
-        """Goes back to the draft before, whose text gets a number of its own."""
+        """Goes back to the draft before. Its text gets the next number."""
         earlier = self._state.earlier.pop()
         which = f"draft {earlier.number}" if earlier.number else "an earlier draft"
         self._set_draft(earlier.text, earlier.prompt, f"is {which} again")
 
     def _correct(self, text: str) -> None:
-        """Makes the person's own text the next draft. It answers the same prompt."""
+        """Makes the person's own text the next draft, for the same prompt."""
         self._remember_draft()
         self._set_draft(text, self._state.prompt, f"corrects draft {self.number} by hand")
 
@@ -304,7 +307,10 @@ class Report:
     # The PDF.
 
     def approve(self, day: str) -> PDFGenerationInput:
-        """Returns what to print. What waits behind the KEEP comes too late."""
+        """Returns what to print, and refuses the decisions that waited behind the KEEP.
+
+        `day` is an ISO date, YYYY-MM-DD.
+        """
         state = self._state
         self.phase, state.error = Phase.CREATING_PDF, ""
         for queued in self._queue:
@@ -314,24 +320,24 @@ class Report:
         return PDFGenerationInput(content=state.draft, topic=topic, approved=day)
 
     def pdf_failed(self, kind: str, reason: str, *, for_good: bool) -> None:
-        """Says why there is no PDF. If there will be none, the person decides again."""
+        """Notes why there is no PDF. If it failed `for_good`, the person decides again."""
         self._state.error = _sentence("The PDF was not created", explain_failure(kind, reason))
         if for_good:
             self.phase = Phase.WAITING
 
     def finish(self, pdf_filename: str | None) -> str:
-        """Returns the name of the PDF, or "" if somebody ended its Activity by hand without one."""
+        """Returns the PDF's name, or "" if somebody completed its Activity by hand without one."""
         if not pdf_filename:
             self.pdf_failed("", "create_pdf returned no file name", for_good=True)
             return ""
         self.phase, self._state.error = Phase.DONE, ""
         return pdf_filename
 
-    # Going on in a new run.
+    # Continuing as new.
 
     def can_be_carried(self) -> bool:
-        """False while a new run could not take what waits: deciding on it makes it smaller."""
-        waiting = sum(queued.size for queued in self._queue)  # of megabytes, perhaps
+        """Whether the next run's input has room. If not, this run handles some decisions first."""
+        waiting = sum(queued.size for queued in self._queue)  # bytes; may be megabytes
         return (
             len(self._queue) <= CARRY_LIMIT
             and waiting <= PAYLOAD_LIMIT
@@ -339,7 +345,7 @@ class Report:
         )
 
     def carried(self) -> ContinuedReport:
-        """What the next run begins with: as many of the earlier drafts as fit."""
+        """Returns the next run's input, with as many of the earlier drafts as fit."""
         earlier = self._state.earlier
         while json_size(self._carry(earlier)) > PAYLOAD_LIMIT:
             earlier = earlier[1:]
@@ -367,14 +373,17 @@ class Report:
 
 
 def find_fault(text: str) -> str:
-    """Why a person's own text cannot be a draft, or ""."""
+    """Returns why a person's own text cannot be a draft, or ""."""
     if not text.strip():
         return NO_TEXT
     return TEXT_TOO_LONG if json_size(text) > DRAFT_LIMIT else ""
 
 
 def explain_failure(kind: str, reason: str) -> str:
-    """What a person reads of an error: its words. A single one says nothing without the kind."""
+    """Returns what a person should read of an error: `reason`, if that has more than one word.
+
+    If not, `kind`, the error's type, comes first.
+    """
     return reason if " " in reason else ": ".join(filter(None, (kind, reason)))
 
 
@@ -383,14 +392,14 @@ def _is_edit(queued: QueuedDecision) -> bool:
 
 
 def _explain_late(decision: UserDecisionSignal, number: int) -> str:
-    """Why a decision after the approval does not count. "" for a KEEP: it asks for nothing new."""
+    """Returns why a decision after the approval does not count, or "" for a second KEEP."""
     if decision.decision == UserDecision.KEEP:
         return ""
     return f"The {decision.decision} did not count: draft {number} was already approved."
 
 
 def _explain_end(finish_reason: object) -> str:
-    """Why a draft is not whole, in words, or "". Old answers and stand-ins may give no reason."""
+    """Returns why a draft is incomplete, or "". Old answers and stand-ins may have no reason."""
     if finish_reason in (None, "stop"):
         return ""
     return CUT_OFF.get(str(finish_reason), f'the provider says "{finish_reason}"')

@@ -1,4 +1,4 @@
-"""What one run of the Workflow hands to the next when a long report continues as new.
+"""What one run of the Workflow passes to the next when a long report continues as new.
 
 These types are payloads, too: a new field needs a default, and a field is never renamed.
 """
@@ -10,21 +10,21 @@ from typing import Any
 
 from models import UserDecisionSignal
 
-STALE = -1  # the number with which a stale decision is carried; no draft has it
+STALE = -1  # the draft number that marks a stale decision in the next run's input
 
 
 @dataclass
 class EarlierDraft:
-    """What UNDO goes back to: a text, and the prompt that it answers."""
+    """A draft that UNDO can bring back, with the prompt that it answers."""
 
     text: str
     prompt: str
-    number: int = 0  # unknown of drafts that an older Worker remembered
+    number: int = 0  # 0 if an older Worker, which kept no numbers, remembered the draft
 
 
 @dataclass
 class ReportState:
-    """What a report knows between two decisions. `decisions` is filled only to be carried."""
+    """A report's state between two decisions. Only the next run's input has `decisions`."""
 
     prompt: str  # the topic and the instructions that the current draft answers
     draft: str = ""
@@ -34,14 +34,14 @@ class ReportState:
     decisions: list[UserDecisionSignal] = field(default_factory=list)  # the oldest first
     earlier: list[EarlierDraft] = field(default_factory=list)  # the latest last
     topic_refused: bool = False
-    origin: str = ""  # of the current draft, as the status tells it
+    origin: str = ""  # which decision led to the current draft, in a sentence
 
 
 @dataclass
 class ContinuedReport:
     """The Workflow's input when it continues as new.
 
-    A type of its own, so that the input of a new report stays what the tutorial says.
+    It has a type of its own, so that the input of a new report stays the tutorial's.
     """
 
     prompt: str
@@ -52,8 +52,8 @@ class ContinuedReport:
 class QueuedDecision:
     """A decision that waits for its turn.
 
-    A stale one is an EDIT, or a KEEP without a number, that was sent before a failure of which its
-    sender could not know; or one on a draft that a reset has taken back.
+    It is stale if its sender could not know what happened since: an EDIT, or a KEEP without a
+    number, that was queued before a failure; or a decision for a draft that a reset has removed.
     """
 
     decision: UserDecisionSignal
@@ -64,6 +64,7 @@ class QueuedDecision:
 
 
 def pack_decisions(queue: Iterable[QueuedDecision]) -> list[UserDecisionSignal]:
+    """Returns the queue as payloads for the next run, with stale decisions marked by `STALE`."""
     return [
         replace(queued.decision, draft=STALE) if queued.is_stale else queued.decision
         for queued in queue
@@ -71,6 +72,7 @@ def pack_decisions(queue: Iterable[QueuedDecision]) -> list[UserDecisionSignal]:
 
 
 def unpack_decisions(carried: Iterable[UserDecisionSignal]) -> list[QueuedDecision]:
+    """Returns the queue that `pack_decisions` packed."""
     return [
         QueuedDecision(replace(decision, draft=0), is_stale=True)
         if decision.draft == STALE
@@ -80,5 +82,5 @@ def unpack_decisions(carried: Iterable[UserDecisionSignal]) -> list[QueuedDecisi
 
 
 def json_size(payload: Any) -> int:
-    """The bytes of a payload as JSON, which Temporal writes in ASCII."""
+    """Returns the size of a payload in bytes, as the JSON in ASCII that Temporal stores."""
     return len(json.dumps(payload, default=asdict))

@@ -1,4 +1,4 @@
-"""Where Temporal is, and how a request survives an outage."""
+"""The connection to Temporal: its settings, its errors in plain words, and retries in an outage."""
 
 import asyncio
 import os
@@ -19,29 +19,30 @@ DEFAULT_ADDRESS = "localhost:7233"
 THIS_MACHINE = ("localhost", "127.0.0.1")
 CONNECT_TIMEOUT = 10  # seconds
 SERVER_CHECK_INTERVAL = timedelta(seconds=5)
-RETRY_INTERVAL = 1  # seconds between the attempts of a request that no server answers
-LIMIT_INTERVAL = 5  # seconds, if there are too many requests: the Workers have theirs, too
+RETRY_INTERVAL = 1  # seconds between attempts while no server answers
+# Seconds between attempts while the server limits requests. It counts those of the Workers, too.
+LIMIT_INTERVAL = 5
 
-# How a request fails when there is no server, and when the connection breaks before the answer.
+# The errors of a request if there is no server, or if the connection breaks before the reply.
 NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN}
-# The same, or when no answer comes in time. The SDK reports its own deadline as CANCELLED.
+# Those, or no reply in time. The SDK reports its own deadline as CANCELLED.
 NO_ANSWER = NO_SERVER | {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
 
-# What the SDK's words for a connection that fails mean for a person.
+# What a person should read in place of the SDK's words for a failed connection.
 CONNECTION_PROBLEMS = {
-    "InvalidContentType": "Temporal at {address} speaks no TLS, which TEMPORAL_API_KEY and "
-    "TEMPORAL_TLS ask for. Unset them, or set another TEMPORAL_ADDRESS.",
+    "InvalidContentType": "Temporal at {address} does not use TLS, but TEMPORAL_API_KEY or "
+    "TEMPORAL_TLS is set. Unset both, or set another TEMPORAL_ADDRESS.",
     "InvalidCertificate(NotValidForName": "The certificate of Temporal at {address} is for another "
     "name. Set that name in TEMPORAL_TLS_SERVER_NAME.",
     "InvalidCertificate(Expired": "The certificate of Temporal at {address} has expired.",
-    "InvalidCertificate": "The certificate of Temporal at {address} is of an authority that this "
-    "machine does not know. Name the file with that authority's certificate in "
-    "TEMPORAL_TLS_SERVER_CA_CERT_PATH.",
+    "InvalidCertificate": "The certificate of Temporal at {address} was issued by an authority "
+    "that this machine does not trust. Set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the file with that "
+    "authority's certificate.",
     "PrivateKeyParseError": "The client certificate or its key cannot be read. Check the files "
     "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",
 }
 
-_limited_addresses: set[str] = set()  # said once of each: it may come again with every request
+_limited_addresses: set[str] = set()  # servers that limit requests; each is announced once
 
 T = TypeVar("T")
 
@@ -51,9 +52,10 @@ class TemporalUnreachableError(RefusedError):
 
 
 async def connect(**options: Any) -> Client:
-    """Connects as the environment and temporal.toml say, with further `options` of Client.connect.
+    """Connects with the settings of the environment and temporal.toml, and with `options`.
 
-    Raises TemporalUnreachableError.
+    `options` are further arguments of Client.connect. Raises TemporalUnreachableError after at most
+    `CONNECT_TIMEOUT` seconds.
     """
     settings = connection_settings()
     if is_on_this_machine(settings["target_host"]):
@@ -66,24 +68,24 @@ async def connect(**options: Any) -> Client:
 
 
 def _explain(error: str, settings: ClientConnectConfig) -> str:
-    """Says in one sentence what the SDK tells in the names of its own parts, and what to do."""
+    """Returns the SDK's error in plain words, with the cure."""
     address = settings["target_host"]
     for sign, sentence in CONNECTION_PROBLEMS.items():
         if sign in error:
             return sentence.format(address=address)
-    # Such as "Connection refused".
+    # The part for people, such as "Connection refused".
     cause = re.search(r'(?:message|error): "([^"]+)"', error)
     reason = cause[1] if cause else "no answer"
     if re.search("code: (?:Unauthenticated|PermissionDenied)", error):
         return _explain_refused_key(address, reason)
     if "after connection" in error:
-        cure = "If it speaks TLS, set TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
+        cure = "If it uses TLS, set TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
         if settings.get("tls"):
             cure = (
-                "If it asks for a client certificate, name the files in "
-                "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH."
+                "If it requires a client certificate, set TEMPORAL_TLS_CLIENT_CERT_PATH and "
+                "TEMPORAL_TLS_CLIENT_KEY_PATH to its files."
             )
-        return f"Temporal at {address} breaks the connection off. {cure}"
+        return f"Temporal at {address} closes the connection. {cure}"
     cure = "Check TEMPORAL_ADDRESS and the network."
     if is_on_this_machine(address):
         cure = "Start it with: temporal server start-dev --db-filename temporal.db"
@@ -102,7 +104,7 @@ def _explain_refused_key(address: str, reason: str) -> str:
             f"Temporal at {address} refuses the API key in temporal.toml: {reason}. "
             "Set a key there that is valid for the namespace, or one in TEMPORAL_API_KEY."
         )
-    return f"Temporal at {address} wants an API key: {reason}. Set TEMPORAL_API_KEY."
+    return f"Temporal at {address} requires an API key: {reason}. Set TEMPORAL_API_KEY."
 
 
 async def require_namespace(client: Client) -> None:
@@ -115,7 +117,7 @@ async def require_namespace(client: Client) -> None:
         if error.status == RPCStatusCode.UNAUTHENTICATED:
             address = client.service_client.config.target_host
             raise RefusedError(_explain_refused_key(address, error.message)) from None
-        if error.status != RPCStatusCode.NOT_FOUND:  # such as one that this key may not see
+        if error.status != RPCStatusCode.NOT_FOUND:  # this key may not look up namespaces
             return
         raise RefusedError(
             f"There is no namespace {client.namespace} at "
@@ -142,6 +144,7 @@ def connection_settings() -> ClientConnectConfig:
 
 
 def is_on_this_machine(address: str) -> bool:
+    """Whether `address`, HOST:PORT, is on this machine."""
     return address.rpartition(":")[0] in THIS_MACHINE
 
 
@@ -151,10 +154,10 @@ async def retry_until_answered(
     say: Callable[[str], None],
     no_answer: Set[RPCStatusCode] = NO_ANSWER,
 ) -> T:
-    """Repeats the request until a server answers it, and says when the server goes and comes.
+    """Retries `request` until a server answers, and says when the server goes away and comes back.
 
-    It is also repeated when there are too many requests, which is said once.
-    Raises RefusedError if the server refuses the API key, and RPCError at any other error.
+    Retries it, too, while the server limits requests, and says that once. Raises RefusedError if
+    the server refuses the API key, and RPCError for an error that is not in `no_answer`.
     """
     outage_announced = False
     while True:
@@ -183,18 +186,18 @@ async def retry_until_answered(
 
 
 def limits_requests(client: Client) -> bool:
-    """Whether the server has refused a request for their number, which makes Workers slow, too."""
+    """Whether the server has ever refused a request as one too many. Its Workers are slow, then."""
     return client.service_client.config.target_host in _limited_addresses
 
 
 async def watch_server(client: Client, say: Callable[[str], None]) -> None:
-    """Says when the server goes and when it is back."""
+    """Says when the server goes away and when it is back, until it answers with an error."""
 
     async def ask() -> None:
         request = GetSystemInfoRequest()
         await client.workflow_service.get_system_info(request, timeout=SERVER_CHECK_INTERVAL)
 
-    with suppress(RPCError):  # an error that the server answers with is the Worker's to report
+    with suppress(RPCError):  # the Worker reports an error that the server answers with
         while True:
             await retry_until_answered(client, ask, say)
             await asyncio.sleep(SERVER_CHECK_INTERVAL.total_seconds())

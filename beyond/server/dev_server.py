@@ -1,4 +1,4 @@
-"""Temporal's dev server: starts it, with a Temporal CLI that is built with Go if there is none."""
+"""Starts Temporal's dev server. If there is no Temporal CLI, downloads it or builds it with Go."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ from beyond.server.connection import TemporalUnreachableError, connection_settin
 if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
 
-UI_PORT_OFFSET = 1000  # `temporal server start-dev` serves its Web UI there, too
-# For a slow disk or a loaded machine. The SDK does not notice a server that ends at once, so after
-# the first of these its log is quoted.
+UI_PORT_OFFSET = 1000  # from the server's port to its Web UI's, as in `temporal server start-dev`
+# A slow disk or a loaded machine needs up to a minute. The SDK does not notice if the server exits
+# at once, so we quote its log after four seconds.
 QUICK_START, START_TIMEOUT = timedelta(seconds=4), timedelta(seconds=60)
-# The newest version that `go install` accepts: later ones carry replace directives.
+# The newest version that `go install` accepts: later ones have replace directives in go.mod.
 CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
 
 
@@ -31,10 +31,12 @@ async def start_server(
     log: Path | None = None,
     extra_args: Sequence[str] = (),
 ) -> "WorkflowEnvironment":
-    """Starts Temporal's dev server, on any free port or on `port` and with the Web UI.
+    """Starts Temporal's dev server on `port` with its Web UI, or on any free port without one.
 
-    The Temporal CLI is the one on PATH, else the one in the cache folder, else a download by the
-    SDK, else a build with Go. Raises TemporalUnreachableError if there is none, or it fails.
+    Takes the Temporal CLI on PATH, else the one in the cache folder, else the SDK downloads one,
+    else Go builds one. Without a `database`, reports are kept in memory; without a `log`, the
+    server's output goes to the terminal. Raises TemporalUnreachableError if there is no Temporal
+    CLI, or if the server does not start within `START_TIMEOUT`.
     """
     from platformdirs import user_cache_path
     from temporalio.testing import WorkflowEnvironment
@@ -62,7 +64,7 @@ async def start_server(
             if not starting.done():
                 print(
                     f"Temporal's dev server has not started yet{_quote(log, log_start)}. "
-                    f"It is waited for, for up to {START_TIMEOUT.seconds} s.",
+                    f"Waiting up to {START_TIMEOUT.seconds} s.",
                     flush=True,
                 )
             return await starting
@@ -95,14 +97,14 @@ async def start_server(
 
 
 async def _build_with_go(folder: Path) -> bool:
-    """Builds the Temporal CLI into the folder, and deletes the caches that this takes."""
+    """Builds the Temporal CLI into the folder, then deletes Go's caches. False if it fails."""
     print(
         f"Building the Temporal CLI with Go, once, into {folder}. It takes about 5 minutes on "
         "2 cores, and 2.5 GB of disk meanwhile."
     )
-    # Beside the result: a /tmp that is memory may not hold so much.
+    # In the same folder, because /tmp may be in memory and too small.
     with TemporaryDirectory(prefix="build-", dir=folder) as caches:
-        # Go makes its modules read-only, and they could not be deleted.
+        # By default, Go makes its modules read-only, and we could not delete them.
         flags = f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip()
         places = {"GOBIN": str(folder), "GOCACHE": f"{caches}/build", "GOMODCACHE": f"{caches}/mod"}
         build = await asyncio.create_subprocess_exec(
@@ -119,7 +121,7 @@ async def _build_with_go(folder: Path) -> bool:
         finally:
             if build.returncode is None:  # the person leaves
                 print("Nothing was installed.", flush=True)
-                with suppress(ProcessLookupError):  # Ctrl-C has reached it, too
+                with suppress(ProcessLookupError):  # the person's Ctrl-C has ended it, too
                     build.terminate()
             _, errors = await finished
     if build.returncode:
@@ -132,7 +134,7 @@ def _read(log: Path | None) -> bytes:
 
 
 def _quote(log: Path | None, start: int) -> str:
-    """The last line in the log, behind a colon, or "" if there is none after its `start`."""
+    """Returns ": " and the log's last line after the byte `start`, or "" if there is none."""
     new = _read(log)[start:].decode(errors="replace").strip()
     last = new.rpartition("\n")[2].rstrip(".")
     return f": {last}" if last else ""
@@ -140,7 +142,7 @@ def _quote(log: Path | None, start: int) -> str:
 
 @contextmanager
 def _redirect_output(log: Path | None) -> Iterator[None]:
-    """Sends the output of a process that is started meanwhile to the file, not to the terminal."""
+    """Sends the output of a process started in the block to the file, not to the terminal."""
     if not log:
         yield
         return

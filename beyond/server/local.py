@@ -35,22 +35,24 @@ from beyond.server.connection import (
 from beyond.server.dev_server import UI_PORT_OFFSET, start_server
 
 LAST_PORT = 65535
-KEPT = timedelta(days=3653)  # ten years, for an ended report; the server's own default is a day
-# How the namespace of a demo is described: a server that a killed starter left behind is known.
+KEPT = timedelta(days=3653)  # ten years for an ended report; the server's own default is a day
+# The description of a demo's namespace. It tells the next starter that a server which a killed
+# starter left running is for demos.
 DEMO_SERVER = "The demo of starter.py --local"
-# For the LLM call in progress when the starter ends; longer would hold the terminal.
-WORKER_STOP_TIMEOUT = 15  # seconds
-QUICK_STOP = 1  # seconds, in which a Worker stops that has no call in progress
+# Seconds for the call in progress when the starter ends; more would hold up the terminal.
+WORKER_STOP_TIMEOUT = 15
+QUICK_STOP = 1  # seconds; a Worker without a call in progress stops in less
 
 
 @asynccontextmanager
 async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | None]:
-    """Runs a server on this machine, unless one answers already, and a Worker of its own.
+    """Runs a server on this machine, unless one answers already, and a Worker.
 
-    Yields an event that is set when the Worker polls, or None if there is no Worker. If no model is
-    configured, the Worker uses the demo model, but only on a server that `--local` started for it.
-    If the model cannot be used, no Worker starts; with `needs_model`, that is an error. Both stop
-    at the end. Raises RefusedError if they cannot start, and when the Worker stops early.
+    Yields an event that is set when the Worker polls, or None if no Worker runs. If no model is
+    configured, the Worker uses the demo model, but only on a server that `--local` started for a
+    demo. If the model cannot be used, no Worker starts; with `needs_model`, that is an error. At
+    the end of the block, both stop; a call in progress has `WORKER_STOP_TIMEOUT` seconds to finish.
+    Raises RefusedError if they cannot start, or from within the block if the Worker exits.
     """
     problem = find_obvious_problem() if _has_model() else ""
     if problem and needs_model:
@@ -73,11 +75,11 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
 
 
 def mention_local_reports() -> str:
-    """A sentence for a person who finds no server, if there are reports of `--local`, or ""."""
+    """Returns how to see the reports of `--local`, if there are any for this address, or ""."""
     with suppress(OSError, RefusedError):
         port = connection_settings()["target_host"].rpartition(":")[2]
         if list(find_data_dir().glob(f"*-{port}.db")):
-            return "The reports of --local are there with: uv run starter.py --local --list"
+            return "To see the reports of --local: uv run starter.py --local --list"
     return ""
 
 
@@ -88,19 +90,19 @@ def _has_model() -> bool:
 
 @asynccontextmanager
 async def _run_server(data: Path) -> AsyncIterator[bool]:
-    """Yields whether a demo may run on the server: on ours, and on that of another demo."""
+    """Yields whether a demo may run on the server: on one of our own or of another demo."""
     address = connection_settings()["target_host"]
     if not is_on_this_machine(address):
         raise TemporalUnreachableError(
-            f"--local is for a server on this machine, but Temporal is set to {address}. "
-            "Unset TEMPORAL_ADDRESS, or leave --local out."
+            f"--local is for a server on this machine, but Temporal's address is {address}. "
+            "Unset TEMPORAL_ADDRESS, or leave out --local."
         )
     port = int(address.rpartition(":")[2])
     if client := await _find_server(port):
         print(f"Joining the server at {address}. It stops with whoever started it.", flush=True)
         yield await _read_description(client) == DEMO_SERVER
         return
-    # The demo has reports of its own: it must not write into those of a real model.
+    # A database of its own, so that the demo model never works on a real model's reports.
     real, demo = (data / f"{name}-{port}.db" for name in ("temporal", "demo"))
     if not _has_model():
         print(
@@ -108,7 +110,7 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
             "For real research, set LLM_MODEL and LLM_API_KEY in .env (see .env.example)."
         )
         if real.exists():
-            print("The reports of your models are there again when LLM_MODEL is set.")
+            print("Set LLM_MODEL to see your other reports.")
     database = real if _has_model() and get_model() not in DEMO_MODELS else demo
     async with await start_server(port, database, data / "server.log") as environment:
         await _set_up_namespace(environment.client, DEMO_SERVER if database == demo else "")
@@ -130,17 +132,21 @@ async def _read_description(client: Client) -> str:
     request = DescribeNamespaceRequest(namespace=client.namespace)
     try:
         answer = await client.workflow_service.describe_namespace(request, retry=True)
-    except RPCError:  # such as an unknown namespace, of which the starter tells
+    except RPCError:  # such as an unknown namespace, which the starter reports
         return ""
     return answer.namespace_info.description
 
 
 async def _find_server(port: int) -> Client | None:
-    """A server that answers. One that holds the port may be starting, so it is waited for."""
+    """Returns the Client of a server that answers, or None if the ports are free.
+
+    If a port is taken, waits `CONNECT_TIMEOUT` seconds, because a server may be starting there.
+    Raises TemporalUnreachableError if it is still taken, or if there is no port for the Web UI.
+    """
     if port + UI_PORT_OFFSET > LAST_PORT:
         raise TemporalUnreachableError(
-            f"Port {port} leaves none for the Web UI, which is {UI_PORT_OFFSET} above it. "
-            "Choose another one with TEMPORAL_ADDRESS=localhost:PORT."
+            f"Port {port} is too high: the Web UI needs the port {UI_PORT_OFFSET} above it. "
+            "Choose a lower one with TEMPORAL_ADDRESS=localhost:PORT."
         )
     deadline, waiting = time.monotonic() + CONNECT_TIMEOUT, False
     while True:
@@ -155,8 +161,8 @@ async def _find_server(port: int) -> Client | None:
                 "another port with TEMPORAL_ADDRESS=localhost:PORT."
             )
         if not waiting:
-            told = f"Port {taken[0]} is taken. If a server is starting there, it is waited for."
-            print(told, flush=True)
+            notice = f"Port {taken[0]} is taken. Waiting in case a server is starting there."
+            print(notice, flush=True)
             waiting = True
         await asyncio.sleep(0.5)
 
@@ -169,9 +175,10 @@ def _is_taken(port: int) -> bool:
 
 @asynccontextmanager
 async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
-    """Runs worker.py beside the caller. It stops with the caller, even with one that is killed.
+    """Runs worker.py as a process that stops when the block ends or this process dies.
 
-    Yields an event that is set when it polls. If it exits, the caller is cancelled.
+    Yields an event that is set when the Worker polls. If the Worker exits, the block is cancelled,
+    and RefusedError with the last line of its log is raised.
     """
     with log.open("ab") as output:
         log_start = output.tell()
@@ -209,7 +216,7 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
         try:
             await asyncio.wait({exited}, timeout=QUICK_STOP)
             if not exited.done():
-                print("The model is finishing its answer. Ctrl-C again ends it now.", flush=True)
+                print("Waiting for the model's answer. Press Ctrl-C to stop it now.", flush=True)
                 await asyncio.wait({exited}, timeout=WORKER_STOP_TIMEOUT)
         finally:
             if not exited.done():
@@ -218,12 +225,12 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
 
 
 def _read_last_line(log: Path, start: int) -> str:
-    """The last line behind so many bytes, or "". Earlier Workers wrote what is before."""
+    """Returns the log's last line after the byte `start`, where this Worker's begin, or ""."""
     return log.read_bytes()[start:].decode(errors="replace").strip().rpartition("\n")[2]
 
 
 async def _copy_output(output: asyncio.StreamReader, log: Path, polls: asyncio.Event) -> None:
-    """Copies what the Worker prints into its log, and sets the event when it prints anything."""
+    """Copies what the Worker prints into its log, and sets `polls` at its first line."""
     with log.open("ab") as file:
         while chunk := await output.read(4096):
             file.write(chunk)
@@ -236,7 +243,7 @@ def _require_data_dir() -> Path:
         return find_data_dir()
     except OSError as error:
         raise RefusedError(
-            "--local keeps its reports and logs in a folder of yours, and cannot write to "
-            f"{error.filename}: {error.strerror}. Make it writable, or name another folder in "
-            "XDG_DATA_HOME."
+            "--local keeps its reports and logs in a folder of your account, but cannot write to "
+            f"{error.filename}: {error.strerror}. Make it writable, or set XDG_DATA_HOME to "
+            "another folder."
         ) from None

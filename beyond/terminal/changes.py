@@ -1,4 +1,4 @@
-"""What is new in a draft: which paragraphs changed, moved or went, and which of their words."""
+"""What is new in a draft: its changed, new, moved and deleted paragraphs, word by word."""
 
 import re
 from collections import defaultdict
@@ -7,35 +7,35 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
 
-SIMILAR = 0.5  # the share of common words at which two paragraphs are one that was changed
-SAME_PLACE = 0.1  # added to that share between the same two unchanged paragraphs
-# Paragraphs; a word in more of them does not tell which one it is.
-COMMON = 20
-LONG = 4_000  # words of a paragraph, old and new: to compare more would take seconds
+SIMILAR = 0.5  # two paragraphs that share this part of their words are one that was changed
+SAME_PLACE = 0.1  # is added to that share if both stand between the same unchanged paragraphs
+COMMON = 20  # paragraphs; a word in more of them does not help to find the old one
+LONG = 4_000  # words, old and new; comparing a paragraph with more would take seconds
 
 FENCE = re.compile(r"`{3,}|~{3,}")
-# A list's item, a quotation and a heading begin a paragraph without a blank line before them.
+# A list item, a quotation and a heading begin a paragraph even without a blank line before them.
 BEGINNING = re.compile(r"#{1,6}\s|>|[-*+]\s|\d+[.)]\s")
-# The vowel signs of Hebrew, Arabic, India, Thailand and Laos, and accents, which \w leaves out.
+# Accents, and the vowel signs of Hebrew, Arabic, India, Thailand and Laos. \w leaves them out.
 SIGNS = (
     r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
     r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece"
 )
-# Thai, Lao, Chinese and Japanese have no spaces between words: a letter counts as one.
+# Thai, Lao, Chinese and Japanese have no spaces between words, so each letter counts as a word.
 LETTERS = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 WORD = re.compile(
     rf"[{LETTERS}][{SIGNS}]*|(?:\d+(?:[.,]\d+)*|[^\W\d{LETTERS}])(?:[^\W{LETTERS}]|[{SIGNS}])*|\s+|."
 )
 
-# "" marks words of both drafts, "-" deleted and "+" new ones, and "note" what is said about them.
+# A mark and a text. The marks: "" for words of both drafts, "-" for deleted words, "+" for new
+# ones, and "note" for a remark of ours.
 Part = tuple[str, str]
 
 
 @dataclass
 class Paragraph:
-    """A paragraph, table or code block, or a line of one, in both drafts.
+    """A paragraph, a table, a code block, or a line of these, in both drafts.
 
-    `old` is "" for a new one, and `new` is "" for a deleted one.
+    `old` is "" if it is new, and `new` is "" if it was deleted.
     """
 
     old: str
@@ -44,12 +44,12 @@ class Paragraph:
 
 
 def compare(old: str, new: str) -> list[Paragraph]:
-    """Returns the paragraphs of the new draft, and the deleted ones where they stood."""
+    """Returns the paragraphs of the new draft in order, with the deleted ones where they were."""
     return _align(_split(old), _split(new))
 
 
 def summarize(paragraphs: Sequence[Paragraph]) -> str:
-    """Such as "6 of 51 paragraphs changed, 1 new, 1 moved, 2 deleted"."""
+    """Returns a summary such as "6 of 51 paragraphs changed, 1 new, 1 moved, 2 deleted"."""
 
     def count(matches: Callable[[Paragraph], object]) -> int:
         return sum(1 for paragraph in paragraphs if matches(paragraph))
@@ -65,7 +65,10 @@ def summarize(paragraphs: Sequence[Paragraph]) -> str:
 
 
 def describe(paragraphs: Iterable[Paragraph], what: str = "paragraph") -> Iterator[list[Part]]:
-    """Yields what to show of each changed paragraph, and one line for those between them."""
+    """Yields what to show of each changed paragraph, and a line for the unchanged ones between.
+
+    `what` is the word for a paragraph in that line: "paragraph", "row" or "line".
+    """
     heading = ""
     for same, group in groupby(paragraphs, lambda p: p.old == p.new and not p.moved):
         together = list(group)
@@ -81,7 +84,7 @@ def describe(paragraphs: Iterable[Paragraph], what: str = "paragraph") -> Iterat
 
 
 def compare_words(old: str, new: str) -> list[Part]:
-    """Returns the words of both texts in order."""
+    """Returns the words of both texts in order, with their marks."""
     before, after = WORD.findall(old), WORD.findall(new)
     if len(before) + len(after) > LONG:
         return [("-", old), ("+", new)]
@@ -104,7 +107,7 @@ def compare_words(old: str, new: str) -> list[Part]:
 
 
 def _mark(paragraph: Paragraph) -> list[Part]:
-    """The words of a paragraph. Of a table or a code block, only the changed lines."""
+    """Returns the words of a paragraph, or only the changed lines of a table or code block."""
     old, new = paragraph.old.split("\n"), paragraph.new.split("\n")
     if paragraph.old == paragraph.new or min(len(old), len(new)) == 1:
         return compare_words(paragraph.old, paragraph.new)
@@ -119,14 +122,14 @@ def _join(lines: Iterable[list[Part]]) -> list[Part]:
 
 
 def _rows(table: Sequence[str]) -> list[str]:
-    """Those below the headings, without the rule between."""
+    """Returns the rows below the heading row and the rule under it."""
     return [row for row in table[1:] if re.search(r"\w", row)]
 
 
 def _split(markdown: str) -> list[str]:
-    """The paragraphs, each on one line, and tables and code blocks with their lines."""
+    """Returns the paragraphs, each on one line, and the tables and code blocks with their lines."""
     blocks: list[str] = []
-    fence, joint = "", ""  # what ends the code block, and what joins a line to the block before
+    fence, joint = "", ""  # what ends the code block; what to put between a block and its next line
     for line in map(str.rstrip, markdown.splitlines()):
         text = line.lstrip()
         if fence:
@@ -147,7 +150,7 @@ def _split(markdown: str) -> list[str]:
 
 def _align(before: Sequence[str], after: Sequence[str]) -> list[Paragraph]:
     pairs = _pair(before, after)
-    # With one name for both of a pair, difflib tells which have kept their order.
+    # Both paragraphs of a pair have the same name, so difflib finds those that kept their order.
     names = [pairs.get(j, -1 - j) for j in range(len(after))]
     aligned: list[Paragraph] = []
     for tag, a, b, c, d in SequenceMatcher(None, range(len(before)), names).get_opcodes():
@@ -164,9 +167,10 @@ def _align(before: Sequence[str], after: Sequence[str]) -> list[Paragraph]:
 
 
 def _pair(before: Sequence[str], after: Sequence[str]) -> dict[int, int]:
-    """For each paragraph of `after` that was in `before`, perhaps in other words, where it was."""
+    """Returns the index in `before` for each index in `after` whose paragraph has an older form."""
     pairs: dict[int, int] = {}
-    lost: dict[int, int] = {}  # paragraphs that are not there as they were, and between which two
+    # Indexes of the paragraphs without an equal one, and which stretch of changes each is in.
+    lost: dict[int, int] = {}
     found: dict[int, int] = {}
     for place, code in enumerate(SequenceMatcher(None, before, after).get_opcodes()):
         tag, a, b, c, d = code
@@ -201,9 +205,9 @@ def _words(text: str) -> set[str]:
 
 
 def _names(text: str) -> set[str]:
-    """What a paragraph is known by if all other words of it are new.
+    """Returns what identifies a paragraph even if its other words are new.
 
-    Itself; a row's first cell; a table's heading row.
+    That is a row's first cell, a table's heading row, or the first line of anything else.
     """
     if not re.search(r"\w", text):
         return set()

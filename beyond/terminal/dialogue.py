@@ -36,10 +36,10 @@ TRY_AGAIN = "Type 'edit' to try again."
 SEE_CHANGES = "Type 'changes' to see them."
 NOTHING_TO_COMPARE = "There is no earlier draft to compare with."
 STOP_HINT = "Press s to stop.\n"  # above the live line
-LONG_WAIT = 10  # seconds; a draft that took longer rings the terminal's bell
+LONG_WAIT = 10  # seconds; the terminal's bell rings for a draft that took longer
 
-# The interval between two looks at the report grows with the time since the last decision, between
-# these bounds (seconds), so that an open starter costs the server one request a second.
+# The poll interval grows with the time since the last decision, between these bounds (seconds): the
+# first draft shows at once, and a starter left open costs the server one request a second.
 POLL_INTERVALS = 0.1, 1
 
 T = TypeVar("T")
@@ -56,9 +56,9 @@ async def ask_for_topic(screen: Screen, topic: str) -> str:
 
 
 class Dialogue:
-    """Shows the drafts of a report and sends what the person decides, until the report ends.
+    """Shows the drafts of a report and sends the person's decisions, until the report ends.
 
-    `command` is what brings the person back to it.
+    `command` is the command line that comes back to the report.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Dialogue:
         self._open_pdf = open_pdf
         self._status: ReportStatus | None = None  # as last queried
         self._shown = 0, ""  # number and text of the draft on the screen
-        self._compared = ""  # the draft that its changes are told against
+        self._compared = ""  # text of the draft that its changes are relative to
         self._corrections = Corrections(screen, report.id)
         self._menu_shown = False
         self._discarded = False
@@ -94,7 +94,10 @@ class Dialogue:
         }
 
     async def follow(self) -> int:
-        """Returns the exit code when the report ends. Raises LeaveError when the person leaves."""
+        """Returns the exit code when the report ends.
+
+        Raises LeaveError when the person leaves, RefusedError if the report is lost, and RPCError.
+        """
         try:
             return await self._follow()
         except (LeaveError, asyncio.CancelledError):
@@ -105,8 +108,8 @@ class Dialogue:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             raise RefusedError(
-                f"The server has no report {self._report.id} any more. One that keeps its reports "
-                "when it stops: temporal server start-dev --db-filename temporal.db"
+                f"The server has no report {self._report.id} any more. Next time, let the server "
+                "keep its reports: temporal server start-dev --db-filename temporal.db"
             ) from None
 
     async def _follow(self) -> int:
@@ -123,7 +126,7 @@ class Dialogue:
             asking.result()
         return await self._show_end(watching.result())
 
-    # What the person says.
+    # What the person types.
 
     async def _ask(self) -> NoReturn:
         menu_wanted = True
@@ -148,7 +151,7 @@ class Dialogue:
                 self._screen.say(problem)
 
     async def _act(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Ctrl-C at one of its questions goes back to that for a decision, where another leaves."""
+        """Runs an action. Ctrl-C at one of its questions goes back to the one for a decision."""
         try:
             await action()
         except LeaveError as leave:
@@ -160,7 +163,7 @@ class Dialogue:
 
     async def _keep(self) -> None:
         number, _ = self._shown
-        if not number:  # to the Workflow, 0 means whichever draft comes next
+        if not number:  # the Workflow would take 0 for whichever draft is current
             self._screen.say(f"{NO_DRAFT} {TRY_AGAIN}")
         elif await self._decide(UserDecision.KEEP):
             self._screen.say("Signal sent to keep research and create PDF")
@@ -187,7 +190,7 @@ class Dialogue:
         if not number:
             self._screen.say(f"{NO_DRAFT_TO_CORRECT} {TRY_AGAIN}")
             return
-        async with self._one_request:  # so that nothing is written over the editor
+        async with self._one_request:  # so that nothing is printed over the editor
             text = await self._corrections.edit(number, draft)
         if text and await self._decide(UserDecision.CORRECT, text=text):
             self._screen.say("Signal sent to make your text the next draft")
@@ -227,7 +230,7 @@ class Dialogue:
         self._screen.say_wrapped(f"\n{menu}")
 
     async def _show_research(self, *, in_pager: bool) -> None:
-        async with self._one_request:  # so that nothing is written over the pager
+        async with self._one_request:  # so that nothing is printed over the pager
             draft = await self._ask_worker(self._report.draft)
             if draft is None:
                 self._screen.say(PAUSED if self._progress.is_paused else await self._explain())
@@ -251,7 +254,7 @@ class Dialogue:
             await self._screen.page_changes(heading, describe(paragraphs))
 
     async def _decide(self, decision: UserDecision, instruction: str = "", text: str = "") -> bool:
-        """Sends the decision on the draft that the screen shows. False if Temporal refuses it."""
+        """Sends a decision on the draft on the screen. Returns False if Temporal refuses it."""
         number, _ = self._shown
         signal = UserDecisionSignal(decision, instruction, number, text)
         async with self._one_request:
@@ -263,7 +266,7 @@ class Dialogue:
                 self._screen.say(f"Temporal refused the decision: {error.message}")
                 return False
             self._note_decision()
-            self._status = None  # so that an error that comes again shows again
+            self._status = None  # so that the same error shows again if it happens again
         return True
 
     def _note_decision(self) -> None:
@@ -272,10 +275,10 @@ class Dialogue:
         self._decided_at = time.monotonic()
         self._progress.restart()
 
-    # What becomes of the report.
+    # What happens to the report.
 
     async def _watch(self) -> DescribeWorkflowExecutionResponse:
-        """Shows what happens to the report until it ends."""
+        """Shows what happens to the report. Returns its description when it has ended."""
         seen: object = None
         while True:
             async with self._one_request:
@@ -287,7 +290,7 @@ class Dialogue:
                 await self._show_progress(
                     description, await find_live_draft(self._client, description)
                 )
-                # A Query may cost a replay: only after an event, and if a Worker is at work.
+                # A Query may cost a replay: send one only after a new event, to a live Worker.
                 info = description.workflow_execution_info
                 current = info.execution.run_id, info.history_length
                 answers = not (self._progress.task_is_untaken or self._progress.is_paused)
@@ -299,12 +302,12 @@ class Dialogue:
         return STOP_HINT * self._progress.is_writing + self._progress.line()
 
     def _live_draft(self) -> tuple[str, str]:
-        """The heading of the next draft, and what the model has written of it so far."""
+        """Returns the heading of the next draft, and what the model has written of it so far."""
         live, (number, _) = self._progress.live_draft, self._shown
         return f"Draft {number + 1}", live.text if live else ""
 
     async def _pause(self) -> None:
-        """Waits until the next look at the report is due."""
+        """Waits for the next poll, or until the person decides."""
         shortest, longest = POLL_INTERVALS
         interval = min(max(shortest, time.monotonic() - self._decided_at), longest)
         self._decision_sent.clear()
@@ -327,7 +330,7 @@ class Dialogue:
         return await explain_missing_worker(self._client, self._progress.info)
 
     async def _tell_of_worker(self) -> None:
-        """Says when the Worker is missing, and when one is back."""
+        """Says when no Worker runs, and when one is back."""
         is_missing = self._progress.worker_is_missing and not limits_requests(self._client)
         if is_missing and not self._worker_was_missing:
             self._screen.say(await self._explain())
@@ -336,7 +339,7 @@ class Dialogue:
         self._worker_was_missing = is_missing
 
     async def _refresh(self) -> bool:
-        """Shows what is new. Returns false if no Worker answers the Query."""
+        """Queries the report and shows what is new. Returns False if no Worker answers."""
         status = await self._ask_worker(self._report.status)
         await self._tell_of_worker()
         if not status:
@@ -356,7 +359,7 @@ class Dialogue:
         return True
 
     async def _show_draft(self, status: ReportStatus) -> None:
-        """Shows the draft, what it came of, and how much of the one before it changed."""
+        """Shows the draft, which decision led to it, and how much it changes the one before."""
         _, earlier = self._shown
         if status.earlier_drafts and not earlier:
             earlier = await self._ask_worker(self._report.earlier_draft) or ""
@@ -371,14 +374,14 @@ class Dialogue:
             self._screen.say_wrapped(f"\nDraft {status.draft}: {summary}. {SEE_CHANGES}")
 
     async def _ask_worker(self, query: Callable[[], Awaitable[T]]) -> T | None:
-        """Returns what a Worker answers to the Query, or None if none does."""
+        """Returns a Worker's answer to the Query, or None without one."""
         try:
             # Retries only if the server is away: a timeout means that no Worker answers.
             answer = await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
         except RPCError:
             self._progress.note_query(answered=False)
             return None
-        except (WorkflowQueryFailedError, ValueError):  # the last, if it is paused
+        except (WorkflowQueryFailedError, ValueError):  # ValueError if the report is paused
             return None
         self._progress.note_query(answered=True)
         return answer
@@ -389,7 +392,7 @@ class Dialogue:
             self._screen.say("The report is discarded.")
             return 0
         self._corrections.settle(self._shown[1])
-        if self._shown == (0, ""):  # the report had ended before this starter came
+        if self._shown == (0, ""):  # the report had ended before this starter came back to it
             await self._show_research(in_pager=False)
         try:
             result = await retry_until_answered(self._client, self._report.result, self._screen.say)

@@ -1,4 +1,4 @@
-"""Drafts as files: one to take away, and those that a person corrects in an editor."""
+"""Drafts as files: those that a person saves, and those that a person corrects in an editor."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from beyond.report import find_fault
 from beyond.terminal.screen import Screen
 from models import WORKFLOW_ID_PREFIX, Phase, ReportStatus
 
-OLDER_WORKER = "The report has not taken your text: its Worker may be of an older version."
+OLDER_WORKER = "The report did not take your text. Its Worker may run an older version."
 
 
 def save_draft(screen: Screen, workflow_id: str, number: int, draft: str) -> None:
@@ -23,7 +23,7 @@ def save_draft(screen: Screen, workflow_id: str, number: int, draft: str) -> Non
         _write(file, draft)
         screen.say(f"Saved as {file}")
     except FileExistsError:
-        screen.say(f"There is a file {file} already. Nothing is saved.")
+        screen.say(f"The file {file} exists already. Nothing was saved.")
     except OSError as error:
         screen.say(f"The draft cannot be saved: {error.strerror}.")
 
@@ -31,20 +31,23 @@ def save_draft(screen: Screen, workflow_id: str, number: int, draft: str) -> Non
 class Corrections:
     """The files in which a person corrects the drafts of a report.
 
-    Each is deleted only when its text is the report's draft, so nothing that was typed is lost.
+    A file is deleted only when the report has its text as a draft, so typed text is never lost.
     """
 
     def __init__(self, screen: Screen, workflow_id: str) -> None:
         self._screen = screen
         self._workflow_id = workflow_id
-        self.sent = 0  # the number of the draft whose correction the report has not answered yet
+        self.sent = 0  # number of the draft whose correction was sent but has had no effect yet
 
     async def edit(self, number: int, draft: str) -> str:
-        """Returns the text to send, or says why there is none and returns ""."""
+        """Opens the draft in the editor and returns the text to send.
+
+        If there is nothing to send, says why and returns "".
+        """
         try:
             file = find_data_dir() / _name(self._workflow_id, number)
             if file.exists():
-                self._screen.say(f"It goes on with your text in {file}")
+                self._screen.say(f"Continuing with your text in {file}")
             else:
                 _write(file, draft)
             problem = await self._screen.edit(file)
@@ -59,23 +62,23 @@ class Corrections:
             problem = problem or f"{fault[0].upper()}{fault[1:]}."
         if not problem:
             return text
-        self._screen.say_wrapped(f"{problem} Nothing is sent.")
+        self._screen.say_wrapped(f"{problem} Nothing was sent.")
         self.settle(draft)
         return ""
 
     def follow(self, status: ReportStatus) -> None:
-        """Says what became of a correction that was sent."""
+        """Says so if the report did not take a correction that was sent, and cleans up after it."""
         is_current = status.draft == self.sent
         if not self.sent or (is_current and status.phase == Phase.RESEARCHING):
-            return  # there is none, or it waits behind an EDIT
+            return  # nothing was sent, or the correction waits behind an EDIT
         if is_current and status.phase == Phase.WAITING and "correct" not in status.error.lower():
             self._screen.say(OLDER_WORKER)
         self.settle(status.text)
 
     def settle(self, draft: str) -> None:
-        """Deletes each file that is the report's draft, or empty, and says where the others are."""
+        """Deletes the files that are empty or hold `draft`, and says where the others are."""
         self.sent = 0
-        with suppress(OSError):  # of a folder that is away
+        with suppress(OSError):  # the folder may be away
             for file in sorted(find_data_dir().glob(_name(self._workflow_id, "*"))):
                 if _holds(file, draft):
                     file.unlink()
@@ -85,9 +88,9 @@ class Corrections:
 
 
 def _name(workflow_id: str, number: int | str) -> str:
-    """A short name, because vim stops for one that is longer than the window."""
+    """Returns a short name, because vim waits for a key if one is wider than the window."""
     report = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)[:8]
-    if not re.fullmatch("[0-9a-f]{8}", report):  # the report was named by somebody else
+    if not re.fullmatch("[0-9a-f]{8}", report):  # another program named the report
         report = hashlib.sha256(workflow_id.encode()).hexdigest()[:8]
     return f"{report}-draft-{number}.md"
 
@@ -115,6 +118,6 @@ def _holds(file: Path, draft: str) -> bool:
 
 
 def _normalize(text: str) -> str:
-    """The text as every editor leaves it alone: valid UTF-8, with plain line ends, none last."""
+    """Returns the text as any editor would save it: valid UTF-8, with \\n between lines."""
     text = text.encode(errors="replace").decode()
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")

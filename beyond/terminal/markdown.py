@@ -1,4 +1,4 @@
-"""A draft's Markdown on a terminal, with all of its text: nobody approves what was not shown."""
+"""A draft's Markdown on a terminal, without losing a word: people approve only what they read."""
 
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
@@ -17,15 +17,15 @@ SMALL_DIGITS = {
     "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
-INDENT = 4  # columns of a quote's mark; those of a list take fewer, up to its item 99
-NARROWEST = 8  # columns of text within quotes and lists; where there are none, rich drops it
-# rich sets code on black, a bar on a light terminal, and keys in bright yellow.
+INDENT = 4  # columns for a quote's mark; a list's take fewer, up to item 99
+NARROWEST = 8  # columns; rich drops text in quotes and lists if it has no room left
+# rich prints code on black, which is a bar on a light terminal, and keys in bright yellow.
 LOOKS = Theme({"markdown.code": "bold magenta", "markdown.kbd": "bold"})
-SCHEMES = ("", "http://", "https://", "mailto:")  # of an address that is known from its text
+SCHEMES = ("", "http://", "https://", "mailto:")  # what the text of a link may leave out
 
 
 def set_markdown(markdown: str) -> Markdown:
-    """Returns the draft for a console of rich's."""
+    """Returns the draft as something that a console of rich's can print."""
     draft = _WholeMarkdown("")
     draft.markup = printable(markdown)
     # Not rich's own reading, which leaves HTML out.
@@ -34,7 +34,7 @@ def set_markdown(markdown: str) -> Markdown:
 
 
 class _WholeTable(TableElement):
-    """rich's table cuts words that are wider than their column. This one keeps them."""
+    """A table that keeps words that are wider than their column. rich's own cuts them."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         [table] = super().__rich_console__(console, options)
@@ -44,7 +44,7 @@ class _WholeTable(TableElement):
                 column.overflow = "fold"
             yield table
             return
-        # The window has no room for the words side by side, so each cell has its own line.
+        # The window is too narrow for the columns, so each cell has its own line.
         headings = [column.header for column in table.columns]
         rows = self.body.rows if self.body else []
         for row in rows:
@@ -59,7 +59,7 @@ class _WholeTable(TableElement):
 
 class _WholeMarkdown(Markdown):
     elements = {**Markdown.elements, "table_open": _WholeTable}  # noqa: RUF012
-    inlines = Markdown.inlines | {"link", "link_url"}  # which have looks in rich's theme
+    inlines = Markdown.inlines | {"link", "link_url"}  # names of styles in rich's theme
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if options.max_width - INDENT * _measure_depth(self.parsed) < NARROWEST:
@@ -70,7 +70,7 @@ class _WholeMarkdown(Markdown):
 
 
 def _measure_depth(tokens: Iterable[Token]) -> int:
-    """How many quotes and lists stand in one another, at most."""
+    """Returns how deep quotes and lists are nested."""
     depth = deepest = 0
     for token in tokens:
         if token.type.startswith(("blockquote", "list_item")):
@@ -80,9 +80,9 @@ def _measure_depth(tokens: Iterable[Token]) -> int:
 
 
 def _flatten(token: Token) -> Token:
-    """Makes pictures and raised and lowered text plain, and spells out the links."""
+    """Makes pictures, superscripts and subscripts plain text, and spells out the links."""
     children = token.children or []
-    for part in (token, *children):  # entities such as &#x202e; are characters only now
+    for part in (token, *children):  # again, because entities such as &#x202e; are characters now
         part.content = printable(part.content)
         if "href" in part.attrs:
             part.attrs["href"] = printable(str(part.attrs["href"]))
@@ -98,18 +98,18 @@ def _flatten(token: Token) -> Token:
 
 
 def _name_picture(image: Token) -> str:
-    """What a picture shows, or the name of its file. One within the draft has none."""
+    """Returns a picture's description, or its file's name, or "" if the draft contains its data."""
     address = str(image.attrs.get("src", ""))
     file = "" if address.startswith("data:") else printable(address.rpartition("/")[2])
     return image.content or file
 
 
 def _spell_links(children: list[Token]) -> Iterator[Token]:
-    """Has the address of each link follow its text, so that it is seen before it is followed.
+    """Puts the address of each link behind its text, so that people see where a link leads.
 
-    An address that is the text already stands once. rich's own links lose the looks of their text.
+    If the text is the address, it appears once. (rich's own links lose the styles in their text.)
     """
-    links: list[tuple[str, list[str]]] = []  # addresses and texts of those that are open
+    links: list[tuple[str, list[str]]] = []  # addresses and texts of the links that are open
     for child in children:
         if child.type == "link_open":
             links.append((str(child.attrs["href"]), []))

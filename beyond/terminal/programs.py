@@ -1,4 +1,4 @@
-"""The programs that take over the terminal for a while: the pager and the editor."""
+"""Runs the programs that take over the terminal for a while: the pager and the editor."""
 
 import asyncio
 import os
@@ -10,26 +10,30 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# In the language of less: what it says at the end of the text, and what it says before.
+# In less's prompt language: what it says at the end of the text, then what it says before that.
 PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
-# Where neither VISUAL nor EDITOR is set. Debian's `editor` is the one that its user chose.
+# Tried in this order if neither VISUAL nor EDITOR is set. Debian's `editor` is its user's choice.
 EDITORS = ("editor", "nano", "vim", "vi", "notepad")
-ENDS_WITHIN = 2  # seconds; an editor saves what it can before it ends with the starter
+ENDS_WITHIN = 2  # seconds that an editor has to save its text when the starter ends
 
 
 def find_pager() -> str:
-    """The command line of the pager, or "" if there is none."""
+    """Returns the command line of the pager, or "" if there is none."""
     return os.environ.get("PAGER") or shutil.which("less") or ""
 
 
 async def run_pager(text: str) -> None:
-    # As git does it: colours, and the text stays in the window.
+    """Shows the text in the pager, which `find_pager` must have found, until the person leaves it.
+
+    Raises OSError if the shell cannot be started.
+    """
+    # As git does: less keeps colours, and leaves the text in the window.
     settings = {"LESS": f"FRXPs{PAGER_PROMPT}$"} | os.environ
     await _run(asyncio.create_subprocess_shell(find_pager(), stdin=PIPE, env=settings), text)
 
 
 async def run_editor(file: Path) -> str:
-    """Lets the person change the file. Returns what went wrong in one sentence, or ""."""
+    """Lets the person change the file. Returns what went wrong, in one sentence, or ""."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     editor = editor or next(filter(shutil.which, EDITORS), "")
     if not editor:
@@ -42,7 +46,7 @@ async def run_editor(file: Path) -> str:
 
 
 async def _run(starting: Coroutine[Any, Any, Process], text: str | None = None) -> int:
-    """Returns the exit code. The program ends with the starter, not after it."""
+    """Runs the program to its end and returns its exit code. It does not outlive the starter."""
     program = await starting
     try:
         await program.communicate(text.encode() if text is not None else None)

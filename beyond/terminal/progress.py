@@ -1,4 +1,4 @@
-"""What a report is doing, as far as the server knows it without asking a Worker."""
+"""What a report is doing, as far as the server knows without a Worker."""
 
 import time
 from contextlib import suppress
@@ -27,31 +27,36 @@ from temporalio.service import RPCError, RPCStatusCode
 from beyond.report import explain_failure
 from models import TASK_QUEUE, LiveDraft
 
-DESCRIBE_TIMEOUT = timedelta(seconds=3)
+DESCRIBE_TIMEOUT = timedelta(seconds=3)  # for a request that the server answers without a Worker
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
 LIMITED = "Temporal limits the rate of requests, so the Worker may be slow."
 NONE_OF_ITS_VERSION = (
-    "No Worker of version {0.build_id} of {0.deployment_name} is polling, and the report is pinned "
-    "to that version. Start one."
+    "The report is pinned to version {0.build_id} of {0.deployment_name}, and no Worker of that "
+    "version is polling. Start one."
 )
 NONE_IS_CURRENT = (
-    "The Workers that poll have a version that is not the current one. Make it so: temporal worker "
-    "deployment set-current-version --deployment-name {0.deployment_name} --build-id {0.build_id}"
+    "The Workers that poll have a version that is not the current one. Make it current: temporal "
+    "worker deployment set-current-version --deployment-name {0.deployment_name} "
+    "--build-id {0.build_id}"
 )
 STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the Activity's name
-# No Worker is running if a task stayed unclaimed for this many polls and seconds: the polls after a
-# decision are quick, and those of a slow server are few.
+# We say that no Worker runs if none has claimed a task for this many polls and this many seconds:
+# polls are quick after a decision, and few if the server is slow.
 UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
-UNANSWERED_QUERIES = 2  # in a row; a busy Worker may miss one
+UNANSWERED_QUERIES = 2  # in a row, for the same conclusion; a busy Worker may miss one
 
 
 def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
+    """Whether the report has not ended. A paused one is open, too."""
     status = description.workflow_execution_info.status
     return status == Status.WORKFLOW_EXECUTION_STATUS_RUNNING or is_paused(description)
 
 
 def is_paused(description: DescribeWorkflowExecutionResponse) -> bool:
-    """Such a report answers no Query. The SDK has no name for its status."""
+    """Whether somebody has paused the report, which then answers no Query.
+
+    The SDK's enum of statuses lacks this one.
+    """
     status = description.workflow_execution_info.status
     return status == Status.WORKFLOW_EXECUTION_STATUS_PAUSED
 
@@ -59,17 +64,18 @@ def is_paused(description: DescribeWorkflowExecutionResponse) -> bool:
 async def find_live_draft(
     client: Client, description: DescribeWorkflowExecutionResponse
 ) -> LiveDraft | None:
-    """Returns what the attempt in progress has written, or None."""
+    """Returns what the model has written in the current attempt, or None."""
     for activity in description.pending_activities:
         started, heard = activity.last_started_time, activity.last_heartbeat_time
-        # The server keeps the details of the attempt before.
+        # Until a new attempt sends a heartbeat, the server has the details of the one before.
         is_writing = (
             activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
             and heard.ToDatetime() > started.ToDatetime()
         )
         details = activity.heartbeat_details.payloads
         if is_writing and details and activity.activity_type.name == "llm_call":
-            # It may be another program's, or a codec may fail: the draft itself comes later.
+            # Another program may have written the details, or a codec may fail. Both only cost the
+            # live draft; the finished one still arrives.
             with suppress(Exception):
                 live: list[LiveDraft] = await client.data_converter.decode(details, [LiveDraft])
                 return live[0]
@@ -77,7 +83,10 @@ async def find_live_draft(
 
 
 async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) -> str:
-    """Says which Worker the report waits for. With Worker Versioning, it is not just any."""
+    """Returns which Worker the report waits for, and how to start it.
+
+    With Worker Versioning, not every Worker will do. `info` is the report's, from its description.
+    """
     pinned = info.versioning_info.deployment_version
     if pinned.build_id:
         return NONE_OF_ITS_VERSION.format(pinned)
@@ -88,7 +97,7 @@ async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) ->
     )
     try:
         queue = await client.workflow_service.describe_task_queue(request, timeout=DESCRIBE_TIMEOUT)
-    except RPCError as error:  # of a server that does not tell
+    except RPCError as error:  # the server may refuse, or limit requests
         return LIMITED if error.status == RPCStatusCode.RESOURCE_EXHAUSTED else NO_WORKER
     polling = [poller.deployment_options for poller in queue.pollers]
     current = queue.versioning_info.current_deployment_version.build_id
@@ -98,7 +107,7 @@ async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) ->
 
 
 class Progress:
-    """The step in progress, for how long, and why it is being retried."""
+    """The step in progress: what it is, since when, and why it is being retried."""
 
     def __init__(self) -> None:
         self.is_paused = False
@@ -108,7 +117,7 @@ class Progress:
         self.restart()
 
     def restart(self) -> None:
-        """Counts from now on: a person has decided, and the next step is to come."""
+        """Counts the seconds from now, because a person has decided and a new step begins."""
         self._activity, self._task = PendingActivityInfo(), PendingWorkflowTaskInfo()
         self._step = "", False
         self.live_draft: LiveDraft | None = None
@@ -117,6 +126,7 @@ class Progress:
     def update(
         self, description: DescribeWorkflowExecutionResponse, live_draft: LiveDraft | None = None
     ) -> None:
+        """Takes in one poll: the server's description of the report, and its live draft, if any."""
         self.live_draft = live_draft
         activities = description.pending_activities
         activity = activities[0] if activities else PendingActivityInfo()
@@ -127,7 +137,7 @@ class Progress:
         if step != self._step:
             self._step, self._since = step, time.monotonic()
         self._activity, self._task = activity, task
-        # One that is being retried waits for its time, not for a Worker.
+        # An Activity between two attempts waits for its backoff, not for a Worker.
         due = not activity.HasField("next_attempt_schedule_time")
         untaken = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED or (
             due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
@@ -138,24 +148,30 @@ class Progress:
             self._untaken_polls, self._taken_at = 0, time.monotonic()
 
     def note_query(self, *, answered: bool) -> None:
-        """A report that waits has no task that a Worker could take: only a Query tells."""
+        """Notes whether a Worker answered a Query.
+
+        While a report waits for its person, it has no task, so only a Query shows that no Worker
+        runs.
+        """
         self._unanswered_queries = 0 if answered else self._unanswered_queries + 1
 
     @property
     def worker_is_missing(self) -> bool:
+        """Whether no Worker seems to run, after several polls."""
         for_long = time.monotonic() - self._taken_at >= UNTAKEN_SECONDS
         is_untaken = for_long and self._untaken_polls >= UNTAKEN_POLLS
-        # A Workflow Task that fails leaves Queries unanswered, too, but it has a Worker.
+        # Queries also stay unanswered while a Workflow Task fails, but then there is a Worker.
         is_silent = self._unanswered_queries >= UNANSWERED_QUERIES and self._task.attempt < 2
         return is_untaken or is_silent
 
     @property
     def task_is_untaken(self) -> bool:
+        """Whether, at the last poll, no Worker had claimed a task that was due."""
         return self._untaken_polls > 0
 
     @property
     def is_writing(self) -> bool:
-        """Whether a draft is being written that a STOP would stop."""
+        """Whether the model is writing a draft that a STOP would stop."""
         is_stopping = PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
         activity = self._activity
         return activity.activity_type.name == "llm_call" and activity.state != is_stopping
@@ -175,7 +191,10 @@ class Progress:
         return self._task.attempt > 2  # the second may follow the loss of a Worker
 
     def line(self) -> str:
-        """Such as: Researching… 9 s, 31 words (attempt 3, openai/gpt-4o: busy, next try in 4 s)"""
+        """Returns a line such as:
+
+        Researching… 9 s, 31 words (attempt 3, openai/gpt-4o: busy, next try in 4 s)
+        """
         activity = self._activity
         step = STEPS.get(activity.activity_type.name, "Waiting for the Worker")
         live = self.live_draft or LiveDraft()

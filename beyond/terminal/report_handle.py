@@ -1,4 +1,4 @@
-"""What the terminal can ask of one report on the server, and tell it."""
+"""The requests that the dialogue makes about one report."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,13 +10,16 @@ from models import ReportStatus, UserDecisionSignal
 
 @dataclass
 class ReportHandle:
-    """What the dialogue can ask of a report on the server, and tell it. starter.py says how.
+    """The requests about one report. starter.py defines them.
 
-    Each raises RPCError if the server does not answer or refuses. `draft` and `status`, which a
-    Worker answers, also raise WorkflowQueryFailedError, and `result` WorkflowFailureError.
+    Each raises RPCError if the server does not answer or refuses. `draft`, `earlier_draft` and
+    `status` are Queries: if no Worker answers in time, they raise RPCError; if the Workflow cannot
+    answer, WorkflowQueryFailedError; and if it is paused, ValueError. `decide` sends a Signal, and
+    `discard` cancels the report. `describe` needs no Worker. `result` waits for the report's end,
+    and raises WorkflowFailureError if that is not success.
     """
 
-    id: str
+    id: str  # the Workflow ID
     draft: Callable[[], Awaitable[str]]
     earlier_draft: Callable[[], Awaitable[str]]
     status: Callable[[], Awaitable[ReportStatus]]

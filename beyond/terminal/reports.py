@@ -36,26 +36,26 @@ from models import (
     ReportStatus,
 )
 
-CANCEL_TIMEOUT = 10  # seconds; a Worker cancels at once
+CANCEL_TIMEOUT = 10  # seconds; if a Worker runs, a report is cancelled in less than one
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
-PAGE = 20  # rows; they are queried together, and if no Worker answers the first page, no more are
-CANDIDATES = 5  # Workflow IDs that are named if a part belongs to several
+PAGE = 20  # rows, whose reports are queried together; if no Worker answers, the rest are not
+CANDIDATES = 5  # Workflow IDs in the error if a part belongs to several
 REPORTS = f"WorkflowType = '{WORKFLOW_TYPE}'"
 OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
-# A run that continues as new, or one that is reset, is followed by another run of its report.
+# A run that continued as new is not the end of its report: another run follows.
 ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
 NONE_OPEN = "No report is open."
 LIST_THEM = "--list shows the open ones."
-TUTORIAL_PREFIXES = re.compile("generate-(research|reserach)-report-workflow-")  # it has both
+TUTORIAL_PREFIXES = re.compile("generate-(research|reserach)-report-workflow-")  # it spells both
 UUID = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# Of a row, in characters. A name of a PDF: research_pdf-1a2b3c4d.pdf
+# The widths of a row's cells, in columns. A PDF's name is as long as research_pdf-1a2b3c4d.pdf.
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
 NARROWEST_PHASE, NARROWEST_TOPIC, NARROWEST_ID = 4, 9, 8
-UNKNOWN, FAILING = "?", "FAILING"  # phases of a report that no Worker answers for, or with an error
-# What the SDK raises at a payload that is encrypted, or of another type.
+UNKNOWN, FAILING = "?", "FAILING"  # the phase if no Worker answers, or if it answers with an error
+# What the SDK raises for a payload that is encrypted or has another type.
 UNREADABLE = KeyError, RuntimeError, TypeError, ValueError
 
-QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # by Workflow ID
+QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # takes a Workflow ID
 
 
 # One report.
@@ -64,9 +64,10 @@ QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # by Workflow ID
 async def describe_report(
     client: Client, workflow_id: str, run_id: str = ""
 ) -> DescribeWorkflowExecutionResponse:
-    """What the server knows of a report, or of one of its runs, without asking a Worker.
+    """Returns what the server knows of a report's latest run, or of `run_id`, without a Worker.
 
-    Not WorkflowHandle.describe, which raises ValueError if the Workflow is paused.
+    Raises RPCError, with the status NOT_FOUND if there is no such Workflow.
+    (WorkflowHandle.describe would raise ValueError for a paused one.)
     """
     request = DescribeWorkflowExecutionRequest(
         namespace=client.namespace,
@@ -78,9 +79,9 @@ async def describe_report(
 
 
 async def read_topic(client: Client, workflow_id: str, run_id: str = "") -> str:
-    """The topic as the starter noted it for the Web UI, or as the Workflow's input has it.
+    """Returns the topic on one line, from the summary in the Web UI or from the Workflow's input.
 
-    "" if there is none, and "?" if it cannot be read here.
+    Returns "" if there is none, and "?" if it is encrypted or not a report's. Raises RPCError.
     """
     description = await describe_report(client, workflow_id, run_id)
     summary = description.execution_config.user_metadata.summary
@@ -94,7 +95,7 @@ async def read_topic(client: Client, workflow_id: str, run_id: str = "") -> str:
 
 
 async def _read_input(client: Client, workflow_id: str, run_id: str) -> str:
-    """The topic of a report that a Schedule or another program has started."""
+    """Returns the topic of a report that a Schedule or another program has started, or ""."""
     request = GetWorkflowExecutionHistoryRequest(
         namespace=client.namespace,
         execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
@@ -109,35 +110,41 @@ async def _read_input(client: Client, workflow_id: str, run_id: str) -> str:
 
 
 def cut_instructions(prompt: str) -> str:
-    """The topic that a prompt begins with."""
+    """Returns the topic, which is what comes before the instructions in a prompt."""
     return prompt.partition(INSTRUCTIONS_MARK)[0]
 
 
 async def introduce_report(client: Client, screen: Screen, workflow_id: str) -> None:
-    """Says which report it is, to a person who comes back to it."""
+    """Tells a person who comes back to a report its ID and topic. Raises RPCError."""
     topic = await read_topic(client, workflow_id)
     screen.say(f"Report {shorten_id(workflow_id)}{': ' if topic else ''}{topic}")
 
 
 def summarize(topic: str) -> str:
-    """The topic on one line, for the Web UI and the list."""
+    """Returns the topic on one line of at most `SUMMARY_LIMIT` characters."""
     return " ".join(topic.split())[:SUMMARY_LIMIT]
 
 
 def shorten_id(workflow_id: str) -> str:
-    """What tells one report from the others, short enough to type if the starter began it."""
+    """Returns the part of a Workflow ID that tells reports apart.
+
+    If the starter began the report, that is eight characters, which a person can type.
+    """
     own = TUTORIAL_PREFIXES.sub("", workflow_id)
     uuid = UUID.fullmatch(own)
     return uuid[1] if uuid and own != workflow_id else own
 
 
 def find_pdf(workflow_id: str, result: str) -> Path | None:
-    """The report's PDF, if its Worker wrote it into the folder that REPORTS_DIR names here."""
+    """Returns the path of the report's PDF if it is in the starter's own REPORTS_DIR, or None.
+
+    `result` is the sentence that the Workflow returned; the file's name is its last word.
+    """
     try:
         path = (find_reports_dir() / _name_pdf(result)).resolve()
         # Another report's file may have this name; ours contains the Workflow ID.
         return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
-    except OSError:  # the report has its PDF, wherever it is
+    except OSError:  # the PDF is elsewhere, then
         return None
 
 
@@ -146,20 +153,23 @@ def _name_pdf(result: str) -> str:
 
 
 async def confirm_discard(screen: Screen) -> bool:
-    """Whether the person says yes. Raises LeaveError."""
+    """Whether the person types "yes". Raises LeaveError."""
     question = "Discard this report for good? Type 'yes': "
     return (await screen.ask(question, ["yes"])).strip() == "yes"
 
 
 async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
-    """Cancels an open report when the person says yes. Raises RefusedError, and LeaveError."""
+    """Cancels an open report if the person confirms it. `wanted` is its ID or a part of that.
+
+    Raises RefusedError if there is no such open report, LeaveError, and RPCError.
+    """
     workflow_id = await find_report(client, wanted)
     description = await describe_report(client, workflow_id)
     if not is_open(description):
         raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
     await introduce_report(client, screen, workflow_id)
     if not await confirm_discard(screen):
-        screen.say("Nothing is discarded.")
+        screen.say("Nothing was discarded.")
         return
     report = client.get_workflow_handle(workflow_id)
     await report.cancel()
@@ -174,16 +184,17 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
     except WorkflowFailureError:
         screen.say("The report is discarded.")
     else:
-        raise RefusedError(f"{workflow_id} has ended meanwhile: there is nothing to discard.")
+        raise RefusedError(f"{workflow_id} has just ended: there is nothing to discard.")
 
 
 # Finding one.
 
 
 async def find_report(client: Client, wanted: str) -> str:
-    """Returns the Workflow ID of a report, from its ID or a part of it. Raises RefusedError.
+    """Returns the Workflow ID of a report, from its ID or a part of it.
 
-    A part that an open report has is not looked for among the ended ones.
+    If open reports have the part, it does not look among the ended ones. Raises RefusedError if
+    there is no such report or more than one, and RPCError.
     """
     wanted = wanted.strip()
     if not wanted:
@@ -209,7 +220,10 @@ async def find_report(client: Client, wanted: str) -> str:
 
 
 async def find_latest_report(client: Client) -> str:
-    """Returns the Workflow ID of the open report that was started last. Raises RefusedError."""
+    """Returns the Workflow ID of the open report that was started last.
+
+    Raises RefusedError if no report is open, and RPCError.
+    """
     async for page in _list(client, OPEN_ONES, size=1):
         for one in page:
             return one.execution.workflow_id
@@ -217,7 +231,10 @@ async def find_latest_report(client: Client) -> str:
 
 
 async def _search(client: Client, part: str) -> list[str]:
-    """The Workflow IDs that have the part. The server looks for the beginning of an own part."""
+    """Returns the Workflow IDs that contain `part`, of open reports if there are any.
+
+    The server finds a UUID by its beginning; otherwise this reads the IDs of all reports.
+    """
     conditions = [REPORTS]
     if re.fullmatch("[0-9a-f-]+", part):
         conditions.insert(0, f"WorkflowId STARTS_WITH '{WORKFLOW_ID_PREFIX}{part}'")
@@ -233,7 +250,10 @@ async def _search(client: Client, part: str) -> list[str]:
 async def _list(
     client: Client, query: str, size: int = PAGE
 ) -> AsyncIterator[list[WorkflowExecutionInfo]]:
-    """The newest first. Not Client.list_workflows, which raises ValueError at a paused one."""
+    """Yields pages of `size` Workflows, the newest first.
+
+    (Client.list_workflows would raise ValueError at a paused one.)
+    """
     token = b""
     while True:
         request = ListWorkflowExecutionsRequest(
@@ -252,7 +272,7 @@ async def _list(
 async def list_reports(
     client: Client, screen: Screen, query_status: QueryStatus, *, ended: bool, every: bool
 ) -> None:
-    """Shows the newest open or ended reports, or all of them, each as soon as it is known."""
+    """Shows the newest open or ended reports, or `every` one, a row each. Raises RPCError."""
     condition = ENDED_ONES if ended else OPEN_ONES
     last_column = "PDF" if ended else "Draft"
     shown, worker_answers = 0, True
@@ -291,7 +311,7 @@ async def list_reports(
 async def _read_open(
     client: Client, one: WorkflowExecutionInfo, query_status: QueryStatus | None
 ) -> Sequence[str]:
-    """The cells of its row. Without `query_status`, no Worker is asked."""
+    """Returns the cells of an open report's row. Without `query_status`, it asks no Worker."""
     workflow_id = one.execution.workflow_id
     phase, draft, topic = UNKNOWN, UNKNOWN, ""
     if one.status == Status.WORKFLOW_EXECUTION_STATUS_PAUSED:  # it answers no Query
@@ -327,7 +347,7 @@ async def _read_ended(client: Client, one: WorkflowExecutionInfo) -> Sequence[st
 
 
 def _choose_widths(screen: Screen, page: list[WorkflowExecutionInfo], last: str) -> Sequence[int]:
-    """The widths of all columns but the last. The topic gets what the others leave.
+    """Returns the widths of all cells but the last. The topic gets what the others leave.
 
     A long ID, which another program gave its report, is cut before Phase and Draft are.
     """

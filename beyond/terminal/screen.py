@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from rich.console import RenderableType
 
-# How the words of a change look: deleted, new, unchanged ones, and what is said about them.
+# By a Part's mark: rich's style for its text, and what stands around the text without colours.
 MARKS = {"-": "strike red", "+": "underline green", "": "", "note": "dim"}
 PLAIN_MARKS = {"-": "[-{}-]", "+": "{{+{}+}}", "": "{}", "note": "{}"}
 PASTE_GAP = 0.02  # seconds between two parts of a pasted text; nobody types so fast
 WIDEST_TEXT = 100  # columns; longer lines are hard to read
-# Rows of the window that are not the growing text's: its heading, how to stop it, the live line,
-# which may say why there is a retry, and what stands between.
+# Rows that the growing text leaves to others: its heading, the hint how to stop, the live line with
+# room for the reason of a retry, and blank rows between them.
 LIVE_ROWS = 7
-CTRL_C = 130  # the exit code of a program that it ends, as shells have it
-STOPPED = -1  # what the live line ends with at the key, beside exit codes
+CTRL_C = 130  # a shell's exit code for a program that Ctrl-C ended: 128 + SIGINT's number
+STOPPED = -1  # the live line's result if the person presses s; its others are exit codes
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 T = TypeVar("T")
 
 
 class LeaveError(Exception):
-    """Ends the starter, and nothing but the starter."""
+    """The person leaves: the starter ends with `exit_code`, and the report goes on."""
 
     def __init__(self, exit_code: int) -> None:
         self.exit_code = exit_code
 
 
 class Screen:
-    """A terminal; or a pipe, which gets plain text."""
+    """The person's terminal, or a pipe, which gets plain text. `terminal` says which it is."""
 
     GAP = 2  # columns between the cells of a row
 
     def __init__(self) -> None:
         self.terminal = os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
         self._sessions: dict[str, PromptSession[str]] = {}  # each question has its own history
-        self._input = b""  # read, but not yet asked for
+        self._input = b""  # read from a pipe, but not asked for yet
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a draft may not fit the terminal's encoding
@@ -66,41 +66,44 @@ class Screen:
         os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
 
     def stop_echo(self) -> Callable[[], None]:
-        """Hides what is typed before the first prompt shows it. Returns what undoes that."""
-        # Without line mode, Ctrl-D waits for the prompt with the rest of what is typed.
+        """Hides what is typed until the first prompt. Returns a function that undoes this."""
+        # In line mode, the terminal would act on Ctrl-D itself; now the prompt gets it in its turn.
         return self._switch_off("ECHO", "ICANON")
 
     def say(self, text: str) -> None:
+        """Prints a line or more, without control characters."""
         print(printable(text), flush=True)
 
     def say_wrapped(self, text: str) -> None:
-        """Says it so that no line breaks within a word, as those of `say` do in a narrow window."""
+        """Prints text that a narrow window breaks between words, not within them."""
         if self.terminal:
             lines = [textwrap.fill(line, self.columns) for line in text.split("\n")]
             text = "\n".join(lines)
         self.say(text)
 
     def say_error(self, text: str) -> None:
+        """Prints a line or more on standard error."""
         print(printable(text), file=sys.stderr, flush=True)
 
     def ring(self) -> None:
+        """Rings the terminal's bell. A pipe gets nothing."""
         if self.terminal:
             print("\a", end="", flush=True)
 
     def say_without_live_line(self, text: str) -> None:
-        """Says what a terminal shows in its live line."""
+        """Tells a pipe what a terminal shows in its live line."""
         if not self.terminal:
             self.say(text)
 
     def show(self, heading: str, markdown: str) -> None:
-        """Sets a draft under its heading, in full."""
+        """Prints a draft under its heading, in full."""
         if not self.terminal:
             self.say(f"{heading}\n{markdown}")
             return
         print(self._set(heading, markdown), end="", flush=True)
 
     async def page(self, heading: str, markdown: str) -> None:
-        """Opens a draft that is taller than the window in the pager, and shows any other."""
+        """Opens a draft in the pager if it is taller than the window, or else prints it."""
         if self.terminal:
             await self._page(self._set(heading, markdown))
         else:
@@ -129,13 +132,13 @@ class Screen:
             print(text, end="", flush=True)
 
     async def edit(self, file: Path) -> str:
-        """Opens the file in the person's editor. Returns what went wrong, or ""."""
+        """Opens the file in the person's editor. Returns what went wrong, in a sentence, or ""."""
         if not self.terminal:
             return "There is no terminal for an editor."
         return await self._lend_terminal(run_editor(file))
 
     async def _lend_terminal(self, program: Awaitable[T]) -> T:
-        # Otherwise Ctrl-C ends the starter under the program, and the server of --local.
+        # Otherwise Ctrl-C in the program would also end the starter, and the server of --local.
         restore = self._switch_off("ISIG")
         try:
             return await program
@@ -147,11 +150,11 @@ class Screen:
 
         try:
             return f"{heading}\n{_render([set_markdown(markdown)])}"
-        except Exception:  # of any kind: a draft that is not shown can never be decided on
+        except Exception:  # whatever it is, the person must see the draft to decide on it
             return f"{heading}\n{printable(markdown)}\n"
 
     def show_file(self, path: Path, open_it: bool) -> None:
-        """Shows a link to the file and the command that opens it, and runs that if `open_it`."""
+        """Shows a link to the file, and runs the command that opens it if `open_it`."""
         if not self.terminal:
             self.say(f"File: {path}")
         else:
@@ -174,10 +177,14 @@ class Screen:
 
     @property
     def columns(self) -> int:
+        """The width of the window in characters; 0 for a pipe."""
         return shutil.get_terminal_size().columns if self.terminal else 0
 
     def show_row(self, cells: Sequence[str], widths: Sequence[int]) -> None:
-        """Shows a row of a table on one line: each cell but the last in its width, in columns."""
+        """Prints a row of a table on one line. A pipe gets all of it, with tabs between the cells.
+
+        `widths` are those of all cells but the last, in columns.
+        """
         if not self.terminal:
             self.say("\t".join(cells))
             return
@@ -190,16 +197,17 @@ class Screen:
         Console().print(Text(" " * self.GAP).join(texts), no_wrap=True, overflow="ellipsis")
 
     async def ask(self, question: str, words: Sequence[str] = ()) -> str:
-        """Returns what the person types: one of `words`, or a text of one line or more.
+        """Returns what the person types. Tab completes `words`; without any, it may be many lines.
 
-        Raises LeaveError: 130 at Ctrl-C, 0 at Ctrl-D and at the end of a pipe.
+        Raises LeaveError, with exit code 130 at Ctrl-C, or 0 at Ctrl-D or the end of a pipe.
         """
         if not self.terminal:
             # A person whose stdout is a file still sees what is asked.
             print(question, file=sys.stderr if os.isatty(0) else sys.stdout, flush=True)
             return await self._read_line()
-        if len(question) < shutil.get_terminal_size().columns:  # a second row could not be erased
-            print(question, end="", flush=True)  # before the import, which takes a moment
+        # Before the import, which takes a moment. The prompt overwrites only one row.
+        if len(question) < shutil.get_terminal_size().columns:
+            print(question, end="", flush=True)
         from prompt_toolkit.patch_stdout import patch_stdout
 
         print(end="\r", flush=True)
@@ -208,20 +216,20 @@ class Screen:
             session = self._sessions[question] = _make_session(words)
         try:
             with patch_stdout(raw=True):
-                # The event loop has a handler of its own: prompt-toolkit's shows a traceback.
+                # prompt-toolkit's own handler would print a traceback.
                 typed = await session.prompt_async(question, set_exception_handler=False)
                 return replace_odd_bytes(typed)
         except KeyboardInterrupt:
             raise LeaveError(CTRL_C) from None
         except asyncio.CancelledError:
-            if not words:  # what was typed so far comes back with the arrow key
+            if not words:  # the arrow key brings back what was typed so far
                 session.default_buffer.append_to_history()
             raise
         except EOFError:
             raise LeaveError(0) from None
 
     async def confirm(self, question: str) -> bool:
-        """Whether the person says yes, as a pipe does. Raises LeaveError."""
+        """Whether the person says yes. A pipe is not asked and counts as yes. Raises LeaveError."""
         if not self.terminal:
             return True
         return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
@@ -229,10 +237,10 @@ class Screen:
     async def wait(
         self, event: asyncio.Event, line: Callable[[], str], growing: Callable[[], tuple[str, str]]
     ) -> bool:
-        """Shows a line that changes until the event comes, and above it a text that grows.
+        """Shows a changing line, and a growing text above it, until `event` is set.
 
-        `growing` returns that text's heading and the text. Returns whether the person pressed s
-        before. Raises LeaveError as `ask` does.
+        `growing` returns the text's heading and the text. Returns True, before the event, if the
+        person presses s. Raises LeaveError as `ask` does.
         """
         if event.is_set() or not self.terminal:
             await event.wait()
@@ -245,7 +253,7 @@ class Screen:
         keys = KeyBindings()
 
         @keys.add("c-c")
-        @keys.add("<sigint>")  # a Ctrl-C while a text is printed above the line
+        @keys.add("<sigint>")  # Ctrl-C while a text is being printed above the line
         @keys.add("c-d")
         def leave(press: KeyPressEvent) -> None:
             press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else CTRL_C)
@@ -270,7 +278,7 @@ class Screen:
 
         async def end() -> None:
             await event.wait()
-            if not app.is_done:  # by Ctrl-C, at the same moment
+            if not app.is_done:  # Ctrl-C may have ended it at the same moment
                 app.exit()
 
         ending = asyncio.create_task(end())
@@ -284,7 +292,7 @@ class Screen:
         return exit_code == STOPPED
 
     def _switch_off(self, *modes: str) -> Callable[[], None]:
-        """Changes these modes of the terminal, named as in termios. Returns what undoes that."""
+        """Switches off modes of the terminal, named as in termios. Returns what restores them."""
         if not self.terminal or not termios:
             return lambda: None
         try:
@@ -305,7 +313,7 @@ class Screen:
 
     async def _read_line(self) -> str:
         """Returns the next line of a pipe. Raises LeaveError at its end."""
-        if sys.stdin is None:  # closed by the caller: its number may be another file's by now
+        if sys.stdin is None:  # the caller closed it, and its number may be another file's by now
             raise LeaveError(0)
         while b"\n" not in self._input:
             if not (chunk := await read_stdin()):
@@ -318,7 +326,7 @@ class Screen:
 
 
 def _make_session(words: Sequence[str]) -> "PromptSession[str]":
-    """A prompt for one of the words, or for a text that is remembered from run to run."""
+    """Returns a prompt for one of `words`; without them, for a text, with a history on disk."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import WordCompleter
     from prompt_toolkit.filters import Condition
@@ -333,7 +341,7 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
 
     @keys.add("enter", filter=Condition(lambda: not words))
     def end_line(press: KeyPressEvent) -> None:
-        # A terminal without bracketed paste sends pasted lines as if they were typed, but at once.
+        # Without bracketed paste, a terminal sends pasted lines as if they were typed very fast.
         if press.key_processor.input_queue or _has_more_to_read():
             press.current_buffer.insert_text("\n")
         else:
@@ -369,7 +377,7 @@ def _make_session(words: Sequence[str]) -> "PromptSession[str]":
 
 
 def _render(parts: Iterable["RenderableType"]) -> str:
-    """What rich makes of them, in the width of a text."""
+    """Returns what rich prints for these parts, at most `WIDEST_TEXT` columns wide."""
     from rich.console import Console
 
     console = Console()
@@ -381,7 +389,7 @@ def _render(parts: Iterable["RenderableType"]) -> str:
 
 
 def _fit(heading: str, text: str) -> str:
-    """The heading and the last lines of a text, as many as the window has room for."""
+    """Returns the heading and as many of the text's last lines as the window has room for."""
     if not text:
         return ""
     from rich.console import Console
@@ -394,13 +402,13 @@ def _fit(heading: str, text: str) -> str:
 
 
 def _has_more_to_read() -> bool:
-    """Whether more comes from the terminal at once: it gives a long text in parts."""
+    """Whether more input follows at once. A terminal delivers a long paste in parts."""
     if not termios:
         return False
     return bool(select.select([0], [], [], PASTE_GAP)[0])
 
 
 def replace_odd_bytes(text: str) -> str:
-    """The text, with a replacement character for each byte that is not valid UTF-8."""
-    # As Python decodes arguments, and prompt-toolkit keys: such a byte is a lone surrogate.
+    """Returns the text with a replacement character for each byte that is not valid UTF-8."""
+    # Python (in arguments) and prompt-toolkit (in keys) decode such a byte to a lone surrogate.
     return text.encode(errors="surrogateescape").decode(errors="replace")

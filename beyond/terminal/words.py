@@ -1,4 +1,4 @@
-"""The words that a person may type in the dialogue, and the menus that name them."""
+"""The words that a person can type in the dialogue, and the menus that list them."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ CHOICES = """\
 COMPLETE = "Research is complete!"
 LINE = "=" * 50
 MORE = "Type 'help' for more."
-WITHOUT_A_DRAFT = ("query", "edit", "discard", "help", "quit")  # what there is to do then
+WITHOUT_A_DRAFT = ("query", "edit", "discard", "help", "quit")  # the words that need no draft
 HELP = """
 query     show the current draft again
 changes   show what is new in the draft
@@ -27,19 +27,19 @@ While the model writes, s stops it."""
 
 
 def write_menu(columns: int) -> str:
-    """The tutorial's menu, in a window of so many columns, or 0 for a pipe."""
+    """Returns the tutorial's menu. Its lines are `columns` wide at most; 0 means no limit."""
     line = LINE[: columns or len(LINE)]
     return "\n".join([line, COMPLETE, CHOICES, line, MORE])
 
 
 def name_words(words: Iterable[str], *, has_draft: bool) -> str:
-    """The menu on one line: the words that make sense."""
+    """Returns the menu on one line, with the words that make sense at the moment."""
     *others, last = [word for word in words if has_draft or word in WITHOUT_A_DRAFT]
     return f"{f'{COMPLETE} ' * has_draft}Type {', '.join(others)} or {last}."
 
 
 def find_word(typed: str, words: Iterable[str]) -> tuple[str, str]:
-    """Returns the one of the words that the person means, or what is wrong if there is none."""
+    """Returns the word that the person means and "", or "" and what to tell the person."""
     if typed in SHORTCUTS:
         return SHORTCUTS[typed], ""
     meant = [word for word in words if typed and word.startswith(typed)]

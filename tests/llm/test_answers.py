@@ -1,4 +1,4 @@
-"""What becomes of a model's answers: the draft, and the reason of its end."""
+"""From a model's answer to a draft and its finish reason."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ TIDES = (
     "- It is high twice a day.\n- It is late by 50 minutes each day.\n"
 )
 
-# They are errors in pytest only. LiteLLM serializes what providers should not send.
+# pytest turns these warnings into errors. LiteLLM serializes fields that providers should not send.
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
 
 
@@ -86,14 +86,14 @@ async def test_a_revision_sends_the_draft_that_was_read(llm: LoopbackLLM) -> Non
     ]
 
 
-async def test_half_a_character_is_sent_as_a_question_mark(llm: LoopbackLLM) -> None:
+async def test_half_a_surrogate_pair_is_sent_as_a_question_mark(llm: LoopbackLLM) -> None:
     """The HTTP client cannot encode it, and the call used to be tried again for ever."""
     await llm_call(LLMCallInput("bees \udcfc", draft="\ud83d", draft_prompt="bees"))
     assert [message["content"] for message in llm.calls[0].messages] == ["bees", "?", "bees ?"]
 
 
 @pytest.mark.parametrize("around", ["{} ", "\t{}\r\n", '"{}"', "'{}'", ' "{}" '])
-async def test_what_was_copied_along_with_the_key_is_not_sent(
+async def test_white_space_and_quotes_around_the_key_are_not_sent(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, around: str
 ) -> None:
     monkeypatch.setenv("LLM_API_KEY", around.format(KEY))
@@ -130,7 +130,7 @@ async def test_a_call_heartbeats_while_the_model_thinks_and_not_after(
     assert not [name for name in names if name.endswith("_beat")]
 
 
-async def test_an_attempt_that_temporal_has_given_up_pays_for_no_call(llm: LoopbackLLM) -> None:
+async def test_an_attempt_that_temporal_has_timed_out_makes_no_call(llm: LoopbackLLM) -> None:
     """As on a Worker that was paused before the call began."""
     environment = ActivityEnvironment()
     long_ago = datetime.now(UTC) - timedelta(minutes=1)
@@ -147,7 +147,7 @@ async def test_an_attempt_that_temporal_has_given_up_pays_for_no_call(llm: Loopb
 
 
 @pytest.mark.parametrize("name", WITH_A_DRAFT)
-async def test_the_draft_is_the_report_alone(llm: LoopbackLLM, name: str) -> None:
+async def test_the_draft_is_the_report_without_thoughts(llm: LoopbackLLM, name: str) -> None:
     result = await ask(llm, ANSWERS[name]["body"])
     [choice] = result["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == (TEA, "stop")
@@ -160,7 +160,7 @@ PLAYED_DRAFTS = set(PLAYED) - {NO_REASON, WITH_SOURCES}
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("name", sorted(PLAYED_DRAFTS))
-async def test_an_odd_answer_is_a_whole_draft(
+async def test_an_answer_of_unusual_shape_becomes_a_complete_draft(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str, streamed: bool
 ) -> None:
     for variable, value in llm.play(json.loads(PLAYED[name].read_text())).items():
@@ -174,13 +174,13 @@ async def test_an_odd_answer_is_a_whole_draft(
         assert answer["choices"][0]["message"]["reasoning_content"] == "Keep it short."
 
 
-async def test_a_stream_of_geminis_without_a_reason_is_asked_again(
+async def test_a_gemini_stream_without_a_finish_reason_is_retried(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has usage with each piece, which says nothing of its end."""
     for variable, value in llm.play(json.loads(PLAYED[NO_REASON].read_text())).items():
         monkeypatch.setenv(variable, value)
-    with pytest.raises(ApplicationError, match="the provider broke off") as error:
+    with pytest.raises(ApplicationError, match="the provider stopped in") as error:
         await complete(LLMCallInput("tides"), LIMIT, Writing())
     assert not error.value.non_retryable
 
@@ -196,7 +196,7 @@ async def test_the_sources_of_an_answer_engine_are_numbered(
     assert "1. [The moon and the tide](<https://tides.example.org/moon>)\n2. [Why" in text
 
 
-async def test_a_text_that_litellm_cannot_read_is_a_draft(llm: LoopbackLLM) -> None:
+async def test_a_text_that_litellm_rejects_becomes_a_draft(llm: LoopbackLLM) -> None:
     body = answer(TEA)
     body["choices"][0]["message"]["reasoning_content"] = {"text": THOUGHTS}
     assert content_of(await ask(llm, body)) == TEA
@@ -224,16 +224,16 @@ async def test_one_character_is_a_draft(llm: LoopbackLLM) -> None:
     ("text", "size"), [("x" * 3_000_000, "3.0"), ("蜂" * 400_000, "2.4"), ("x" * 1_000_000, "1.0")]
 )
 @pytest.mark.parametrize("last_try", [False, True], ids=["streamed", "whole"])
-async def test_an_answer_too_large_for_a_report_is_told(
+async def test_an_answer_too_large_for_a_report_fails_with_its_size(
     llm: LoopbackLLM, text: str, size: str, last_try: bool
 ) -> None:
-    """JSON carries each Chinese character in six bytes. A stream is given up at the limit."""
+    """JSON takes six bytes for a Chinese character. A stream is aborted at the limit."""
     llm.replies.append(Reply(text))
     with pytest.raises(ApplicationError) as error:
         await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=last_try)
     assert (error.value.type, error.value.non_retryable) == ("AnswerTooLarge", True)
     assert re.fullmatch(
-        r"the answer has (\d\.\d) MB, and a report holds at most 1; ask for a shorter one",
+        r"the answer has (\d\.\d) MB, but a report holds at most 1 MB; ask for a shorter one",
         error.value.message,
     )
     assert not last_try or f" {size} MB" in error.value.message
@@ -244,17 +244,19 @@ async def test_an_answer_just_small_enough_is_a_draft(llm: LoopbackLLM) -> None:
     await llm_call(LLMCallInput("bees"))
 
 
-# The reasons that a model had to end.
+# Finish reasons.
 
 
 @pytest.mark.parametrize("reason", ["stop", "end_turn", "eos", "STOP", "COMPLETE", None])
-async def test_a_finished_answer_is_whole(llm: LoopbackLLM, reason: str | None) -> None:
+async def test_an_answer_that_the_model_finished_has_the_reason_stop(
+    llm: LoopbackLLM, reason: str | None
+) -> None:
     result = await ask(llm, answer(TEA, reason))
     assert result["choices"][0]["finish_reason"] == "stop"
 
 
 @pytest.mark.parametrize("name", CUT_OFF)
-async def test_half_a_report_is_marked(llm: LoopbackLLM, name: str) -> None:
+async def test_a_cut_off_report_keeps_its_finish_reason(llm: LoopbackLLM, name: str) -> None:
     result = await ask(llm, ANSWERS[name]["body"])
     assert result["choices"][0]["finish_reason"] == CUT_OFF[name]
 
@@ -273,13 +275,15 @@ async def test_half_a_report_is_marked(llm: LoopbackLLM, name: str) -> None:
         ("who_knows", "who_knows"),
     ],
 )
-async def test_any_other_reason_is_told(llm: LoopbackLLM, reason: str, told: str) -> None:
+async def test_another_finish_reason_appears_in_the_status(
+    llm: LoopbackLLM, reason: str, told: str
+) -> None:
     result = await ask(llm, answer("# Tea\n\nTea is", reason))
     assert result["choices"][0]["finish_reason"] == told
 
 
 @pytest.mark.parametrize("reason", ["error", "network_error"])
-async def test_an_answer_that_broke_off_is_a_draft_in_the_end(
+async def test_an_answer_that_broke_off_becomes_a_draft_at_the_last_try(
     llm: LoopbackLLM, reason: str
 ) -> None:
     """Each call is paid for: what the last one brought is shown."""
@@ -291,7 +295,7 @@ async def test_an_answer_that_broke_off_is_a_draft_in_the_end(
 @pytest.mark.parametrize(
     "reason", ["MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"]
 )
-async def test_geminis_malformed_answers_are_told_as_cut_off(
+async def test_malformed_answers_from_gemini_count_as_cut_off(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, reason: str, streamed: bool
 ) -> None:
     content = {"parts": [{"text": "# Tea\n\nTea is"}], "role": "model"}
@@ -325,7 +329,7 @@ async def test_an_edit_sends_no_thoughts(client: Client, llm: LoopbackLLM, task_
         ("insufficient_system_resource", 'the provider says "insufficient_system_resource"'),
     ],
 )
-async def test_a_draft_that_is_cut_off_is_told_in_words(
+async def test_the_status_says_why_a_draft_is_cut_off(
     client: Client, llm: LoopbackLLM, task_queue: str, reason: str, words: str
 ) -> None:
     llm.replies.append(Reply("# Tea\n\nTea is", finish_reason=reason))

@@ -1,4 +1,4 @@
-"""What a provider, or something in its place, may answer instead of a draft, and what is told."""
+"""What a provider or a proxy may send instead of a draft, and what the person then reads."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -40,16 +40,16 @@ NO_ANSWER = (
     "openai/gpt-4o: the response is not a model's answer; "
     "check whether a proxy or a sign-in page is in the way"
 )
-TOP_UP = "; top up the account, or set another key in LLM_API_KEY and start again"
+TOP_UP = "; top up the account, or set another key in LLM_API_KEY and restart the Worker"
 
-# They are errors in pytest only. LiteLLM serializes what providers should not send.
+# pytest turns these warnings into errors. LiteLLM serializes fields that providers should not send.
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
 
 
 FOR_THE_PERSON = {
     "nothing but thoughts": (
         "EmptyAnswer",
-        "openai/gpt-4o answered without any text: its thoughts reached the token limit",
+        "openai/gpt-4o answered without any text: its reasoning reached the token limit",
     ),
     "a quota as 429": (
         "QuotaError",
@@ -65,11 +65,11 @@ FOR_THE_PERSON = {
     ),
     "detail in place of error": (
         "AuthenticationError",
-        "openai/gpt-4o: No credentials were sent; check LLM_API_KEY and start again",
+        "openai/gpt-4o: No credentials were sent; check LLM_API_KEY and restart the Worker",
     ),
     "an error that is a string": (
         "NotFoundError",
-        "openai/gpt-4o: No model is loaded; check LLM_MODEL and start again",
+        "openai/gpt-4o: No model is loaded; check LLM_MODEL and restart the Worker",
     ),
     "a wrong path told as 200": ("APIError", "openai/gpt-4o: There is no such endpoint here"),
 }
@@ -113,7 +113,9 @@ def answer(message: Any, reason: str = "stop") -> str:
 @pytest.mark.parametrize(
     "text", ["", None, " \n\t ", "\u200b", "\u3000\ufeff", "\u2060 \u00ad"], ids=ascii
 )
-async def test_nothing_to_read_is_an_empty_answer(llm: LoopbackLLM, text: str | None) -> None:
+async def test_an_answer_without_readable_text_is_an_empty_answer(
+    llm: LoopbackLLM, text: str | None
+) -> None:
     error = await refuse(llm, answer({"role": "assistant", "content": text}))
     assert (error.type, error.non_retryable) == ("EmptyAnswer", True)
     assert error.message == "openai/gpt-4o answered without any text"
@@ -142,7 +144,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("body", UNUSABLE.values(), ids=UNUSABLE)
 @pytest.mark.parametrize("last_try", [True, False])
-async def test_what_is_no_completion_is_asked_for_again_until_the_last_try(
+async def test_a_response_that_is_not_a_completion_is_retried_until_the_last_try(
     llm: LoopbackLLM, body: str, last_try: bool
 ) -> None:
     error = await refuse(llm, Reply(body=body), last_try=last_try)
@@ -151,7 +153,7 @@ async def test_what_is_no_completion_is_asked_for_again_until_the_last_try(
     assert len(llm.calls) == 1
 
 
-async def test_an_answer_that_is_wrongly_compressed_is_no_matter_of_settings(
+async def test_a_wrongly_compressed_answer_is_not_a_settings_error(
     llm: LoopbackLLM,
 ) -> None:
     reply = Reply(body="no gzip", headers={"content-encoding": "gzip"})
@@ -175,9 +177,7 @@ async def test_a_captive_portal_ends_in_a_question_for_the_person(
 
 
 @pytest.mark.parametrize("name", FOR_THE_PERSON)
-async def test_what_asking_again_cannot_mend_goes_to_the_person(
-    llm: LoopbackLLM, name: str
-) -> None:
+async def test_an_error_that_a_retry_cannot_fix_is_not_retried(llm: LoopbackLLM, name: str) -> None:
     error = await refuse(llm, ANSWERS[name]["body"], ANSWERS[name]["status"])
     assert (error.type, error.message) == FOR_THE_PERSON[name]
     assert error.non_retryable
@@ -192,7 +192,7 @@ async def test_a_passing_error_is_retryable_and_names_the_innermost_cause(
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 501, 502, 503, 504, 529])
-async def test_a_transient_status_is_one_request_and_left_to_temporal(
+async def test_a_transient_status_costs_one_request_and_temporal_retries_it(
     llm: LoopbackLLM, status: int
 ) -> None:
     """LiteLLM and the provider's client send three requests on a 500 if they may."""
@@ -214,9 +214,9 @@ async def test_any_other_status_is_permanent(llm: LoopbackLLM, status: int) -> N
     ("status", "name", "cure"),
     [
         (400, "BadRequestError", ""),
-        (401, "AuthenticationError", "; check LLM_API_KEY and start again"),
-        (403, "APIError", "; check what this key may use"),
-        (404, "NotFoundError", "; check LLM_MODEL and start again"),
+        (401, "AuthenticationError", "; check LLM_API_KEY and restart the Worker"),
+        (403, "APIError", "; check the permissions of this key"),
+        (404, "NotFoundError", "; check LLM_MODEL and restart the Worker"),
         (429, "RateLimitError", ""),
         (503, "ServiceUnavailableError", ""),
     ],
@@ -245,7 +245,7 @@ async def test_an_error_has_litellms_type_and_a_sentence_with_the_cure(
         (400, told("Billing hard limit has been reached", code="billing_hard_limit_reached")),
     ],
 )
-async def test_an_empty_account_is_asked_once(llm: LoopbackLLM, status: int, body: Any) -> None:
+async def test_a_used_up_account_is_not_retried(llm: LoopbackLLM, status: int, body: Any) -> None:
     reply = Reply(status=status, body=json.dumps(body), headers={"Retry-After": "17"})
     error = await refuse(llm, reply)
     assert (error.type, error.non_retryable) == ("QuotaError", True)
@@ -262,7 +262,7 @@ async def test_an_empty_account_is_asked_once(llm: LoopbackLLM, status: int, bod
         "Too many requests",
     ],
 )
-async def test_a_limit_for_a_while_is_asked_again(llm: LoopbackLLM, message: str) -> None:
+async def test_a_rate_limit_is_retried(llm: LoopbackLLM, message: str) -> None:
     error = await refuse(llm, told(message, status="RESOURCE_EXHAUSTED"), 429)
     assert not error.non_retryable
 
@@ -288,20 +288,20 @@ async def test_a_limit_for_a_while_is_asked_again(llm: LoopbackLLM, message: str
         (
             404,
             {"error": "model 'llama3' not found"},
-            "model 'llama3' not found; check LLM_MODEL and start again",
+            "model 'llama3' not found; check LLM_MODEL and restart the Worker",
         ),
         (200, told("the upstream is busy", code=502), "the upstream is busy"),
         (
             502,
             "<html><head><title>502 Bad\nGateway</title></head></html>",
-            "a web page came in place of an answer: 502 Bad Gateway",
+            "the response is a web page: 502 Bad Gateway",
         ),
-        (503, "<HTML><body>down</body></HTML>", "a web page came in place of an answer"),
+        (503, "<HTML><body>down</body></HTML>", "the response is a web page"),
         (400, "x" * 10_000, "x" * 400),
         (400, told("\x1b[2Jgone\u202e\x07"), "[2Jgone"),
     ],
 )
-async def test_the_innermost_words_are_told(
+async def test_the_error_quotes_the_innermost_message(
     llm: LoopbackLLM, status: int, body: Any, words: str
 ) -> None:
     assert (await refuse(llm, body, status)).message == f"openai/gpt-4o: {words}"
@@ -338,11 +338,11 @@ async def test_an_address_with_the_whole_path_gets_its_own_cure(
     error = await refuse(llm, Reply())
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message.endswith(
-        "take /chat/completions off the end of OPENAI_BASE_URL and start again"
+        "take /chat/completions off the end of OPENAI_BASE_URL and restart the Worker"
     )
 
 
-def test_an_error_whose_answer_was_not_read_speaks_for_itself() -> None:
+def test_an_error_whose_body_was_not_read_keeps_its_own_words() -> None:
     request = httpx.Request("POST", "http://127.0.0.1/v1")
     unread = httpx.Response(500, request=request, stream=httpx.ByteStream(b"more"))
     error = httpx.HTTPStatusError("down for an hour", request=request, response=unread)
@@ -368,7 +368,7 @@ def test_an_error_whose_answer_was_not_read_speaks_for_itself() -> None:
         ("Error: 12 monkeys", "Error: 12 monkeys"),
     ],
 )
-def test_the_providers_own_words_are_found_in_litellms(raw: str, told: str) -> None:
+def test_the_providers_words_are_found_in_litellms_error(raw: str, told: str) -> None:
     error = make_application_error(Exception(raw), last_try=False)
     assert error.message == f"openai/gpt-4o: {told}"
 
@@ -447,7 +447,7 @@ async def test_a_useless_retry_after_leaves_the_delay_to_temporal(
     assert (error.next_retry_delay, error.non_retryable) == (None, False)
 
 
-async def test_a_cut_connection_is_transient_and_one_request(llm: LoopbackLLM) -> None:
+async def test_a_cut_connection_is_transient_and_costs_one_request(llm: LoopbackLLM) -> None:
     assert not (await refuse(llm, Reply(cut=True))).non_retryable
     assert len(llm.calls) == 1
 
@@ -458,7 +458,7 @@ async def test_a_call_beyond_our_limit_names_it_and_is_closed(
 ) -> None:
     error = await refuse(llm, Reply(delay=PATIENCE), last_try=last_try, limit=0.5)
     assert error.message == (
-        "openai/gpt-4o: there was no whole answer after 0.5 s, the limit of this app"
+        "openai/gpt-4o: the model did not finish within 0.5 s, the limit of this app"
     )
     assert error.non_retryable == last_try
     await eventually(lambda: llm.calls[0].abandoned)
@@ -495,7 +495,7 @@ async def test_no_error_quotes_a_masked_key(llm: LoopbackLLM) -> None:
 
 
 @pytest.mark.parametrize("name", ["LLM_API_KEY", "MY_TOKEN", "AWS_SECRET", "OTHER_KEY"])
-async def test_no_secret_of_the_environment_is_told(
+async def test_no_error_quotes_a_secret_of_the_environment(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "0123456789abcdef")
@@ -531,7 +531,7 @@ async def test_a_key_is_found_before_the_text_is_cut(
         "http://bob:hunt22er/x@host:x/v1",
     ],
 )
-async def test_a_password_in_an_address_is_not_told(
+async def test_no_error_quotes_a_password_in_an_address(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", address)
@@ -572,7 +572,7 @@ async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     await waiting(report, draft=1)
     llm.replies.append(Reply("too long", status=400))
     await edit(report, "a secret instruction")
-    await status_when(report, lambda s: "was taken back" in s.error)
+    await status_when(report, lambda s: "was dropped" in s.error)
     await report.signal("user_decision_signal", "a malformed decision")
     await waiting(report, draft=1)  # or both Signals are in one Workflow Task, and one line
     broken = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}))

@@ -1,4 +1,4 @@
-"""Why no answer comes: each cause on a real socket, told in a sentence."""
+"""Why no answer arrives: each cause on a real socket, with the sentence that reports it."""
 
 import asyncio
 import shutil
@@ -97,10 +97,13 @@ async def fail(monkeypatch: pytest.MonkeyPatch, address: str) -> ApplicationErro
     ("address", "told"),
     [
         ("http://127.0.0.1:1/v1", "127.0.0.1:1 refuses the connection"),
-        ("http://no-such-host.invalid/v1", "no-such-host.invalid:80 is not found; check its name"),
+        (
+            "http://no-such-host.invalid/v1",
+            "no-such-host.invalid:80 cannot be found (DNS); check the name",
+        ),
     ],
 )
-async def test_what_may_pass_is_asked_again(
+async def test_an_outage_is_retried(
     monkeypatch: pytest.MonkeyPatch, address: str, told: str
 ) -> None:
     error = await fail(monkeypatch, address)
@@ -108,13 +111,13 @@ async def test_what_may_pass_is_asked_again(
     assert not error.non_retryable
 
 
-async def test_a_connection_that_is_closed_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closed_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a TLS server, too: it answers plain text with an alert, or with nothing."""
     with serving(lambda connection: connection.recv(100)) as port:
         error = await fail(monkeypatch, f"http://127.0.0.1:{port}/v1")
     assert error.message == (
         f"openai/gpt-4o: 127.0.0.1:{port} closed the connection without an answer; "
-        "if that goes on, write https:// in OPENAI_BASE_URL"
+        "if this goes on, write https:// in OPENAI_BASE_URL"
     )
     assert not error.non_retryable
 
@@ -124,7 +127,7 @@ async def test_plain_text_to_a_tls_server_names_the_cure(
 ) -> None:
     with tls as port:
         error = await fail(monkeypatch, f"http://localhost:{port}/v1")
-    assert error.message.endswith("if that goes on, write https:// in OPENAI_BASE_URL")
+    assert error.message.endswith("if this goes on, write https:// in OPENAI_BASE_URL")
 
 
 @pytest.mark.parametrize("address", ["http://example.com/v1", "https://example.com/v1"])
@@ -137,13 +140,15 @@ async def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch, address: s
 
 
 @pytest.mark.parametrize("name", ["ALL_PROXY", "HTTPS_PROXY"])
-async def test_a_socks_proxy_is_for_the_person(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+async def test_a_socks_proxy_is_refused_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, "socks5://127.0.0.1:1")
     error = await fail(monkeypatch, "https://example.com/v1")
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message == (
         "openai/gpt-4o: the environment names a SOCKS proxy, which LiteLLM cannot use; "
-        "name an HTTP proxy or none, and start again"
+        "name an HTTP proxy or none, and restart the Worker"
     )
 
 
@@ -151,31 +156,31 @@ async def test_a_socks_proxy_is_for_the_person(monkeypatch: pytest.MonkeyPatch, 
     "address",
     ["127.0.0.1:8000/v1", "localhost/v1", "ftp://localhost/v1", "http://localhost:99999/v1"],
 )
-async def test_an_address_that_is_none_is_for_the_person(
+async def test_an_invalid_address_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     error = await fail(monkeypatch, address)
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message == (
         f"openai/gpt-4o: the address {address} cannot be used; write it as http://host:port/v1 "
-        "or https://host/v1 in OPENAI_BASE_URL and start again"
+        "or https://host/v1 in OPENAI_BASE_URL and restart the Worker"
     )
 
 
-async def test_https_to_a_plain_server_is_for_the_person(
+async def test_https_to_a_plain_server_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, llm: LoopbackLLM
 ) -> None:
     error = await fail(monkeypatch, llm.base_url.replace("http:", "https:"))
     host = llm.base_url.split("/")[2]
     assert error.message == (
-        f"openai/gpt-4o: {host} does not speak https; "
-        "write http:// in OPENAI_BASE_URL and start again"
+        f"openai/gpt-4o: {host} does not use TLS; "
+        "write http:// in OPENAI_BASE_URL and restart the Worker"
     )
     assert error.non_retryable
 
 
 @pytest.mark.parametrize("file", ["", "/no/such/file.pem"])
-async def test_an_unknown_certificate_is_for_the_person(
+async def test_an_unknown_certificate_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, tls: AbstractContextManager[int], file: str
 ) -> None:
     if file:
@@ -186,12 +191,12 @@ async def test_an_unknown_certificate_is_for_the_person(
     assert error.message == (
         f"openai/gpt-4o: the certificate of localhost:{port} is not trusted "
         f"(self-signed certificate){missing}; "
-        "name the file of its authority in SSL_CERT_FILE and start again"
+        "set SSL_CERT_FILE to its authority's certificate and restart the Worker"
     )
     assert error.non_retryable
 
 
-async def test_the_cure_for_an_unknown_certificate_is_one(
+async def test_the_cure_for_an_unknown_certificate_works(
     monkeypatch: pytest.MonkeyPatch, tls: AbstractContextManager[int], certificate: Path
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -206,23 +211,29 @@ async def test_the_cure_for_an_unknown_certificate_is_one(
         (
             "vertex_ai/gemini-pro",
             "LiteLLM needs a Python package for this model that is not installed (google.auth); "
-            "install it and start again",
+            "install it and restart the Worker",
         ),
-        ("bedrock/anthropic.claude", "Unable to locate credentials; set that and start again"),
+        (
+            "bedrock/anthropic.claude",
+            "Unable to locate credentials; correct the settings and restart the Worker",
+        ),
         (
             "azure_ai/some-model",
             "api_base is required for Azure AI Studio. Please set the api_base parameter. Passed "
-            "`api_base=None`; set that and start again",
+            "`api_base=None`; correct the settings and restart the Worker",
         ),
-        ("snowflake/claude", "Missing snowflake account_id; set that and start again"),
+        (
+            "snowflake/claude",
+            "Missing snowflake account_id; correct the settings and restart the Worker",
+        ),
         (
             "cloudflare/@cf/llama",
             "Missing CLOUDFLARE_ACCOUNT_ID - set CLOUDFLARE_ACCOUNT_ID in the environment or pass "
-            "api_base explicitly; set that and start again",
+            "api_base explicitly; correct the settings and restart the Worker",
         ),
     ],
 )
-async def test_a_missing_setting_or_package_is_for_the_person(
+async def test_a_missing_setting_or_package_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, model: str, told: str
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", model)

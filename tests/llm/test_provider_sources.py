@@ -22,7 +22,7 @@ from models import LLMCallInput
 CASES = {path.stem: path for path in (Path(__file__).parent / "sources").glob("*.json")}
 TEA, STEEP = "https://en.wikipedia.org/wiki/Tea", "https://teausa.org/steep"
 
-# They are errors in pytest only. LiteLLM serializes what providers should not send.
+# pytest turns these warnings into errors. LiteLLM serializes fields that providers should not send.
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
 
 
@@ -81,7 +81,7 @@ def pages(*entries: Any) -> Sources:
     return sources
 
 
-def test_a_strangers_titles_and_addresses_are_no_markdown() -> None:
+def test_titles_and_addresses_from_strangers_stay_plain_text() -> None:
     case = json.loads(CASES["hostile"].read_text())["whole"]
     sources = pages(*case["search_results"])
     sources.add("citations", case["citations"])
@@ -114,7 +114,7 @@ def test_a_title_without_an_address_is_one_line_of_text(title: Any, entry: str) 
 
 
 @pytest.mark.parametrize("entry", [None, 5, [], {}, {"url": 5, "title": {}}, {"url": "http://["}])
-def test_a_malformed_entry_keeps_its_number(entry: Any) -> None:
+def test_a_malformed_source_keeps_its_number(entry: Any) -> None:
     text = add_sources("Tea[2].", pages(entry, {"url": TEA}))
     assert TEA in entries_of(text)["2"]
 
@@ -131,7 +131,7 @@ def test_a_malformed_entry_keeps_its_number(entry: Any) -> None:
         (f"---\n\n3) <{TEA}>\n4) https://b.example/x.", f"5) [S](<{STEEP}>)"),
     ],
 )
-def test_a_list_of_its_own_is_continued(own: str, added: str) -> None:
+def test_the_drafts_own_list_of_sources_is_continued(own: str, added: str) -> None:
     draft = f"# Tea\n\nA leaf.\n\n{own}"
     sources = pages({"url": f"{TEA}?utm_source=openai"}, {"url": STEEP, "title": "S"})
     text = add_sources(draft, sources)
@@ -146,7 +146,7 @@ def test_a_list_of_other_things_is_not_continued(end: str) -> None:
     assert text == f"# Tea\n\n{end}\n\n## Sources\n\n1. [S](<{STEEP}>)\n"
 
 
-def test_a_list_behind_code_that_is_cut_off_is_no_code() -> None:
+def test_a_list_behind_code_that_is_cut_off_is_not_part_of_the_code() -> None:
     text = add_sources("# Tea\n\n```py\nboil()", pages({"url": STEEP, "title": "S"}))
     assert text == f"# Tea\n\n```py\nboil()\n```\n\n## Sources\n\n1. [S](<{STEEP}>)\n"
 
@@ -201,11 +201,11 @@ def annotated(text: str, *places: tuple[int, int]) -> str:
         ("Tea.", 99, "Tea."),
     ],
 )
-def test_a_mark_stands_behind_its_place(text: str, end: int, marked: str) -> None:
+def test_a_mark_follows_its_passage(text: str, end: int, marked: str) -> None:
     assert annotated(text, (0, end)) == marked
 
 
-def test_marks_of_one_place_stand_together() -> None:
+def test_marks_for_one_passage_stand_together() -> None:
     assert annotated("Tea is a leaf.", (0, 13), (1, 13), (0, 14)) == "Tea is a leaf[1].[2]"
 
 

@@ -1,4 +1,4 @@
-"""What a model streams: the draft that comes of it, and what a person sees of it meanwhile."""
+"""From a model's stream to a draft, and what a person sees meanwhile."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("llm")
 
 LIMIT = timedelta(minutes=1)
 WORDS = [f"word{number} " for number in range(1500)]
-BROKEN = "openai/gpt-4o: the provider broke off in the middle"
+BROKEN = "openai/gpt-4o: the provider stopped in the middle of its answer"
 
 
 async def ask(writing: Writing | None = None, *, last_try: bool = False) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def stream_of(*texts: str, reason: str | None = "stop", **more: Any) -> Reply:
     return Reply(events=events, **more)
 
 
-# The draft that comes of a stream.
+# From a stream to a draft.
 
 
 async def test_a_stream_becomes_an_answer_in_the_openai_shape(llm: LoopbackLLM) -> None:
@@ -87,7 +87,9 @@ ERROR = {"error": {"message": f"Overloaded, {KEY} has to wait", "code": 502}}
     ],
     ids=["no end", "cut", "error", "error at once", "odd", "failed", "network", "aborted"],
 )
-async def test_half_a_stream_is_a_failed_attempt(llm: LoopbackLLM, reply: Reply, told: str) -> None:
+async def test_a_stream_that_breaks_off_fails_the_attempt(
+    llm: LoopbackLLM, reply: Reply, told: str
+) -> None:
     llm.replies.append(reply)
     error = await fail()
     assert (error.message, error.non_retryable) == (told, False)
@@ -135,14 +137,14 @@ async def test_a_refusal_to_stream_is_remembered_for_an_hour(
     assert (await drafts_of(llm, 1))[3:] == [True]
 
 
-async def test_one_odd_stream_is_forgotten_and_two_in_a_row_are_not(llm: LoopbackLLM) -> None:
+async def test_streaming_stops_after_two_odd_streams_in_a_row(llm: LoopbackLLM) -> None:
     odd, whole = Reply(events=[]), Reply()
     llm.replies += [odd, whole, whole, odd, whole, odd, whole]
     assert await drafts_of(llm, 5) == [True, False, True, True, False, True, False, False]
 
 
 @pytest.mark.parametrize("name", ["openai/m", "openrouter/m", "groq/m"])
-async def test_a_server_that_gives_no_reasons_is_soon_asked_for_whole_answers(
+async def test_a_server_without_finish_reasons_is_soon_asked_for_whole_answers(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", name)
@@ -152,7 +154,7 @@ async def test_a_server_that_gives_no_reasons_is_soon_asked_for_whole_answers(
     assert await drafts_of(llm, 3) == [True, True, False, False, False]
 
 
-async def test_too_many_streams_is_a_limit_for_a_while(llm: LoopbackLLM) -> None:
+async def test_a_limit_on_streams_is_temporary(llm: LoopbackLLM) -> None:
     text = "too many concurrent streams"
     llm.replies.append(Reply(text, status=429, headers={"Retry-After": "17"}))
     error = await fail()
@@ -160,7 +162,7 @@ async def test_too_many_streams_is_a_limit_for_a_while(llm: LoopbackLLM) -> None
     assert await drafts_of(llm, 1) == [True, True]
 
 
-async def test_a_model_that_falls_silent_is_given_up(
+async def test_a_model_that_falls_silent_is_retried(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before its first word, it may think."""
@@ -170,11 +172,11 @@ async def test_a_model_that_falls_silent_is_given_up(
     llm.replies.append(Reply(events=[*thoughts, piece("Bees "), None], pace=0.4))
     error = await fail()
     assert not error.non_retryable
-    assert "the model fell silent in the middle: nothing came for 0 s" in error.message
+    assert "the model stopped in the middle of its answer: nothing arrived for 0 s" in error.message
     await eventually(lambda: llm.calls[0].abandoned)
 
 
-async def test_others_have_their_turn_while_a_stream_comes_at_once() -> None:
+async def test_other_tasks_run_while_a_stream_arrives_all_at_once() -> None:
     turns = 0
 
     async def take_turns() -> None:
@@ -197,7 +199,7 @@ async def test_others_have_their_turn_while_a_stream_comes_at_once() -> None:
     assert turns >= 1000 / streams.CHUNKS_AT_ONCE - 1
 
 
-async def test_a_refusal_in_a_stream_is_told_in_the_models_words(llm: LoopbackLLM) -> None:
+async def test_a_refusal_in_a_stream_is_quoted(llm: LoopbackLLM) -> None:
     """LiteLLM drops it from a stream."""
     refusal = {"role": "assistant", "content": None, "refusal": "I cannot help with bees."}
     body = {"choices": [{"index": 0, "message": refusal, "finish_reason": "stop"}]}
@@ -209,7 +211,7 @@ async def test_a_refusal_in_a_stream_is_told_in_the_models_words(llm: LoopbackLL
     assert len(llm.calls) == 2
 
 
-async def test_only_the_first_calls_in_progress_are_streamed(llm: LoopbackLLM) -> None:
+async def test_only_the_first_eight_calls_in_progress_are_streamed(llm: LoopbackLLM) -> None:
     llm.go_on.clear()
     calls = [asyncio.create_task(ask()) for _ in range(STREAMS_AT_ONCE + 4)]
     await eventually(lambda: len(llm.calls) == len(calls))
@@ -261,10 +263,14 @@ STREAMS = {
     "anthropic": ("anthropic/claude-sonnet-4-5", _anthropic(END, {"type": "message_stop"}), "stop"),
     "anthropic's limit": ("anthropic/claude-sonnet-4-5", _anthropic(LIMIT_REACHED), "length"),
     "anthropic's error": ("anthropic/claude-sonnet-4-5", _anthropic(OVERLOADED), "Overloaded"),
-    "anthropic without an end": ("anthropic/claude-sonnet-4-5", _anthropic(), "the provider broke"),
+    "anthropic without an end": (
+        "anthropic/claude-sonnet-4-5",
+        _anthropic(),
+        "the provider stopped",
+    ),
     "anthropic's pause": ("anthropic/claude-sonnet-4-5", _anthropic(PAUSE), "pause_turn"),
     "gemini": ("gemini/gemini-2.5-flash", _gemini("STOP"), "stop"),
-    "gemini without an end": ("gemini/gemini-2.5-flash", _gemini(None), "the provider broke"),
+    "gemini without an end": ("gemini/gemini-2.5-flash", _gemini(None), "the provider stopped"),
     "openrouter's error": (
         "openrouter/m",
         f"data: {json.dumps({'error': {'code': 502, 'message': 'gone', 'metadata': {}}})}\n\n",
@@ -288,7 +294,7 @@ STREAMS = {
 
 
 @pytest.mark.parametrize("case", STREAMS)
-async def test_other_providers_streams(
+async def test_each_providers_stream_ends_with_its_reason_or_error(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     model, body, ends = STREAMS[case]
@@ -304,7 +310,7 @@ async def test_other_providers_streams(
     assert (content_of(answer), answer["choices"][0]["finish_reason"]) == ("Bees dance.", ends)
 
 
-# What is told meanwhile.
+# What a person sees meanwhile.
 
 
 def test_a_live_draft_is_the_end_of_the_text_and_the_number_of_its_words() -> None:
@@ -316,7 +322,7 @@ def test_a_live_draft_is_the_end_of_the_text_and_the_number_of_its_words() -> No
     assert writing.describe() == LiveDraft(text[-LIVE_DRAFT_LENGTH:], 1500)
 
 
-def test_thoughts_are_no_draft() -> None:
+def test_thoughts_are_not_part_of_the_live_draft() -> None:
     writing = Writing()
     writing.add(None, "Bees, hm.")
     assert writing.describe() == LiveDraft(thinking=True)
@@ -333,7 +339,7 @@ def test_a_chinese_or_japanese_character_is_a_word() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-async def test_the_server_knows_what_is_written_and_the_history_grows_by_nothing(
+async def test_the_server_has_the_live_draft_and_the_history_does_not_grow(
     client: Client, llm: LoopbackLLM
 ) -> None:
     some, more = (list(map(piece, WORDS[start : start + 50])) for start in (0, 50))
@@ -364,7 +370,7 @@ class FailingCodec(ReadableCodec):
         raise OSError("the service that keeps the keys is away")
 
 
-async def test_a_codec_that_fails_hides_what_is_written_and_no_more(client: Client) -> None:
+async def test_a_failing_codec_hides_only_the_live_draft(client: Client) -> None:
     converter = replace(client.data_converter, payload_codec=FailingCodec())
     writing = PendingActivityInfo(
         activity_type=ActivityType(name="llm_call"),
@@ -378,7 +384,7 @@ async def test_a_codec_that_fails_hides_what_is_written_and_no_more(client: Clie
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_retry_begins_anew_and_says_why(client: Client, llm: LoopbackLLM) -> None:
+async def test_a_retry_clears_the_live_draft_and_says_why(client: Client, llm: LoopbackLLM) -> None:
     half = [piece(word) for word in WORDS[:60]]
     again = [piece("Done."), None, piece(" It is."), piece(finish_reason="stop")]
     llm.replies += [Reply(events=[*half, None], broken=True), Reply(events=again)]
@@ -428,7 +434,7 @@ async def test_a_person_sees_the_draft_grow(llm: LoopbackLLM, open_starter: Open
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_pipe_sees_the_whole_draft_alone(llm: LoopbackLLM) -> None:
+async def test_a_pipe_shows_only_the_finished_draft(llm: LoopbackLLM) -> None:
     llm.replies.append(stream_of(*WORDS[:80], pace=0.03))
     done = await asyncio.to_thread(piped, "bees\nkeep\n")
     assert done.returncode == 0

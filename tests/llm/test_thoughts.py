@@ -97,14 +97,14 @@ def test_thoughts_alone_leave_no_report(answer: str) -> None:
         "",
     ],
 )
-def test_a_report_about_such_marks_loses_nothing(report: str) -> None:
+def test_a_report_about_thought_marks_loses_nothing(report: str) -> None:
     assert split_thoughts(report) == ("", report)
 
 
 @pytest.mark.parametrize(
     "report", ["# Marks\n\nA `</think>` ends thoughts.", "It closes with </think>, always."]
 )
-def test_a_report_about_such_marks_loses_only_its_own_thoughts(report: str) -> None:
+def test_a_report_about_thought_marks_loses_only_its_own_thoughts(report: str) -> None:
     assert split_thoughts(f"<think>\n{THOUGHTS}\n</think>\n\n{report}") == (THOUGHTS, report)
 
 
@@ -143,7 +143,7 @@ def test_end_tokens_are_taken_out(token: str) -> None:
         ],
     ],
 )
-def test_of_parts_the_text_is_the_report(parts: list[Any]) -> None:
+def test_the_text_parts_of_a_content_are_the_report(parts: list[Any]) -> None:
     message: dict[str, Any] = {"content": parts}
     take_out_thoughts(message)
     assert message == {"content": REPORT, "reasoning_content": THOUGHTS}
@@ -170,7 +170,7 @@ def test_thoughts_are_added_to_those_that_the_provider_keeps_apart() -> None:
     ],
     ids=lambda answer: str(answer[:8]),
 )
-def test_no_answer_takes_long(answer: str) -> None:
+def test_thoughts_are_found_quickly_in_any_answer(answer: str) -> None:
     started = time.monotonic()
     split_thoughts(answer)
     assert time.monotonic() - started < 5

@@ -1,4 +1,4 @@
-"""What a person reads if Temporal is there, but not as it is looked for."""
+"""What a person reads if Temporal runs, but the settings do not fit it."""
 
 import asyncio
 import socket
@@ -122,7 +122,7 @@ Serve = Callable[..., str]
 
 
 @pytest.mark.parametrize("place", ["environment", "temporal.toml", "nowhere"])
-def test_a_key_that_is_refused_is_told_with_its_place(
+def test_a_refused_api_key_is_reported_with_where_it_is_set(
     place: str, serve: Serve, problem: Problem, tmp_path: Path
 ) -> None:
     address = serve(refuse_key)
@@ -143,37 +143,38 @@ def test_a_key_that_is_refused_is_told_with_its_place(
         )
     else:
         assert problem(ADDRESS=address) == (
-            f"Temporal at {address} wants an API key: Jwt is expired. Set TEMPORAL_API_KEY."
+            f"Temporal at {address} requires an API key: Jwt is expired. Set TEMPORAL_API_KEY."
         )
 
 
-def test_plain_text_to_a_tls_server_is_told_with_the_setting_for_tls(
+def test_plain_text_to_a_tls_server_names_the_setting_for_tls(
     serve: Serve, problem: Problem, tls: ssl.SSLContext
 ) -> None:
     address = serve(say_bad_request, tls)
     assert problem(ADDRESS=address) == (
-        f"Temporal at {address} breaks the connection off. If it speaks TLS, set "
+        f"Temporal at {address} closes the connection. If it uses TLS, set "
         "TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
     )
 
 
-def test_tls_to_a_plain_text_server_is_told_with_the_settings_that_ask_for_it(
+def test_tls_to_a_plain_text_server_names_the_settings_that_turn_it_on(
     serve: Serve, problem: Problem
 ) -> None:
     address = serve(say_bad_request)
     assert problem(ADDRESS=address, TLS="true") == (
-        f"Temporal at {address} speaks no TLS, which TEMPORAL_API_KEY and TEMPORAL_TLS ask for. "
-        "Unset them, or set another TEMPORAL_ADDRESS."
+        f"Temporal at {address} does not use TLS, but TEMPORAL_API_KEY or TEMPORAL_TLS is set. "
+        "Unset both, or set another TEMPORAL_ADDRESS."
     )
 
 
-def test_a_certificate_that_does_not_fit_is_told_with_its_setting(
+def test_a_wrong_certificate_is_reported_with_its_setting(
     serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
 ) -> None:
     address = serve(say_bad_request, tls)
     assert problem(ADDRESS=address, TLS="true") == (
-        f"The certificate of Temporal at {address} is of an authority that this machine does not "
-        "know. Name the file with that authority's certificate in TEMPORAL_TLS_SERVER_CA_CERT_PATH."
+        f"The certificate of Temporal at {address} was issued by an authority that this machine "
+        "does not trust. Set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the file with that authority's "
+        "certificate."
     )
     authority = certificates / "ca.pem"
     said = problem(TLS_SERVER_CA_CERT_PATH=authority, TLS_SERVER_NAME="other.example")
@@ -186,15 +187,15 @@ def test_a_certificate_that_does_not_fit_is_told_with_its_setting(
     assert problem(TLS_SERVER_CA_CERT_PATH="/nowhere") == "/nowhere: No such file or directory"
 
 
-def test_a_server_that_asks_for_a_client_certificate_is_told_with_its_settings(
+def test_a_server_that_requires_a_client_certificate_names_its_settings(
     serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
 ) -> None:
     tls.load_verify_locations(certificates / "ca.pem")
     tls.verify_mode = ssl.CERT_REQUIRED
     address = serve(say_bad_request, tls)
     assert problem(ADDRESS=address, TLS_SERVER_CA_CERT_PATH=certificates / "ca.pem") == (
-        f"Temporal at {address} breaks the connection off. If it asks for a client certificate, "
-        "name the files in TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH."
+        f"Temporal at {address} closes the connection. If it requires a client certificate, set "
+        "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH to its files."
     )
 
 
@@ -211,7 +212,7 @@ async def test_an_address_without_host_or_port_is_refused(
     )
 
 
-async def test_requests_over_a_namespaces_limit_wait_and_are_told_once(tmp_path: Path) -> None:
+async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(tmp_path: Path) -> None:
     limits = ["frontend.namespaceRPS=4", "frontend.globalNamespaceRPS=4"]
     options = [f"--dynamic-config-value={limit}" for limit in limits]
     said: list[str] = []
@@ -227,7 +228,7 @@ async def test_requests_over_a_namespaces_limit_wait_and_are_told_once(tmp_path:
     assert said == [f"Temporal at {address} limits the rate of requests: this may take longer"]
 
 
-async def test_a_dev_server_is_proposed_on_this_machine_only(
+async def test_a_dev_server_is_suggested_only_for_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal.invalid:7233")

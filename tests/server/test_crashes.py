@@ -1,4 +1,4 @@
-"""Real processes that are killed, frozen or away for a while. No report is lost by it.
+"""Real processes that are killed, frozen or away for a while: no report is lost.
 
 SIGTERM during a call is in test_worker.py.
 """
@@ -138,7 +138,7 @@ def port_is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-async def test_a_worker_that_was_frozen_closes_the_call_that_another_has_taken_over(
+async def test_a_frozen_worker_closes_its_call_after_another_took_over(
     client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
 ) -> None:
     llm.go_on.clear()
@@ -160,7 +160,7 @@ async def test_a_worker_that_was_frozen_closes_the_call_that_another_has_taken_o
     assert frozen.poll() is None
 
 
-async def test_a_worker_that_was_frozen_over_a_pdf_adds_no_second_one(
+async def test_a_worker_frozen_during_a_pdf_adds_no_second_one(
     client: Client,
     llm: LoopbackLLM,
     start_worker: Callable[[], WorkerProcess],

@@ -134,7 +134,7 @@ def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
     assert workers(tmp_path) == []
 
 
-def test_the_server_that_a_killed_starter_leaves_behind_takes_the_next_demo(
+def test_the_server_that_a_killed_starter_left_behind_runs_the_next_demo(
     port: int, open_local: OpenLocal
 ) -> None:
     """It lives if no terminal is closed."""
@@ -151,7 +151,7 @@ def test_the_server_that_a_killed_starter_leaves_behind_takes_the_next_demo(
     assert again.ends() == 0
 
 
-async def test_a_server_of_ours_keeps_ended_reports_for_ten_years(
+async def test_the_local_server_keeps_ended_reports_for_ten_years(
     port: int, open_local: OpenLocal
 ) -> None:
     starter = open_local()
@@ -179,7 +179,7 @@ def test_an_error_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_
     assert left_behind(tmp_path) == []
 
 
-def test_a_key_that_cannot_be_one_is_told_before_the_first_question(
+def test_an_impossible_key_is_refused_before_the_first_question(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_API_KEY", "your-key-here")
@@ -201,7 +201,7 @@ def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
     assert starter.ends() == 1
     log = re.escape(str(data(tmp_path) / "worker.log"))
     assert re.fullmatch(
-        r"The Worker stopped: LLM_MODEL=no-such-provider/model names no provider .+ "
+        r"The Worker stopped: LLM_MODEL=no-such-provider/model does not name a provider .+ "
         rf"\(its log: {log}\)\n",
         starter.errors,
     )
@@ -257,7 +257,7 @@ def slow_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("slow_cli")
-def test_a_server_that_is_slow_to_start_is_waited_for(
+def test_local_waits_for_a_server_that_is_slow_to_start(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     starter = open_local()
@@ -267,7 +267,7 @@ def test_a_server_that_is_slow_to_start_is_waited_for(
     assert left_behind(tmp_path) == []
 
 
-async def test_a_server_that_does_not_start_is_told_in_its_own_words(
+async def test_a_server_that_does_not_start_is_reported_with_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(dev_server, "QUICK_START", timedelta(seconds=1))
@@ -281,7 +281,7 @@ async def test_a_server_that_does_not_start_is_told_in_its_own_words(
     told = f"Temporal's dev server did not start: the reason. The Temporal CLI is {cli}"
     assert str(error.value) == f"{told}, its log {log}."
     assert capfd.readouterr().out == (  # long before that
-        "Temporal's dev server has not started yet: the reason. It is waited for, for up to 2 s.\n"
+        "Temporal's dev server has not started yet: the reason. Waiting up to 2 s.\n"
     )
     assert log.read_text() == "of yesterday\nthe reason\n"
     cli.write_text("no program")
@@ -301,12 +301,12 @@ def test_the_demo_has_reports_of_its_own(
         starter.presses("\x03")
         assert starter.ends() == 130
     starter = open_local("--list")
-    starter.sees("The reports of your models are there again when LLM_MODEL is set.")
+    starter.sees("Set LLM_MODEL to see your other reports.")
     starter.sees("No report is open.")
     assert starter.ends() == 0
 
 
-async def test_a_server_of_somebody_else_gets_no_demo(
+async def test_somebody_elses_server_gets_no_demo(
     client: Client, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     starter = open_local()
@@ -325,12 +325,12 @@ def test_without_a_server_the_reports_of_local_are_named(
     starter = open_starter("--list")
     assert starter.ends() == 1
     assert starter.errors.endswith(
-        "\nThe reports of --local are there with: uv run starter.py --local --list\n"
+        "\nTo see the reports of --local: uv run starter.py --local --list\n"
     )
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_call_in_progress_is_waited_for_or_ended_by_a_second_ctrl_c(
+def test_leaving_waits_for_a_call_in_progress_until_a_second_ctrl_c(
     again: bool,
     port: int,
     open_local: OpenLocal,
@@ -346,7 +346,7 @@ def test_a_call_in_progress_is_waited_for_or_ended_by_a_second_ctrl_c(
         assert model.called.wait(PATIENCE)
         starter.presses("\x03")
         starter.sees(COME_BACK)
-        starter.sees("The model is finishing its answer. Ctrl-C again ends it now.")
+        starter.sees("Waiting for the model's answer. Press Ctrl-C to stop it now.")
         if again:
             starter.presses("\x03")
         else:
@@ -387,7 +387,7 @@ def test_a_report_is_found_from_any_folder(
     again.asked_to_decide()
 
 
-def test_a_data_folder_that_cannot_be_written_is_one_sentence(
+def test_an_unwritable_data_folder_is_refused_in_one_sentence(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -395,14 +395,14 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(
     starter = open_local()
     assert starter.ends() == 1
     assert re.fullmatch(
-        r"--local keeps its reports and logs in a folder of yours, and cannot write to .+: "
+        r"--local keeps its reports and logs in a folder of your account, but cannot write to .+: "
         r"Not a directory\. "
-        r"Make it writable, or name another folder in XDG_DATA_HOME\.\n",
+        r"Make it writable, or set XDG_DATA_HOME to another folder\.\n",
         starter.errors,
     )
 
 
-def test_a_folder_that_takes_no_pdf_is_one_sentence(
+def test_a_reports_folder_that_is_not_writable_is_refused_in_one_sentence(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -439,7 +439,9 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
     worker.wait(timeout=PATIENCE)
 
 
-def test_the_key_for_temporal_is_no_models_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_api_key_for_temporal_does_not_count_as_a_models_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TEMPORAL_API_KEY", "a-key")
     assert not local._has_model()
     monkeypatch.setenv("GROQ_API_KEY", "another-key")
@@ -447,14 +449,14 @@ def test_the_key_for_temporal_is_no_models_key(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
-def test_a_port_that_is_taken_is_said_plainly(
+def test_a_taken_port_is_reported_with_the_cure(
     offset: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LoopbackLLM() as other:
         taken = int(re.findall(r":(\d+)/", other.base_url)[0])
         monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{taken - offset}")
         starter = open_local()
-        starter.sees(f"Port {taken} is taken. If a server is starting there, it is waited for.")
+        starter.sees(f"Port {taken} is taken. Waiting in case a server is starting there.")
         assert starter.ends() == 1
     assert starter.errors == (
         f"Port {taken} is taken by another program. Stop that program, or choose "
@@ -479,7 +481,7 @@ async def test_a_server_that_answers_is_used_and_not_stopped(
 
 
 @pytest.mark.parametrize("port", ["abc", "65000"])
-def test_a_port_that_cannot_be_is_one_sentence(
+def test_an_impossible_port_is_refused_in_one_sentence(
     port: str, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"localhost:{port}")
@@ -496,8 +498,8 @@ def test_a_server_elsewhere_is_not_replaced(
     starter = open_local()
     assert starter.ends() == 1
     assert starter.errors == (
-        "--local is for a server on this machine, but Temporal is set to temporal.invalid:7233. "
-        "Unset TEMPORAL_ADDRESS, or leave --local out.\n"
+        "--local is for a server on this machine, but Temporal's address is temporal.invalid:7233. "
+        "Unset TEMPORAL_ADDRESS, or leave out --local.\n"
     )
     assert left_behind(tmp_path) == []
 

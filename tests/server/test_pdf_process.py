@@ -33,7 +33,9 @@ from models import Phase
 
 LIMIT = timedelta(seconds=PATIENCE)
 SLOW = "- item\n" * 50_000  # takes several seconds
-REFUSAL = "The PDF was not created: this draft takes too long to set as pages; ask for another one."
+REFUSAL = (
+    "The PDF was not created: this draft takes too long to lay out as a PDF; ask for another one."
+)
 
 
 def has_ended(process: psutil.Process) -> bool:

@@ -53,7 +53,9 @@ async def test_a_pdf_heartbeats_while_it_waits_and_while_it_is_made(
     assert await making == "research_pdf.pdf"
 
 
-async def test_a_cancelled_pdf_leaves_the_line(client: Client, tmp_path: Path) -> None:
+async def test_a_cancelled_pdf_gives_up_its_place_in_the_queue(
+    client: Client, tmp_path: Path
+) -> None:
     environment = ActivityEnvironment(client)
     async with activities._pdf_turn:
         making = asyncio.create_task(environment.run(create_pdf_in_turn, REPORT))
@@ -114,7 +116,7 @@ async def test_drafts_do_not_wait_for_pdfs_and_no_pdf_is_made_twice(
         assert max(await attempts_of(report)) == 1
 
 
-async def test_the_workflow_asks_for_heartbeats_of_a_pdf_and_does_not_count_its_waiting(
+async def test_a_pdf_has_a_heartbeat_timeout_and_its_wait_does_not_count(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)
@@ -131,7 +133,7 @@ async def test_the_workflow_asks_for_heartbeats_of_a_pdf_and_does_not_count_its_
     assert scheduled.start_to_close_timeout.ToTimedelta() >= timedelta(hours=12)
 
 
-async def test_the_plain_functions_serve_another_worker_as_they_are(
+async def test_another_worker_can_run_the_plain_functions(
     client: Client, llm: LoopbackLLM, tmp_path: Path
 ) -> None:
     async with worker_here(client, llm_call, create_pdf) as queue:

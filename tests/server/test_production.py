@@ -83,7 +83,7 @@ def test_the_page_shows_each_patch_as_it_is() -> None:
     assert sorted(shown) == sorted(patch.read_text() for patch in PATCHES.glob("*.patch"))
 
 
-def test_a_program_of_ones_own_gets_the_name_of_the_pdf(
+def test_your_own_program_gets_the_name_of_the_pdf(
     change: Change, start_worker_of: StartWorker, client: Client
 ) -> None:
     project = change("From your own program")
@@ -142,7 +142,7 @@ def refusal(project: Path, *arguments: str) -> str:
     return done.stderr
 
 
-def test_encryption_without_a_key_or_with_a_wrong_one_is_one_sentence(
+def test_encryption_with_a_wrong_key_or_none_is_refused_in_one_sentence(
     change: Change, start_worker_of: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = change("Encryption")

@@ -61,14 +61,14 @@ def test_a_name_that_is_taken_is_followed_by_the_reports_own_part(reports: Path)
     assert len(list(reports.iterdir())) == 3
 
 
-def test_a_file_of_the_same_bytes_is_the_reports_own() -> None:
+def test_a_file_with_the_same_bytes_counts_as_the_reports_own() -> None:
     place_report(b"theirs", NAME, "")
     for _ in range(2):
         assert place_report(b"ours", NAME, REPORT) == "research_pdf-1a2b3c4d.pdf"
     assert place_report(b"theirs", NAME, "") == NAME
 
 
-def test_outside_a_worker_each_text_has_a_name_of_its_own() -> None:
+def test_outside_a_worker_each_text_gets_its_own_name() -> None:
     names = [place_report(text, NAME, "") for text in (b"1", b"2", b"3", b"2")]
     assert len(set(names)) == 3
     assert names[1] == names[3]
@@ -137,7 +137,7 @@ def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
         place_report(b"ours", name, REPORT)
 
 
-def test_a_disk_that_refuses_is_told_with_the_reason(
+def test_a_disk_error_is_reported_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -198,7 +198,7 @@ def test_a_working_directory_that_is_gone_asks_for_another_one(
         os.chdir(tmp_path)
 
 
-def test_a_folder_that_nobody_can_make(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPORTS_DIR", "/proc/nope")
     assert disk_error() == ("the report cannot be written to /proc/nope: No such file or directory")
 
@@ -216,7 +216,9 @@ def test_the_quotation_marks_of_a_docker_env_file_are_taken_off(
     assert get_model() == "offline/demo"
 
 
-def test_the_home_of_nobody_asks_for_the_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_of_an_unknown_user_is_refused_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("REPORTS_DIR", "~nobody-at-all/reports")
     assert disk_error() == (
         "REPORTS_DIR=~nobody-at-all/reports names a home directory that does not exist; "

@@ -120,7 +120,7 @@ def test_an_unknown_provider_is_refused_by_name_with_the_cure(
     monkeypatch.setenv("LLM_MODEL", model)
     monkeypatch.setenv("LLM_API_KEY", KEY)
     assert settings_problem() == (
-        f"LLM_MODEL={model} names no provider that LiteLLM knows. "
+        f"LLM_MODEL={model} does not name a provider that LiteLLM knows. "
         "Set it to provider/model, such as openai/gpt-4o."
     )
 
@@ -152,7 +152,7 @@ def test_a_model_with_its_key_or_without_need_of_one_is_accepted(
     ("model", "variable"),
     [("ollama/llama3", ""), ("openai/qwen", "OPENAI_BASE_URL"), ("openai/qwen", "OPENAI_API_BASE")],
 )
-def test_the_placeholder_of_env_example_keeps_no_server_of_ones_own_from_starting(
+def test_the_placeholder_of_env_example_is_accepted_for_a_server_of_your_own(
     monkeypatch: pytest.MonkeyPatch, model: str, variable: str
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", model)
@@ -163,7 +163,7 @@ def test_the_placeholder_of_env_example_keeps_no_server_of_ones_own_from_startin
     assert settings_problem() == ""
 
 
-def test_a_server_of_ones_own_needs_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_of_your_own_needs_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """LiteLLM would ask OpenAI."""
     monkeypatch.setenv("LLM_MODEL", "lm_studio/qwen")
     assert settings_problem().startswith("LM_STUDIO_API_BASE is not set, and lm_studio/qwen needs")
@@ -205,12 +205,14 @@ def test_a_dot_env_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     assert worker.returncode == 1
 
 
-def test_a_mark_before_the_first_setting_of_dot_env_is_no_part_of_its_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_in_dot_env_is_ignored(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PAPER=legal\n", encoding="utf-8-sig")
     assert run_worker().stderr == "PAPER=legal is not a size of paper: write letter or a4\n"
 
 
-def test_a_folder_that_takes_no_pdf_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_reports_folder_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("REPORTS_DIR", "/proc/nope")
     worker = run_worker()
     assert worker.stderr == (
@@ -304,7 +306,7 @@ def test_without_a_server_the_worker_names_address_and_command(
     assert (worker.stdout, worker.returncode) == ("", 1)
 
 
-def test_a_server_that_says_nothing_is_given_up(
+def test_connecting_to_a_silent_server_times_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -321,7 +323,7 @@ def test_a_server_that_says_nothing_is_given_up(
     )
 
 
-def test_a_profile_that_does_not_exist_is_said_in_a_sentence(
+def test_an_unknown_profile_is_refused_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEMPORAL_PROFILE", "nope")
@@ -330,7 +332,7 @@ def test_a_profile_that_does_not_exist_is_said_in_a_sentence(
     assert worker.returncode == 1
 
 
-def test_a_namespace_that_does_not_exist_is_said_without_a_traceback(
+def test_an_unknown_namespace_is_refused_without_a_traceback(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
@@ -432,7 +434,7 @@ def test_a_demo_imports_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.stdout == "False\n"
 
 
-def test_importing_litellm_holds_no_other_thread_up_for_a_collection(
+def test_importing_litellm_does_not_stop_other_threads_for_a_garbage_collection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One of 0.4 s is seconds on a busy machine, and Workflow Tasks beside it failed."""

@@ -1,4 +1,4 @@
-"""What the changes from one draft to the next are, and how they are told."""
+"""Which changes are found between two drafts, and how they are shown."""
 
 import random
 import time
@@ -63,7 +63,7 @@ def test_a_fold_names_the_heading_even_if_another_change_stands_below_it() -> No
     ]
 
 
-def test_lines_that_break_elsewhere_are_no_change() -> None:
+def test_lines_that_break_elsewhere_count_as_unchanged() -> None:
     new = REPORT.replace("thousand flowers a day.\nIt", "thousand\nflowers a day. It")
     assert summary(REPORT, new.replace("\n", "\r\n")) == "0 of 8 paragraphs changed"
 
@@ -79,7 +79,7 @@ def test_a_table_is_one_paragraph_whose_changed_rows_stand_below_its_headings() 
     ]
 
 
-def test_a_row_whose_numbers_are_all_new_is_known_by_its_first_cell() -> None:
+def test_a_row_with_all_new_numbers_is_matched_by_its_first_cell() -> None:
     old = "| City | 2023 | 2024 |\n|---|---|---|\n| New York | 5.1 | 5.2 |\n| Rome | 3 | 4 |"
     new = "| City | 2023 | 2024 |\n|---|---|---|\n| Rome | 7 | 8 |\n| New York | 6.4 | 6.9 |"
     lines = view(old, new)[0].splitlines()
@@ -88,7 +88,7 @@ def test_a_row_whose_numbers_are_all_new_is_known_by_its_first_cell() -> None:
     assert sum(line.startswith("moved and changed: ") for line in lines) == 1
 
 
-def test_changed_lines_of_code_are_told_without_the_others() -> None:
+def test_only_the_changed_lines_of_code_are_shown() -> None:
     old = "```python\n# Bees\ndef fly():\n\n    return far\n```"
     assert view(old, old.replace("far", "near"))[0].splitlines() == [
         "… 4 lines as before",
@@ -97,14 +97,14 @@ def test_changed_lines_of_code_are_told_without_the_others() -> None:
     ]
 
 
-def test_a_moved_paragraph_is_said_to_be_moved() -> None:
+def test_a_moved_paragraph_is_marked_as_moved() -> None:
     paragraph = "They make honey in a hive of wax, and store it in cells.\n\n"
     new = REPORT.replace(paragraph, "") + f"\n{paragraph}"
     assert summary(REPORT, new) == "0 of 8 paragraphs changed, 1 moved"
     assert view(REPORT, new)[-1] == f"moved: {paragraph.strip()}"
 
 
-def test_a_moved_paragraph_whose_words_changed_is_both() -> None:
+def test_a_moved_and_changed_paragraph_is_marked_as_both() -> None:
     paragraph = "They make honey in a hive of wax, and store it in cells.\n\n"
     new = REPORT.replace(paragraph, "") + "\n" + paragraph.replace("wax", "comb")
     assert summary(REPORT, new) == "1 of 8 paragraphs changed, 1 moved"
@@ -121,7 +121,7 @@ def test_new_and_deleted_paragraphs_are_counted_and_stand_where_they_are_and_wer
     ]
 
 
-def test_paragraphs_that_share_few_words_are_not_taken_for_one() -> None:
+def test_paragraphs_that_share_few_words_are_not_matched() -> None:
     new = "They are yellow, and nobody knows why."
     assert change("They make honey in a hive of wax, and store it in cells.", new)[1:3] == [
         f"{{+{new}+}}",
@@ -142,7 +142,7 @@ def test_paragraphs_that_share_few_words_are_not_taken_for_one() -> None:
         ("a b c d e f", "a X c Y e f", "a [-b c d-]{+X c Y+} e f"),
     ],
 )
-def test_a_word_is_what_a_reader_takes_for_one(old: str, new: str, told: str) -> None:
+def test_changes_are_marked_by_whole_words_in_each_script(old: str, new: str, told: str) -> None:
     assert view(old, new) == [told]
 
 

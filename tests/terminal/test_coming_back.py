@@ -15,7 +15,7 @@ from beyond.terminal.reports import shorten_id
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_running_report_goes_on_at_its_draft(
+async def test_coming_back_to_a_running_report_shows_its_draft(
     llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
     first = open_starter()
@@ -60,7 +60,7 @@ class SomethingElse:
         await workflow.wait_condition(lambda: False)
 
 
-async def test_a_workflow_that_is_no_report_is_refused_with_its_type(
+async def test_another_type_of_workflow_is_refused_with_its_type(
     client: Client, open_starter: OpenStarter
 ) -> None:
     other = await client.start_workflow(SomethingElse.run, id=str(uuid4()), task_queue="other")
@@ -69,7 +69,7 @@ async def test_a_workflow_that_is_no_report_is_refused_with_its_type(
     assert starter.errors == f"{other.id} is a SomethingElse, not a report.\n"
 
 
-async def test_coming_back_starts_nothing(
+async def test_coming_back_to_an_ended_or_unknown_report_starts_none(
     away_from_the_worker: Client, open_starter: OpenStarter
 ) -> None:
     client = away_from_the_worker

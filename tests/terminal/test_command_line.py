@@ -32,23 +32,27 @@ def test_help_shows_an_example_of_each_use() -> None:
     "arguments",
     [["--nonsense"], ["--list", "bees"], ["--workflow-id"], ["--list", "--resume"], ["--all"]],
 )
-def test_a_wrong_use_is_told_with_exit_code_2(arguments: list[str]) -> None:
+def test_wrong_arguments_exit_with_code_2(arguments: list[str]) -> None:
     done = piped("", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: starter.py" in done.stderr
 
 
 @pytest.mark.parametrize("script", ["starter.py", "worker.py"])
-def test_settings_that_are_not_utf_8_are_one_sentence(script: str, tmp_path: Path) -> None:
+def test_settings_that_are_not_utf_8_are_refused_in_one_sentence(
+    script: str, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("LLM_MODEL=offline/demo\n", encoding="utf-16")
     command = [sys.executable, str(PROJECT / script)]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert re.fullmatch(rb".* not UTF-8: .*\n", done.stderr)
+    assert re.fullmatch(rb".* is not UTF-8\. Save it .*\n", done.stderr)
 
 
 @pytest.mark.parametrize("script", ["starter.py", "worker.py"])
-def test_a_working_directory_that_is_gone_is_one_sentence(script: str, tmp_path: Path) -> None:
+def test_a_deleted_working_directory_is_refused_in_one_sentence(
+    script: str, tmp_path: Path
+) -> None:
     (tmp_path / "gone").mkdir()
     command = 'cd gone && rmdir ../gone && exec "$@"'
     done = subprocess.run(
@@ -61,7 +65,7 @@ def test_a_working_directory_that_is_gone_is_one_sentence(script: str, tmp_path:
     assert done.stderr == b"The working directory is gone. Change to another one.\n"
 
 
-def test_a_namespace_that_does_not_exist_is_told_before_the_first_question(
+def test_an_unknown_namespace_is_refused_before_the_first_question(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "nope")
@@ -118,13 +122,13 @@ sys.meta_path.insert(0, PressesCtrlC())
         assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
-def test_a_prompt_that_temporal_could_not_carry_is_refused(client: Client) -> None:
+def test_a_prompt_that_is_too_long_is_refused(client: Client) -> None:
     done = piped("x" * 100_001 + "\n")
     assert done.returncode == 1
-    assert done.stderr == "The prompt is too long: 100,000 characters are the most.\n"
+    assert done.stderr == "The prompt is too long. The limit is 100,000 characters.\n"
 
 
-def test_the_first_question_costs_no_slow_import(
+def test_the_first_question_comes_before_slow_imports(
     client: Client, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Asks, on a terminal, what is loaded when the first question is printed."""

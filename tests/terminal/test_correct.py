@@ -126,14 +126,14 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
 @pytest.mark.parametrize(
     ("editor", "words"),
     [
-        ("true", "The draft is unchanged. Nothing is sent."),
-        ("false", "The editor (false) ended with exit code 1. Nothing is sent."),
-        ("truncate -s 0", "There is no text. Nothing is sent."),
+        ("true", "The draft is unchanged. Nothing was sent."),
+        ("false", "The editor (false) ended with exit code 1. Nothing was sent."),
+        ("truncate -s 0", "There is no text. Nothing was sent."),
         ("no-such-editor", "The editor (no-such-editor) cannot be opened: "),
         ("rm", "The draft cannot be corrected: "),
         ("'unclosed", "The editor ('unclosed) cannot be opened: "),
-        ("sed -i 's/$/\\r/'", "The draft is unchanged. Nothing is sent."),
-        ("sed -i '1s/^/\\xef\\xbb\\xbf/'", "The draft is unchanged. Nothing is sent."),
+        ("sed -i 's/$/\\r/'", "The draft is unchanged. Nothing was sent."),
+        ("sed -i '1s/^/\\xef\\xbb\\xbf/'", "The draft is unchanged. Nothing was sent."),
     ],
 )
 async def test_nothing_is_sent(
@@ -175,11 +175,11 @@ async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes
     use_editor('test -e killed && exit; touch killed; echo MINE >> "$1"; kill -9 $$')
     starter = open_starter("bees")
     correct(starter)
-    starter.sees(re.compile("ended with exit code -9. Nothing is sent."))
+    starter.sees(re.compile("ended with exit code -9. Nothing was sent."))
     starter.sees("Your correction of draft 1 is in ")
     assert "MINE" in corrections(tmp_path)[0].read_text()
     correct(starter)
-    starter.sees("It goes on with your text in ")
+    starter.sees("Continuing with your text in ")
     starter.sees("Draft 2")
     starter.sees("MINE")
     starter.asked_to_decide()
@@ -227,7 +227,7 @@ async def test_two_starters_correct_one_draft_and_neither_text_is_lost(
     use_editor('echo SECOND >> "$1"')
     second = open_starter("--workflow-id", report.id)
     correct(second)
-    second.sees("It goes on with your text in ")
+    second.sees("Continuing with your text in ")
     second.sees("Draft 2")
     assert await draft_of(report) == f"{DRAFT}\nFIRST\nSECOND"
     let_it_end(tmp_path / "go")
@@ -274,23 +274,23 @@ async def test_a_text_that_is_too_long_is_kept(
     use_editor('yes word | head -c 1000000 >> "$1"')
     starter = open_starter("bees")
     correct(starter)
-    starter.sees(f"The text is too long: {DRAFT_LIMIT:,} bytes of JSON are the most. Nothing is")
+    starter.sees(f"The text is too long; the limit is {DRAFT_LIMIT:,} bytes as JSON. Nothing was")
     starter.sees("Your correction of draft 1 is in ")
     assert corrections(tmp_path)
 
 
-async def test_a_file_that_is_no_utf_8_is_kept(
+async def test_a_correction_that_is_not_utf_8_is_kept(
     open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
 ) -> None:
     use_editor("printf 'caf\\351' > \"$1\"")
     starter = open_starter("bees")
     correct(starter)
-    starter.sees("The file is not UTF-8. Nothing is sent.")
+    starter.sees("The file is not UTF-8. Nothing was sent.")
     starter.sees("Your correction of draft 1 is in ")
     assert corrections(tmp_path)[0].read_bytes() == b"caf\xe9"
 
 
-async def test_a_folder_that_cannot_be_written_to_costs_one_sentence(
+async def test_correct_says_why_if_its_folder_cannot_be_written_to(
     open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/dev/null/data")
@@ -318,7 +318,7 @@ async def test_a_correction_waits_behind_an_edit_of_somebody_else(
     starter.sees("Your correction of draft 1 is in ")
 
 
-def test_a_worker_that_ignores_a_correction_is_said_to_be_older_and_the_text_is_kept(
+def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_the_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "data" / APP
@@ -382,12 +382,12 @@ async def test_without_colour_and_in_a_pipe_changes_are_marked_with_brackets(
     starter.types("changes")
     starter.sees("They make [-honey-]{+wax+} in a hive.")
     done = piped("correct\nchanges\nkeep\n", "--workflow-id", report.id)
-    assert "There is no terminal for an editor. Nothing is sent." in done.stdout
+    assert "There is no terminal for an editor. Nothing was sent." in done.stdout
     assert "They make [-honey-]{+wax+} in a hive." in done.stdout
     starter.sees_result()
 
 
-async def test_coming_back_tells_what_was_decided_last_and_what_came_of_it(
+async def test_coming_back_shows_the_last_decision_and_its_changes(
     client: Client, llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     report = await start_report(client, "bees")
@@ -476,7 +476,7 @@ async def test_save_writes_the_draft_and_never_over_another_file(
     file.write_text("mine")
     starter.asked_to_decide()
     starter.types("s")
-    starter.sees(f"There is a file {file} already. Nothing is saved.")
+    starter.sees(f"The file {file} exists already. Nothing was saved.")
     assert file.read_text() == "mine"
     starter.keep()
     starter.sees(RESULT)

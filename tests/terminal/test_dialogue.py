@@ -91,13 +91,13 @@ async def test_a_topic_on_the_command_line_skips_the_first_question(
     assert llm.calls[0].messages[-1]["content"] == "why do cats purr?"
 
 
-async def test_a_refused_key_is_told_with_advice_and_there_is_no_draft(
+async def test_a_refused_key_is_reported_with_advice_and_without_a_draft(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     llm.replies.append(Reply(status=401))
     starter = open_starter("bees")
     starter.sees("Draft 1 failed: openai/gpt-4o: ")
-    starter.sees("check LLM_API_KEY and start again. Type 'edit' to try again.")
+    starter.sees("check LLM_API_KEY and restart the Worker. Type 'edit' to try again.")
     starter.sees("Type query, edit, discard, help or quit.")
     starter.asked_to_decide()
     assert "Research is complete!" not in starter.text
@@ -111,7 +111,7 @@ async def test_a_refused_key_is_told_with_advice_and_there_is_no_draft(
     starter.sees(f"Research is complete!\n{CHOICES}\n")
 
 
-async def test_a_refused_instruction_is_told_with_advice(
+async def test_a_refused_instruction_is_reported_with_advice(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     starter = open_starter("bees")
@@ -120,13 +120,13 @@ async def test_a_refused_instruction_is_told_with_advice(
     starter.types("edit")
     starter.sees("(optional):")
     starter.types("something bad")
-    starter.sees('The instruction "something bad" was taken back.')
+    starter.sees('The instruction "something bad" was dropped.')
     starter.sees("Type 'edit' to ask again, or 'keep' to take draft 1.")
     starter.keep()
     starter.sees_result()
 
 
-async def test_a_draft_that_is_cut_off_is_told_with_advice(
+async def test_a_cut_off_draft_is_reported_with_advice(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     llm.replies.append(Reply(text="Half of", finish_reason="length"))
@@ -149,7 +149,7 @@ async def test_a_live_line_counts_the_seconds_of_the_research(
     assert "Researching" not in starter.text  # the line has gone
 
 
-async def test_the_live_line_tells_why_a_call_is_retried_and_when(
+async def test_the_live_line_says_why_and_when_a_call_is_retried(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     wait = {"retry-after": "5"}
@@ -163,7 +163,7 @@ async def test_the_live_line_tells_why_a_call_is_retried_and_when(
     assert len(llm.calls) == 3
 
 
-async def test_a_disk_that_refuses_is_told_and_the_report_goes_on_when_it_is_cured(
+async def test_a_disk_error_is_reported_and_the_pdf_follows_when_it_is_fixed(
     reports: Path, open_starter: OpenStarter
 ) -> None:
     starter = open_starter("bees")
@@ -266,7 +266,9 @@ async def test_nobody_approves_a_draft_that_was_not_shown(
     assert [decision.draft for decision in await decisions_on(report)] == [0, 1, 2]
 
 
-async def test_somebody_elses_stale_keep_is_told(client: Client, open_starter: OpenStarter) -> None:
+async def test_somebody_elses_stale_keep_is_reported(
+    client: Client, open_starter: OpenStarter
+) -> None:
     starter = open_starter()
     report = report_of(client, starter.begin())
     starter.asked_to_decide()

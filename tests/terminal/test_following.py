@@ -45,7 +45,7 @@ async def test_a_kept_report_shows_a_link_to_its_file(
 
 
 @pytest.mark.usefixtures("worker")
-async def test_no_file_is_shown_that_is_not_the_reports(
+async def test_a_file_of_another_report_is_not_shown(
     tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPORTS_DIR", str(tmp_path))
@@ -59,7 +59,7 @@ async def test_no_file_is_shown_that_is_not_the_reports(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_reports_folder_of_nobody_hides_the_file_and_keeps_the_result(
+def test_a_reports_folder_of_an_unknown_user_hides_the_file_but_not_the_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REPORTS_DIR", "~nobody-of-that-name/reports")
@@ -145,8 +145,8 @@ async def test_a_report_that_the_server_has_lost_ends_the_starter_with_one_sente
     await client.workflow_service.delete_workflow_execution(request)
     assert starter.ends() == 1
     assert starter.errors == (
-        f"The server has no report {workflow_id} any more. One that keeps its reports "
-        "when it stops: temporal server start-dev --db-filename temporal.db\n"
+        f"The server has no report {workflow_id} any more. Next time, let the server keep its "
+        "reports: temporal server start-dev --db-filename temporal.db\n"
     )
 
 
@@ -193,7 +193,7 @@ async def report_of_another_workflow(
         yield await start_report(client, topic, worker.task_queue)
 
 
-async def test_a_report_that_failed_is_told_with_its_reason(
+async def test_a_failed_report_is_reported_with_its_reason(
     client: Client, open_starter: OpenStarter
 ) -> None:
     async with report_of_another_workflow(client, Failing, "the\x1b[31m reason") as report:
@@ -211,7 +211,7 @@ class Unfit:
         raise RuntimeError("it does not fit")
 
 
-async def test_a_workflow_that_fails_on_the_worker_is_told(
+async def test_the_live_line_says_that_the_workflow_fails(
     client: Client, open_starter: OpenStarter
 ) -> None:
     async with report_of_another_workflow(client, Unfit) as report:
@@ -235,7 +235,7 @@ def test_a_paused_report_is_open_and_the_live_line_says_so() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_paused_call_is_told_by_the_live_line(
+async def test_the_live_line_says_that_a_call_is_paused(
     llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
     llm.default = Reply(status=500, headers={"retry-after": "60"})

@@ -1,4 +1,4 @@
-"""The connection breaks when the server has the request and before its answer arrives."""
+"""The connection breaks after the server has the request and before its reply arrives."""
 
 import select
 import socket
@@ -61,7 +61,7 @@ def line(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     line.close()
 
 
-async def test_a_start_whose_answer_is_lost_starts_one_report(
+async def test_a_start_whose_reply_is_lost_starts_one_report(
     line: Line, client: Client, open_starter: OpenStarter
 ) -> None:
     line.breaks_at = b"honey"
@@ -73,7 +73,7 @@ async def test_a_start_whose_answer_is_lost_starts_one_report(
     assert open_ones == [workflow_id]
 
 
-async def test_a_decision_whose_answer_is_lost_counts_once(
+async def test_a_decision_whose_reply_is_lost_counts_once(
     line: Line, client: Client, open_starter: OpenStarter
 ) -> None:
     starter = open_starter()

@@ -1,4 +1,4 @@
-"""Terminals and users that a desk does not have: of containers, of serial lines, of Emacs."""
+"""Unusual terminals and users: in containers, on serial lines, in Emacs."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ def begin(command: str) -> "pexpect.spawn[str]":
     return child
 
 
-def test_a_window_of_size_0_is_taken_for_one_of_80_by_24() -> None:
+def test_a_window_of_size_0_counts_as_80_by_24() -> None:
     child = begin("stty cols 0 rows 0;")
     child.send("query\r")
     child.expect("Research Result:")

@@ -44,7 +44,7 @@ def demo_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
 
 
-async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
+async def test_a_missing_worker_is_reported_and_does_not_freeze_the_prompt(
     away_from_the_worker: Client,
     open_starter: OpenStarter,
     start_worker: Callable[[], WorkerProcess],
@@ -76,7 +76,7 @@ async def test_a_worker_that_is_missing_is_told_and_does_not_freeze_the_prompt(
     starter.asked_to_decide()
 
 
-async def test_no_worker_is_said_of_a_report_that_waits_for_its_person(
+async def test_a_missing_worker_is_reported_while_a_report_waits_for_its_person(
     away_from_the_worker: Client,
     open_starter: OpenStarter,
     start_worker: Callable[[], WorkerProcess],
@@ -113,7 +113,7 @@ async def versioned_worker(client: Client, version: str) -> AsyncIterator[Worker
         yield deployment
 
 
-async def test_a_worker_whose_version_is_not_current_is_not_said_to_be_missing(
+async def test_a_worker_whose_version_is_not_current_is_not_reported_as_missing(
     away_from_the_worker: Client, open_starter: OpenStarter
 ) -> None:
     client = away_from_the_worker
@@ -176,7 +176,9 @@ async def test_a_query_waits_for_a_worker_that_is_busy(
     assert NO_WORKER not in starter.text
 
 
-def test_without_a_server_its_address_and_command_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_the_starter_names_its_address_and_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     unused_port = free_port()
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{unused_port}")
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A script has the dialogue through pipes."""
+"""A script holds the dialogue through pipes."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from models import PROMPT_LIMIT, UserDecision, UserDecisionSignal
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-async def test_a_script_can_have_the_whole_dialogue(client: Client, reports: Path) -> None:
+async def test_a_script_can_hold_the_whole_dialogue(client: Client, reports: Path) -> None:
     done = piped("topic\nedit\nshorter\nkeep\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert not CONTROLS.search(done.stdout)
@@ -69,7 +69,7 @@ async def test_a_report_starts_though_a_stream_is_closed(
     assert len(reports) == 1
 
 
-async def test_an_error_shows_each_time_it_comes(llm: LoopbackLLM) -> None:
+async def test_an_error_that_happens_again_shows_again(llm: LoopbackLLM) -> None:
     llm.default = Reply(status=400, text="not this topic")
     too_long = "x" * (PROMPT_LIMIT + 1)  # to replace the topic
     done = piped(f"topic\nedit\n{too_long}\nedit\n{too_long}\n")
@@ -77,7 +77,7 @@ async def test_an_error_shows_each_time_it_comes(llm: LoopbackLLM) -> None:
     assert done.stdout.count(PROMPT_TOO_LONG) == 2
 
 
-async def test_a_decision_that_temporal_refuses_is_told_and_the_dialogue_goes_on() -> None:
+async def test_a_decision_that_temporal_refuses_is_reported_and_the_dialogue_goes_on() -> None:
     too_much = "x" * 2_200_000  # characters, for a payload of at most 2 MB
     done = piped(f"topic\nedit\n{too_much}\nkeep\n")
     assert (done.returncode, done.stderr) == (0, "")

@@ -110,7 +110,7 @@ def test_a_report_starts_though_its_topic_cannot_be_remembered(
 
 
 @pytest.mark.parametrize("typed", [False, True], ids=["argument", "typed"])
-async def test_bytes_that_are_no_utf_8_become_replacement_characters(
+async def test_invalid_utf_8_becomes_replacement_characters(
     typed: bool, llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
     text = "b\udcffes 🐝"
@@ -278,7 +278,7 @@ async def test_lines_pasted_without_bracketed_paste_are_one_topic(
     assert llm.calls[0].messages[-1]["content"] == "why do cats purr?\nand\ndo lions?"
 
 
-async def test_a_paste_that_comes_in_parts_is_one_topic(
+async def test_a_paste_that_arrives_in_parts_is_one_topic(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     """prompt-toolkit reads 1,024 bytes at a time: 16 of these lines."""

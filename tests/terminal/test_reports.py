@@ -109,7 +109,7 @@ async def write_at_once(input: LLMCallInput) -> dict[str, Any]:
     return {"choices": [{"message": {"content": input.prompt}}]}
 
 
-async def test_a_report_that_is_encrypted_is_unknown_among_the_others(client: Client) -> None:
+async def test_the_list_shows_unknown_for_an_encrypted_report(client: Client) -> None:
     converter = DataConverter(payload_codec=Envelope())
     private = Client(client.service_client, namespace=client.namespace, data_converter=converter)
     worker = Worker(
@@ -213,7 +213,7 @@ async def test_ended_reports_are_listed_with_their_pdfs(client: Client) -> None:
     assert rows[stopped.id] == ["TERMINATED", ""]
 
 
-def test_an_id_that_finds_no_report_is_told_with_the_way_to_one(client: Client) -> None:
+def test_an_unknown_id_is_refused_with_the_command_that_lists_reports(client: Client) -> None:
     done = piped("", "--workflow-id", "")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Which report? Give its Workflow ID or a part of it. ")
@@ -224,7 +224,7 @@ def test_an_id_that_finds_no_report_is_told_with_the_way_to_one(client: Client) 
     )
 
 
-async def test_a_part_of_two_ids_is_told_with_both(client: Client) -> None:
+async def test_a_part_of_two_ids_is_refused_with_both(client: Client) -> None:
     for topic in ("bees", "wasps"):
         await waiting(await start_report(client, topic), draft=1)
     await listed(client, 2)
@@ -258,7 +258,7 @@ async def test_discarding_asks_once_and_cancels(client: Client) -> None:
     await listed(client, 1)
     done = piped("no\n", "--discard", report.id)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Nothing is discarded." in done.stdout
+    assert "Nothing was discarded." in done.stdout
     assert await is_running(report)
     done = piped("yes\n", "--discard", report.id.split("-")[4])
     assert (done.returncode, done.stderr) == (0, "")
@@ -286,7 +286,7 @@ async def test_without_a_worker_a_discarded_report_ends_later(
     assert done.stdout.endswith(f"The report ends as soon as a Worker runs. {NO_WORKER}\n")
 
 
-async def test_after_a_decision_the_seconds_count_from_it(
+async def test_a_decision_resets_the_seconds(
     away_from_the_worker: Client, client: Client, open_starter: OpenStarter
 ) -> None:
     """Its Worker is away, so the line shows what it counts."""
@@ -298,7 +298,7 @@ async def test_after_a_decision_the_seconds_count_from_it(
     assert int(first[1]) < 3
 
 
-async def test_the_pdf_is_opened_when_that_is_asked_for(
+async def test_open_opens_the_pdf(
     llm: LoopbackLLM, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "bin"
@@ -323,7 +323,7 @@ def test_the_command_that_opens_the_pdf_is_shown(open_starter: OpenStarter) -> N
     starter.sees(re.compile(r"^Open it with: \S+ \S+research_pdf\.pdf$", re.MULTILINE))
 
 
-async def test_an_undone_draft_comes_back_under_the_next_number(
+async def test_undo_brings_a_draft_back_under_the_next_number(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     llm.replies += [Reply(text="the first text"), Reply(text="the second text")]

@@ -91,11 +91,11 @@ def test_a_link_is_its_text_and_once_its_address(link: str, place: str) -> None:
         ("[text]()", "text"),
     ],
 )
-def test_an_address_that_is_the_text_stands_once(markdown: str, expected: str) -> None:
+def test_an_address_that_is_its_own_text_appears_once(markdown: str, expected: str) -> None:
     assert show(markdown) == expected
 
 
-def test_an_address_that_only_ends_like_the_text_is_seen() -> None:
+def test_an_address_that_only_ends_like_its_text_is_shown() -> None:
     assert show("[bank.org](http://bad.org/bank.org)") == "bank.org (http://bad.org/bank.org)"
 
 
@@ -106,7 +106,7 @@ def test_a_picture_stays_where_it_is_and_its_data_is_not_shown() -> None:
     assert shown.startswith("a ") and shown.endswith("🌆 bees")
 
 
-def test_the_looks_of_the_text_of_a_link_are_kept() -> None:
+def test_the_text_of_a_link_keeps_its_style() -> None:
     printed = io.StringIO()
     console = Console(file=printed, force_terminal=True, color_system="standard", no_color=True)
     console.print(set_markdown(f"[plain **bold**]({ADDRESS})"))
@@ -121,7 +121,7 @@ def keeps_every_word(draft: str, wanted: set[str]) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("outer", INLINES)
-def test_every_inline_construct_may_stand_in_every_other(outer: str, block: str) -> None:
+def test_inline_constructs_nest_in_each_other(outer: str, block: str) -> None:
     drafts: list[str] = []
     wanted: set[str] = set()
     for inner, letter in zip(INLINES, ascii_lowercase[: len(INLINES)], strict=True):

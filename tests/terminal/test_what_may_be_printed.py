@@ -47,7 +47,7 @@ async def test_a_terminal_shows_all_that_the_pdf_will_hold(
     assert "|" not in starter.text.partition("====")[0].replace("│", "")
 
 
-async def test_a_link_shows_its_address_and_is_none_of_the_terminals(
+async def test_a_link_shows_its_address_and_is_not_a_terminal_hyperlink(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     llm.default = Reply(text="See [your bank](https://elsewhere.example/).")

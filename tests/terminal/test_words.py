@@ -21,7 +21,7 @@ MENU_LINE = (
 )
 
 
-async def test_the_menu_stands_once_and_is_one_line_after_that(open_starter: OpenStarter) -> None:
+async def test_the_menu_is_shown_once_and_is_one_line_after_that(open_starter: OpenStarter) -> None:
     starter = open_starter("bees")
     starter.sees(CHOICES)
     starter.asked_to_decide()
@@ -105,7 +105,7 @@ async def test_an_edit_without_instructions_has_to_be_confirmed(
     assert len(llm.calls) == 1
 
 
-async def test_in_a_script_an_edit_without_instructions_is_the_tutorials(
+async def test_in_a_script_an_edit_without_instructions_needs_no_confirmation(
     llm: LoopbackLLM, client: Client
 ) -> None:
     done = piped("bees\nedit\n\nkeep\n")

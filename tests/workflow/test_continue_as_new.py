@@ -79,7 +79,7 @@ async def test_ignored_signals_alone_lead_to_a_new_run_which_carries_the_error(
     assert await everywhere.query(GenerateReportWorkflow.get_report_status) == before
 
 
-async def test_undecided_signals_are_carried_into_the_new_run(
+async def test_waiting_decisions_are_carried_into_the_new_run(
     client: Client, stand_ins: StandIns
 ) -> None:
     """Signals that arrive during the call after which the report continues as new."""
@@ -94,7 +94,7 @@ async def test_undecided_signals_are_carried_into_the_new_run(
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2"]
 
 
-async def test_a_cancellation_beside_the_signal_that_makes_a_report_long_counts(
+async def test_a_cancellation_that_arrives_as_a_report_continues_as_new_counts(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK delivers Signals first: the run ended, and the cancellation with it."""
@@ -136,7 +136,7 @@ async def test_a_worker_that_replays_continues_where_the_last_one_would_have(
         assert await everywhere.result() == RESULT
 
 
-async def test_a_report_that_is_corrected_by_1_mb_again_and_again_goes_on_in_new_runs(
+async def test_corrections_of_1_mb_make_a_report_continue_as_new(
     client: Client, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 1_000)
@@ -159,7 +159,7 @@ async def test_a_report_that_is_corrected_by_1_mb_again_and_again_goes_on_in_new
 
 
 @pytest.mark.parametrize("decision", ["EDIT", "KEEP"])
-async def test_a_decision_in_the_moment_in_which_another_worker_takes_a_long_report_counts(
+async def test_a_decision_that_arrives_as_a_report_continues_as_new_counts(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decision: str
 ) -> None:
     """While a Query was in flight, the report got stuck, or the decision was lost."""

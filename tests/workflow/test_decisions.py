@@ -35,7 +35,7 @@ from models import Phase
 from workflow import GenerateReportWorkflow
 
 
-async def test_a_correction_is_the_next_draft_and_the_one_before_can_be_asked_for(
+async def test_a_correction_is_the_next_draft_and_a_query_returns_the_one_before(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)
@@ -83,7 +83,7 @@ async def test_1000_decisions_that_came_while_no_worker_ran_fail_no_workflow_tas
         assert not await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
 
-async def test_decisions_during_a_call_are_taken_in_their_order_when_it_is_done(
+async def test_decisions_during_a_call_are_handled_in_order_after_it(
     client: Client, stand_ins: StandIns
 ) -> None:
     """The tutorial keeps the last decision only: the first of two EDITs was lost."""
@@ -148,7 +148,7 @@ def encode(encoding: bytes, data: bytes) -> RawValue:
     ],
     ids=lambda arguments: repr(arguments)[:40],
 )
-async def test_a_payload_that_is_no_decision_is_ignored_with_a_log_line(
+async def test_a_payload_that_is_not_a_decision_is_ignored_with_a_log_line(
     client: Client, stand_ins: StandIns, arguments: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A Signal with an empty body, the Web UI's default, used to wedge the tutorial's Workflow."""
@@ -173,7 +173,7 @@ async def test_a_signal_of_another_name_is_ignored(client: Client, stand_ins: St
     assert await report.result() == RESULT
 
 
-async def test_text_that_is_no_unicode_does_not_stop_a_report(
+async def test_half_a_surrogate_pair_does_not_stop_a_report(
     client: Client, stand_ins: StandIns
 ) -> None:
     """Half of a surrogate pair is legal in JSON, and a terminal can send one."""
@@ -217,7 +217,9 @@ async def test_a_reset_approves_no_draft_that_nobody_has_read(
     assert await report.result() == RESULT
     await reset(report)
     status = await waiting(report, draft=2)
-    assert status.error == "The draft was not kept: the report was reset, and it was written anew."
+    assert status.error == (
+        "The draft was not kept: the report was reset, and this draft is a new one."
+    )
     assert status.text == "Text 4"
     assert len(stand_ins.pdfs) == 1
     await keep(report, draft=2)

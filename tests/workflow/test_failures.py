@@ -26,9 +26,7 @@ async def test_a_refused_edit_keeps_the_draft_and_its_prompt(
     stand_ins.outcomes.append(refusal("too long"))
     await edit(report, "a whole book")
     status = await status_when(report, lambda s: s.phase == Phase.WAITING and bool(s.error))
-    assert status.error == (
-        'Draft 2 failed: too long. The instruction "a whole book" was taken back.'
-    )
+    assert status.error == ('Draft 2 failed: too long. The instruction "a whole book" was dropped.')
     assert status.error in (await metadata_of(report)).current_details
     assert (status.draft, status.prompt, await draft_of(report)) == (1, "bees", "Text 1")
     await keep(report, draft=1)
@@ -70,7 +68,7 @@ async def test_a_pdf_that_is_refused_for_good_leaves_the_report_waiting(
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 1", "Text 2"]
 
 
-async def test_a_pdf_that_fails_three_times_is_told_and_made_later(
+async def test_a_pdf_that_fails_three_times_is_reported_and_retried(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)

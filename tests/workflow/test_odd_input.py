@@ -1,4 +1,4 @@
-"""Whatever starts a report or completes its Activities by hand: no Workflow Task fails for it.
+"""No input, and no Activity that somebody completes by hand, makes a Workflow Task fail.
 
 Unless another Worker can read it.
 """
@@ -77,13 +77,13 @@ async def test_a_wrong_input_fails_the_report_with_the_right_one(
     assert status == ReportStatus(Phase.RESEARCHING, 0, "", "")
 
 
-async def test_a_prompt_that_temporal_could_not_carry_fails_the_report_before_any_call(
+async def test_a_prompt_that_is_too_long_fails_the_report_before_any_call(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await start_report(client, "x" * 100_001, stand_ins.task_queue)
     with pytest.raises(WorkflowFailureError) as failure:
         await report.result()
-    assert "100,000 characters are the most" in str(failure.value.cause)
+    assert "The limit is 100,000 characters" in str(failure.value.cause)
     assert not stand_ins.calls
 
 
@@ -162,7 +162,7 @@ async def test_an_answer_by_hand_without_text_is_an_error_for_the_person(
         report = await start_report(client, "bees", queue)
         await complete_by_hand(client, report, answer)
         status = await status_when(report, lambda s: s.phase == Phase.WAITING)
-        assert (status.draft, status.error) == (0, "Draft 1 failed: the answer holds no text.")
+        assert (status.draft, status.error) == (0, "Draft 1 failed: the answer contains no text.")
         await edit(report)
         good = {"choices": [{"message": {"content": "By hand"}, "finish_reason": ["odd"]}]}
         await complete_by_hand(client, report, good)

@@ -127,7 +127,7 @@ def test_an_edit_revises_the_draft_that_was_read() -> None:
 
 
 @pytest.mark.parametrize("empty", ["EDIT", "EDIT:  \n"])
-def test_an_empty_edit_asks_afresh_with_the_same_prompt(empty: str) -> None:
+def test_an_empty_edit_asks_again_with_the_same_prompt(empty: str) -> None:
     play = Play().start().send("EDIT: shorter").send(empty)
     assert play.calls[2] == LLMCallInput(f"bees{MORE}shorter")
 
@@ -150,7 +150,7 @@ def test_edits_that_wait_together_are_one_call() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_decisions_without_a_number_are_taken_one_after_the_other(
+def test_decisions_without_a_number_are_handled_one_after_the_other(
     decisions: list[str], approved: str, prompts: list[str]
 ) -> None:
     play = Play().start().send("EDIT: a").send("EDIT: b").send(*decisions)
@@ -201,13 +201,11 @@ def test_a_signal_without_a_decision_is_ignored() -> None:
 # Failures.
 
 
-def test_a_failed_edit_keeps_the_draft_and_tells_the_instruction() -> None:
+def test_a_failed_edit_keeps_the_draft_and_quotes_the_instruction() -> None:
     play = Play("Text 1", REFUSED).start().send("EDIT: a whole book")
     status = play.report.status()
     assert (status.draft, status.text, status.prompt) == (1, "Text 1", "bees")
-    assert status.error == (
-        'Draft 2 failed: not this. The instruction "a whole book" was taken back.'
-    )
+    assert status.error == ('Draft 2 failed: not this. The instruction "a whole book" was dropped.')
     assert not status.topic_refused
     play.send("EDIT: a page")
     assert (play.prompts[2], play.error) == ("bees + a page", "")
@@ -215,7 +213,7 @@ def test_a_failed_edit_keeps_the_draft_and_tells_the_instruction() -> None:
 
 def test_a_long_instruction_is_quoted_in_part() -> None:
     play = Play("Text 1", REFUSED).start().send(f"EDIT: {'x' * 300}")
-    assert f'"{"x" * QUOTE_LIMIT}…" was taken back' in play.error
+    assert f'"{"x" * QUOTE_LIMIT}…" was dropped' in play.error
 
 
 @pytest.mark.parametrize(
@@ -259,7 +257,7 @@ def test_a_keep_that_comes_after_the_failure_counts() -> None:
     assert play.error == ""
 
 
-def test_an_edit_that_temporal_could_not_carry_fails() -> None:
+def test_an_edit_that_is_too_long_fails() -> None:
     play = Play("x" * 1_000_000).start().wait_with("EDIT: " + "y" * 1_000_000, "KEEP").send()
     assert play.error == f"{INSTRUCTIONS_TOO_LONG} {KEPT_BEHIND_A_FAILURE}"
     assert (len(play.calls), play.report.phase) == (1, Phase.WAITING)
@@ -289,11 +287,11 @@ def test_an_answer_without_text_is_a_failure(wrong: Any) -> None:
     call = play.report.revision()
     assert call
     play.report.accept(call, wrong)
-    assert play.error.startswith("Draft 2 failed: the answer holds no text.")
+    assert play.error.startswith("Draft 2 failed: the answer contains no text.")
     assert play.report.draft == "Text 1"
 
 
-def test_a_draft_that_is_cut_off_is_told() -> None:
+def test_the_status_says_that_a_draft_is_cut_off() -> None:
     report = Report(GenerateReportInput("bees"))
     report.accept(report.first_call(), answer("Half", "length"))
     assert report.status().error == "Draft 1 is cut off: the model reached its token limit."
@@ -328,7 +326,7 @@ def test_an_edit_that_came_before_the_refusal_does_not_replace_the_topic() -> No
     assert play.prompts == ["bees", "bees + shorter"]
 
 
-def test_after_a_failure_that_is_not_the_topics_an_edit_asks_with_all_that_was_typed() -> None:
+def test_after_a_passing_failure_an_edit_keeps_all_instructions() -> None:
     play = Play(NO_CREDIT, NO_CREDIT, NO_CREDIT).start()
     assert not play.report.status().topic_refused
     play.send("EDIT: with a table")
@@ -343,7 +341,7 @@ def test_a_new_topic_outlives_a_failure_that_is_not_its_own() -> None:
     assert play.prompts == ["bees", "wasps", "wasps"]
 
 
-def test_a_topic_that_replaces_another_may_not_be_longer_than_one() -> None:
+def test_a_replacement_topic_has_the_same_length_limit() -> None:
     play = Play(REFUSED).start().send("EDIT: " + "x" * 100_001)
     assert (play.error, len(play.calls)) == (PROMPT_TOO_LONG, 1)
 
@@ -386,7 +384,7 @@ def test_a_correction_is_kept() -> None:
     ],
     ids=["another draft", "no text", "too long"],
 )
-def test_a_correction_that_does_not_count_is_told(decision: str, told: str) -> None:
+def test_the_status_says_why_a_correction_does_not_count(decision: str, told: str) -> None:
     play = Play().start().send(decision)
     assert (play.error, play.report.draft) == (told, "Text 1")
 
@@ -396,7 +394,7 @@ def test_a_correction_without_a_draft_does_not_count() -> None:
     assert play.error == f"Draft 1 failed: no credit. {NO_DRAFT_TO_CORRECT}"
 
 
-def test_a_correction_that_the_next_run_could_not_take_does_not_count() -> None:
+def test_a_correction_too_long_for_the_next_run_does_not_count() -> None:
     topic = "蜂" * 99_000
     play = Play(topic=topic).start().send(f"CORRECT: {'x' * 990_000}")
     assert play.error == f"Draft 1 was not corrected: {TEXT_TOO_LONG_BESIDE_PROMPT}."
@@ -449,7 +447,7 @@ def test_a_stop_when_nothing_is_being_written_does_not_count() -> None:
     assert play.send("KEEP").send("STOP").error == TOO_LATE.format("STOP", 2)
 
 
-def test_a_draft_that_is_there_when_its_stop_comes_is_kept() -> None:
+def test_a_draft_that_arrives_before_its_stop_is_kept() -> None:
     play = Play()
     call = play.report.first_call()
     play.wait_with("STOP")
@@ -458,15 +456,15 @@ def test_a_draft_that_is_there_when_its_stop_comes_is_kept() -> None:
     assert play.send("EDIT: x").report.number == 2
 
 
-# What a draft came of.
+# Which decision led to a draft.
 
 
-def test_the_status_tells_what_the_draft_came_of() -> None:
+def test_the_status_says_which_decision_led_to_the_draft() -> None:
     play = Play().start()
     assert play.report.status().origin == ""
     for decision, origin in [
         ("EDIT: shorter", 'Draft 2 revises draft 1: "shorter".'),
-        ("EDIT", "Draft 3 was written anew."),
+        ("EDIT", "Draft 3 was written from the same prompt."),
         ("CORRECT: Mine", "Draft 4 corrects draft 3 by hand."),
         ("UNDO", "Draft 5 is draft 3 again."),
         ("UNDO", "Draft 6 is draft 2 again."),
@@ -490,7 +488,7 @@ def test_undo_goes_back_and_gives_the_text_a_new_number() -> None:
     assert (play.calls[3].draft, play.prompts[3]) == ("Text 1", "bees + c")
 
 
-def test_undo_goes_back_at_most_so_many_drafts() -> None:
+def test_undo_goes_back_at_most_ten_drafts() -> None:
     play = Play().start()
     for _ in range(UNDO_LIMIT + 2):
         play.send("EDIT")
@@ -554,7 +552,7 @@ def test_a_person_may_not_send_the_number_of_stale_decisions() -> None:
     assert play.error == "Draft -1 was not kept: draft 1 is the current one."
 
 
-def test_a_run_takes_decisions_that_it_could_not_hand_over() -> None:
+def test_a_run_handles_decisions_that_the_next_one_has_no_room_for() -> None:
     many = Play().start().wait_with(*["EDIT: x"] * (CARRY_LIMIT + 1))
     assert not many.report.can_be_carried()
     assert many.send().report.can_be_carried()
@@ -562,7 +560,7 @@ def test_a_run_takes_decisions_that_it_could_not_hand_over() -> None:
     assert not much.report.can_be_carried()
 
 
-def test_earlier_drafts_are_handed_over_as_far_as_they_fit() -> None:
+def test_the_next_run_gets_as_many_earlier_drafts_as_fit() -> None:
     play = Play(*(letter * 700_000 for letter in "abcd")).start()
     for _ in range(3):
         play.send("EDIT")

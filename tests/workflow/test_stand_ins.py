@@ -1,4 +1,4 @@
-"""The stand-ins tell who forgets one, before the test has waited for it."""
+"""If a test forgets a stand-in for an Activity, it fails at once and says so."""
 
 import pytest
 from stand_ins import StandIns
@@ -6,7 +6,7 @@ from support import keep, start_report, waiting, worker_here
 from temporalio.client import Client, WorkflowFailureError
 
 
-async def test_an_activity_that_the_worker_lacks_fails_the_test_at_once_with_its_name(
+async def test_an_unregistered_activity_fails_the_test_at_once_with_its_name(
     client: Client,
 ) -> None:
     functions = StandIns()

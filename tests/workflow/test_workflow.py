@@ -101,7 +101,7 @@ async def test_queries_are_answered_before_the_first_draft_and_after_completion(
     assert await draft_of(report) == "Text 1"
 
 
-async def test_the_calls_limits_are_those_of_the_time_budget(
+async def test_the_calls_timeouts_are_those_of_activities_py(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await start_report(client, "bees", stand_ins.task_queue)
@@ -188,7 +188,7 @@ async def test_a_stop_ends_the_retries_of_a_call(
     assert status.error == "Draft 1 was stopped."
 
 
-async def test_a_stop_before_a_worker_is_there_saves_the_call(client: Client) -> None:
+async def test_a_stop_before_a_worker_runs_prevents_the_call(client: Client) -> None:
     functions, queue = StandIns(), str(uuid4())
     report = await start_report(client, "bees", queue)
     await stop(report)
@@ -201,7 +201,7 @@ async def test_a_stop_before_a_worker_is_there_saves_the_call(client: Client) ->
 
 
 @pytest.mark.parametrize("status", [200, 400])
-async def test_a_call_that_ends_before_it_learns_of_its_stop(
+async def test_a_report_waits_again_if_its_call_ends_before_the_stop_arrives(
     status: int, client: Client, llm: LoopbackLLM, task_queue: str
 ) -> None:
     llm.default = Reply(delay=1, status=status)  # less than the time between two heartbeats
@@ -215,7 +215,7 @@ async def test_a_call_that_ends_before_it_learns_of_its_stop(
 # What the Web UI shows.
 
 
-async def test_the_web_ui_is_told_what_the_report_waits_for_and_how_to_answer(
+async def test_the_web_ui_shows_what_the_report_waits_for_and_how_to_decide(
     client: Client, stand_ins: StandIns
 ) -> None:
     report = await during_a_call(client, stand_ins)
