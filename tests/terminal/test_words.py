@@ -111,7 +111,7 @@ async def test_in_a_script_an_edit_without_instructions_needs_no_confirmation(
     done = piped("bees\nedit\n\nkeep\n")
     assert done.returncode == 0
     assert len(llm.calls) == 2
-    assert "from the same prompt" not in done.stdout
+    assert "[y/N]" not in done.stdout
 
 
 async def test_a_report_is_discarded_after_one_yes(

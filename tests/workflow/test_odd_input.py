@@ -1,6 +1,6 @@
-"""No input, and no Activity that somebody completes by hand, makes a Workflow Task fail.
+"""Odd input, and Activities completed by hand, make no Workflow Task fail.
 
-Unless another Worker can read it.
+A payload that only another Worker can read is the exception: the report waits for that Worker.
 """
 
 import json
