@@ -102,8 +102,9 @@ class Starter:
         while True:
             row, start = self._seen
             text = self.picture.text(row)
-            if not text.startswith(start):  # something else was written over it
-                start = ""
+            if not text.startswith(start):  # something else was written over it: over two rows,
+                row, start = max(row - 1, 0), ""  # if it was the live line with the line above
+                text = self.picture.text(row)
             if found := pattern.search(text, len(start)):
                 before = text[: found.end()]
                 self._seen = row + before.count("\n"), before.rpartition("\n")[2]

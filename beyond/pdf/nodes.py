@@ -18,10 +18,10 @@ from beyond.pdf.words import SOFT_HYPHEN
 
 # "1.2 ", "Chapter 3: ", "IV. ", "第一章 " before a title; "..... 12" after it; " – a remark".
 NUMBERING = re.compile(
-    r"(?:[^\W\d]+\s+(?=[\dIVX]+\s*[.:)–—-]))?(?:[\d.]+|[IVXivx]+[.):]|第?[一二三四五六七八九十]+[章节節、.．])?"
+    r"\A(?:[^\W\d]++\s++(?=[\dIVX]++\s*+[.:)–—-]))?(?:[\d.]+|[IVXivx]+[.):]|第?[一二三四五六七八九十]+[章节節、.．])?"
     r"[\s.:)–—-]*"
 )
-PAGE = re.compile(r"\s*(?:[.…·_]\s*){2,}\d+\s*\Z")
+PAGE = re.compile(r"(?<![\s.…·_])(?=\s*+[.…·_]\s*+[.…·_])[\s.…·_]++\d++\s*+\Z")
 REMARK = re.compile(r":\s|\s[–—-]\s|：")
 
 
@@ -75,7 +75,7 @@ def name_places(titles: Iterator[str]) -> Iterator[str]:
 
 def name_chapter(title: str) -> str:
     """The name of a chapter without its number and its page, by which lists are compared."""
-    words = PAGE.sub("", NUMBERING.sub("", title.strip(), count=1))
+    words = PAGE.sub("", NUMBERING.sub("", title.strip()))
     return make_slug(words or title).strip("-")
 
 

@@ -100,7 +100,7 @@ async def _build_with_go(folder: Path) -> bool:
     """Builds the Temporal CLI into the folder, then deletes Go's caches. False if it fails."""
     print(
         f"Building the Temporal CLI with Go, once, into {folder}. It takes about 5 minutes on "
-        "2 cores, and 2.5 GB of disk meanwhile."
+        "2 cores, and 4 GB of disk meanwhile."
     )
     # In the same folder, because /tmp may be in memory and too small.
     with TemporaryDirectory(prefix="build-", dir=folder) as caches:

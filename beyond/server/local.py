@@ -70,7 +70,7 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
             async with _run_worker(data / "worker.log") as polls:
                 yield polls
         else:
-            print("No model is configured, so that server's own Workers do the work.", flush=True)
+            print("No model is configured, so the Workers of that server do the work.", flush=True)
             yield None
 
 

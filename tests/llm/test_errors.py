@@ -575,7 +575,7 @@ async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     await status_when(report, lambda s: "was dropped" in s.error)
     await report.signal("user_decision_signal", "a malformed decision")
     await waiting(report, draft=1)  # or both Signals are in one Workflow Task, and one line
-    broken = RawValue(Payload(metadata={"encoding": b"binary/encrypted"}))
+    broken = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{"))
     await report.signal("user_decision_signal", args=["a malformed decision", broken])
     await keep(report, draft=1)
     assert await report.result() == RESULT

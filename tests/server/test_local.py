@@ -228,7 +228,7 @@ async def test_the_list_needs_no_key(
     monkeypatch.setenv("LLM_API_KEY", "your-key-here")
     starter = open_local("--list")
     starter.sees("LLM_API_KEY holds a placeholder")
-    starter.sees(re.compile(rf"{report.id.split('-')[4]} +\d+ s +\? +\?"))
+    starter.sees(re.compile(rf"{report.id.split('-')[4]} +bees +\d+ s +\? +\?"))
     assert starter.ends() == 0
     assert starter.errors.startswith(NO_WORKER)
 
@@ -310,7 +310,7 @@ async def test_somebody_elses_server_gets_no_demo(
     client: Client, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     starter = open_local()
-    starter.sees("No model is configured, so that server's own Workers do the work.")
+    starter.sees("No model is configured, so the Workers of that server do the work.")
     starter.asked("Enter your research topic or question:")
     assert left_behind(tmp_path) == []
 
@@ -567,7 +567,7 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     assert started_with == [None, str(cache / "temporal")]
     assert (cache / "arguments").read_text() == f"install {dev_server.CLI_SOURCE}\n"
     said = capfd.readouterr()
-    assert "2.5 GB of disk" in said.out
+    assert "4 GB of disk" in said.out
     assert said.out.startswith("Building the Temporal CLI with Go, once, into ")
     assert said.err == ""
     caches = (cache / "caches").read_text().split()

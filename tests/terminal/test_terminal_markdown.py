@@ -23,7 +23,7 @@ LINKS = {
     "partly bold": ("**honey** bees", "honey bees"),
     "code": ("`bees`", "bees"),
     "bold code": ("**`bees`**", "bees"),
-    "struck": ("~~bees~~", "~~bees~~"),
+    "struck": ("~~bees~~", "bees"),
     "picture": ("![bees](http://p.org/q.png)", "🌆 bees"),
     "picture without words": ("![](http://p.org/bees.png)", "🌆 bees.png"),
     "bold picture": ("**![honey](http://p.org/q.png) bees**", "🌆 honey bees"),

@@ -11,7 +11,7 @@ from beyond import pdf
 
 def load(case: str) -> str:
     """The text of a draft in `pdf_cases`."""
-    path = Path(__file__).parent / "pdf_cases" / f"{case}.md"
+    path = Path(__file__).parent / "pdf" / "pdf_cases" / f"{case}.md"
     return path.read_text(encoding="utf-8")
 
 
