@@ -27,8 +27,8 @@ async def run_pager(text: str) -> None:
 
     Raises OSError if the shell cannot be started.
     """
-    # As git does: less keeps colours, and leaves the text in the window. With LESSSECURE, a decision
-    # that is typed into less writes no file.
+    # As git does: less keeps colours, and leaves the text in the window. With LESSSECURE, a
+    # decision that is typed into less writes no file.
     settings = {"LESS": f"FRXPs{PAGER_PROMPT}$", "LESSSECURE": "1"} | os.environ
     await _run(asyncio.create_subprocess_shell(find_pager(), stdin=PIPE, env=settings), text)
 
