@@ -158,8 +158,8 @@ def screenshot(address: str, awaited: str, name: str, height: int) -> None:
         page.goto(address)
         page.get_by_text(awaited, exact=True).first.wait_for()
         time.sleep(2)  # while the rest of the page comes
-        for name_of_the_machine in page.get_by_text(f"@{socket.gethostname()}").all():
-            name_of_the_machine.evaluate("element => element.textContent = 'worker'")
+        machine_names = page.get_by_text(f"@{socket.gethostname()}")
+        machine_names.evaluate_all("all => all.forEach(name => name.textContent = 'worker')")
         page.screenshot(path=PICTURES / name)
         browser.close()
 
