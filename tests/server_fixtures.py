@@ -31,9 +31,12 @@ from beyond.server.dev_server import start_server
 SHARED = "with-a-worker"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 async def temporal_cli(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Gets the Temporal CLI while the other test processes wait: a build takes minutes, once."""
+    """Gets the Temporal CLI while the other test processes wait: a build takes minutes, once.
+
+    Autouse, because `starter.py --local` would build it, too.
+    """
     with (tmp_path_factory.getbasetemp().parent / "temporal-cli.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not shutil.which("temporal"):
