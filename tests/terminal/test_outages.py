@@ -127,7 +127,7 @@ async def test_a_worker_whose_version_is_not_current_is_not_reported_as_missing(
         await asyncio.to_thread(starter.asked_to_decide)
     async with versioned_worker(client, "v2"):
         starter = open_starter("--workflow-id", workflow_id)
-        await asyncio.to_thread(starter.sees, "No Worker of version v1 of research is polling")
+        await asyncio.to_thread(starter.sees, "The report is pinned to version v1 of research")
     assert NO_WORKER not in starter.text
 
 

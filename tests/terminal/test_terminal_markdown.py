@@ -6,7 +6,7 @@ from string import ascii_lowercase
 
 import pages
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -150,6 +150,7 @@ TEXTS = st.recursive(
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(list(BLOCKS)), TEXTS)
 def test_no_depth_of_inline_constructs_loses_a_word(block: str, text: str) -> None:
+    assume(not text.startswith("~~~"))  # a fence, whose first line names a language
     words = set(re.findall("bees|wasps|hives", text))
     keeps_every_word(BLOCKS[block].format(text), words)
 
