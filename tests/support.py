@@ -176,7 +176,9 @@ async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], boo
                 GenerateReportWorkflow.get_report_status,
                 reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
             )
-        except WorkflowQueryRejectedError:
+        except WorkflowQueryRejectedError as error:
+            if error.status == WorkflowExecutionStatus.CONTINUED_AS_NEW:  # just now
+                continue
             await report.result()
             raise
         if wanted(status):
