@@ -73,7 +73,7 @@ SETTLE = 5  # seconds between the last draft and the look at a Worker that only 
 class Scale:
     """How much is measured."""
 
-    rounds: int = 6  # in which each contestant has its turn, for a median; each is first in two
+    rounds: int = 3  # in which each contestant has its turn, for a median; each is first in one
     single_reports: int = 20
     reports: int = 200
     calls: int = 300
@@ -149,14 +149,18 @@ class RunningWorker:
 
     @property
     def cpu(self) -> float:
-        """Seconds, of user and system, so far."""
-        times = self._usage.cpu_times()
-        return times.user + times.system
+        """Seconds, of user and system, so far, with the process that typesets."""
+        times = [process.cpu_times() for process in self._processes]
+        return sum(each.user + each.system for each in times)
 
     @property
     def memory(self) -> float:
-        """MiB."""
-        return self._usage.memory_info().rss / 2**20
+        """MiB, with the process that typesets."""
+        return sum(process.memory_info().rss for process in self._processes) / 2**20
+
+    @property
+    def _processes(self) -> list[psutil.Process]:
+        return [self._usage, *self._usage.children()]
 
     def take_pdfs(self) -> int:
         """Removes the PDFs, and returns how many whole and distinct ones there were."""
