@@ -81,7 +81,7 @@ async def start_server(
             raise TemporalUnreachableError(
                 f"There is no Temporal CLI: none on PATH, none in {cache}, no download "
                 f"({no_download}), no build with Go. Install it from https://docs.temporal.io/cli "
-                "and try again."
+                "and run the command again."
             )
         cli = shutil.which("temporal", path=cache)
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
+YES_OR_NO = "yes", "no"
 CHOICES = """\
 1. Type 'query' to view the current research result
 2. Type 'keep' to approve the research and create PDF
@@ -46,3 +47,8 @@ def find_word(typed: str, words: Iterable[str]) -> tuple[str, str]:
     if len(meant) > 1:
         return "", f"'{typed}' can mean {' or '.join(meant)}."
     return meant[0] if meant else "", "Please enter either 'keep', 'edit', or 'query'"
+
+
+def means_yes(answer: str) -> bool:
+    """Whether the answer to a question for yes or no is yes."""
+    return answer.strip().lower() in ("y", "yes")

@@ -234,7 +234,7 @@ async def test_less_says_how_to_go_back(
 ) -> None:
     monkeypatch.delenv("PAGER")
     starter = query_tall_draft()
-    starter.sees("Space shows more, q goes back to the question")
+    starter.sees("Space shows more, q goes back")
     starter.presses("G")
     starter.line_is("q goes back to the question")
     starter.presses("q")
