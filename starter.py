@@ -232,7 +232,7 @@ examples:
   uv run starter.py --resume                 come back to the latest open report
   uv run starter.py --workflow-id ID         come back to a report, open or ended
   uv run starter.py --discard ID             end an open report without a PDF
-ID is a Workflow ID, or a part that no other has, such as --list shows.""",
+ID is a Workflow ID, or the short form that --list shows.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()

@@ -300,7 +300,7 @@ async def list_reports(
         if worker_answers and phases and all(phase == UNKNOWN for phase in phases):
             worker_answers = False
             reason = await explain_missing_worker(client, page[0])
-            screen.say_error(f"{reason} (until then, phases and drafts are unknown)")
+            screen.say_error(f"Phases and drafts are unknown. {reason}")
         shown += len(page)
         if not every:
             break

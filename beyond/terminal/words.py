@@ -22,7 +22,7 @@ undo      go back to the draft before
 save      write the draft into a file here
 discard   end the report without a PDF
 quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
-The first letters are enough, and 'edit make it shorter' is one line.
+The first letters are enough. 'edit make it shorter' sends that at once.
 Tab completes a word, Alt-Enter starts a new line, Ctrl-X Ctrl-E opens your editor.
 While the model writes, s stops it."""
 

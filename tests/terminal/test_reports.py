@@ -184,7 +184,7 @@ async def test_the_list_shows_the_newest_and_says_how_to_see_the_others(
     _, *rows, more = done.stdout.splitlines()
     assert len(rows) == PAGE
     assert more == "… and 5 more. --all shows them, too."
-    assert done.stderr == f"{NO_WORKER} (until then, phases and drafts are unknown)\n"
+    assert done.stderr == f"Phases and drafts are unknown. {NO_WORKER}\n"
     done = piped("", "--list", "--all")
     assert len(done.stdout.splitlines()) == 1 + PAGE + 5
     assert done.stderr.count(NO_WORKER) == 1
