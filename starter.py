@@ -152,7 +152,7 @@ async def start_report(client: Client, screen: Screen, topic: str) -> str:
         handle = await retry_until_answered(client, start, screen.say)
     except (RPCError, asyncio.CancelledError):
         if not topic:  # on the command line, it is in the shell's history
-            screen.say(f"The report was not started. Your topic was: {prompt}")
+            screen.say_whole(f"The report was not started. Your topic was: {prompt}")
         raise
     screen.say(f"Started workflow. Workflow ID: {handle.id}, RunID {handle.result_run_id}")
     return workflow_id
@@ -232,7 +232,7 @@ examples:
   uv run starter.py --resume                 come back to the latest open report
   uv run starter.py --workflow-id ID         come back to a report, open or ended
   uv run starter.py --discard ID             end an open report without a PDF
-ID is a Workflow ID, or a part that no other has, such as --list shows.""",
+ID is a Workflow ID, or the short form that --list shows.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()

@@ -13,6 +13,9 @@ from dotenv import find_dotenv, load_dotenv
 
 from beyond.printable import printable
 
+# The end of a cure that needs a new process. The Worker of `--local` belongs to the starter.
+RESTART = "restart the Worker (with --local, the starter)"
+
 
 class RefusedError(Exception):
     """Says in one sentence what cannot be done and what to do instead."""
@@ -181,4 +184,6 @@ def _load_settings() -> None:
     try:
         load_dotenv(file, encoding="utf-8-sig")  # Windows' editors begin UTF-8 with a mark
     except ValueError:  # of its bytes, or of the zeros in UTF-16
-        raise RefusedError(f"{file} is not UTF-8. Save it as UTF-8 and start again.") from None
+        raise RefusedError(
+            f"{file} is not UTF-8. Save it as UTF-8 and run the command again."
+        ) from None

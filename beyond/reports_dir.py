@@ -8,14 +8,15 @@ import uuid
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from beyond.process import RESTART
 from models import WORKFLOW_ID_PREFIX
 
 # Reasons and cures, where the system's own message does not say what to do.
 DISK_CURES = {
-    errno.ENAMETOOLONG: "the path is too long; set a shorter REPORTS_DIR and start again",
-    errno.ELOOP: "its symbolic links lead in a circle; set another REPORTS_DIR",
+    errno.ENAMETOOLONG: f"the path is too long; set a shorter REPORTS_DIR and {RESTART}",
+    errno.ELOOP: f"its symbolic links lead in a circle; set another REPORTS_DIR and {RESTART}",
 }
-NO_WORKING_DIRECTORY = "the working directory is gone; start again in one that exists"
+NO_WORKING_DIRECTORY = f"the working directory is gone; change to another one and {RESTART}"
 PATH_LIMIT = 200  # characters of a path that a message shows
 # A name, a hyphen and the own part of a Workflow ID fit into the 255 bytes of a file's name.
 NAME_LIMIT = 150  # bytes
@@ -43,7 +44,7 @@ def find_reports_dir() -> Path:
     except RuntimeError:
         raise ReportsDirError(
             f"REPORTS_DIR={setting} names a home directory that does not exist; "
-            "set the whole path and start again"
+            "set the whole path and run the command again"
         ) from None
 
 

@@ -24,6 +24,7 @@ from beyond.llm.quotes import (
     shorten,
 )
 from beyond.llm.settings import find_address_variable, get_model
+from beyond.process import RESTART
 from models import DRAFT_LIMIT
 
 # Retried, as every 5xx is: request timeout, conflict, too early, too many requests (RFC 9110, 8470
@@ -34,9 +35,9 @@ NO_STREAM_STATUSES = {400, 404, 422, 501}
 # The longest Retry-After that is honoured, so that no provider can park a report for a day.
 RETRY_AFTER_CAP = timedelta(minutes=10)
 
-TOP_UP = "top up the account, or set another key in LLM_API_KEY and restart the Worker"
-CHECK_KEY = "check LLM_API_KEY and restart the Worker"
-CHECK_MODEL = "check LLM_MODEL and restart the Worker"
+TOP_UP = f"top up the account, or set another key in LLM_API_KEY and {RESTART}"
+CHECK_KEY = f"check LLM_API_KEY and {RESTART}"
+CHECK_MODEL = f"check LLM_MODEL and {RESTART}"
 ENDPOINT = "/chat/completions"  # LiteLLM appends it to the address
 NO_ANSWER = (
     "the response is not a model's answer; check whether a proxy or a sign-in page is in the way"
@@ -108,7 +109,7 @@ def make_application_error(error: Exception, last_try: bool, body: str = "") -> 
     elif not answered and not _is_of_provider(causes):
         words = quote_provider(str(causes[-1]) or str(error))
         return _make(
-            f"{words}; correct the settings and restart the Worker",
+            f"{words}; correct the settings and {RESTART}",
             "SettingsError",
             transient=False,
         )
@@ -228,13 +229,13 @@ def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
     if status in (404, 405) and os.environ.get(address, "").rstrip("/").endswith(ENDPOINT):
         return (
             "SettingsError",
-            f"take {ENDPOINT} off the end of {address} and restart the Worker",
+            f"take {ENDPOINT} off the end of {address} and {RESTART}",
             False,
         )
     if status == 404 or (status == 400 and MODEL_WORDS.search(told)):
         return "NotFoundError", CHECK_MODEL, False
     if status == 400 and TLS_WORDS.search(told):
-        return "SettingsError", f"write https:// in {address}", False
+        return "SettingsError", f"write https:// in {address} and {RESTART}", False
     return kind, "", False
 
 

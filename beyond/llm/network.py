@@ -9,6 +9,7 @@ from urllib.request import getproxies
 
 from beyond.llm.quotes import hide_keys, quote_provider
 from beyond.llm.settings import find_address_variable
+from beyond.process import RESTART
 
 
 def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -27,31 +28,31 @@ def explain_wrong_setting(causes: list[BaseException]) -> str:
     if isinstance(cause, ModuleNotFoundError):
         return (
             f"LiteLLM needs a Python package for this model that is not installed ({cause.name}); "
-            "install it and restart the Worker"
+            f"install it and {RESTART}"
         )
     if names & {"InvalidURL", "NonHttpUrlClientError"} or "Port out of range" in str(cause):
         address = hide_keys(os.environ.get(variable, "")) or "of the model"
         return (
             f"the address {address} cannot be used; "
             f"write it as http://host:port/v1 or https://host/v1 in {variable} "
-            "and restart the Worker"
+            f"and {RESTART}"
         )
     if _is_of_network(causes) and any(url.startswith("socks") for url in getproxies().values()):
         return (
             "the environment names a SOCKS proxy, which LiteLLM cannot use; "
-            "name an HTTP proxy or none, and restart the Worker"
+            f"name an HTTP proxy or none, and {RESTART}"
         )
     if isinstance(cause, ssl.SSLCertVerificationError):
         file = os.environ.get("SSL_CERT_FILE", "")
         missing = f"; there is no file {file}" if file and not Path(file).exists() else ""
         return (
             f"the certificate of {host} is not trusted ({cause.verify_message}){missing}; "
-            "set SSL_CERT_FILE to its authority's certificate and restart the Worker"
+            f"set SSL_CERT_FILE to its authority's certificate and {RESTART}"
         )
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-        return f"{host} does not use TLS; write http:// in {variable} and restart the Worker"
+        return f"{host} does not use TLS; write http:// in {variable} and {RESTART}"
     if isinstance(cause, FileNotFoundError) and cause.filename:
-        return f"there is no file {cause.filename}; set another one and restart the Worker"
+        return f"there is no file {cause.filename}; set another one and {RESTART}"
     return ""
 
 

@@ -81,7 +81,7 @@ async def start_server(
             raise TemporalUnreachableError(
                 f"There is no Temporal CLI: none on PATH, none in {cache}, no download "
                 f"({no_download}), no build with Go. Install it from https://docs.temporal.io/cli "
-                "and try again."
+                "and run the command again."
             )
         cli = shutil.which("temporal", path=cache)
     try:
@@ -99,8 +99,9 @@ async def start_server(
 async def _build_with_go(folder: Path) -> bool:
     """Builds the Temporal CLI into the folder, then deletes Go's caches. False if it fails."""
     print(
-        f"Building the Temporal CLI with Go, once, into {folder}. It takes about 5 minutes on "
-        "2 cores, and 4 GB of disk meanwhile."
+        f"Building the Temporal CLI with Go, once, into {folder}\n"
+        "It takes about 5 minutes on 2 cores, and 4 GB of disk meanwhile.\n"
+        "With that folder on PATH, it is also the 'temporal' of the README."
     )
     # In the same folder, because /tmp may be in memory and too small.
     with TemporaryDirectory(prefix="build-", dir=folder) as caches:
@@ -117,7 +118,7 @@ async def _build_with_go(folder: Path) -> bool:
         try:
             while not (await asyncio.wait({finished}, timeout=60))[0]:
                 minutes += 1
-                print(f"minute {minutes}", flush=True)
+                print(f"{minutes} min so far", flush=True)
         finally:
             if build.returncode is None:  # the person leaves
                 print("Nothing was installed.", flush=True)

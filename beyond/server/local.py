@@ -70,7 +70,11 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
             async with _run_worker(data / "worker.log") as polls:
                 yield polls
         else:
-            print("No model is configured, so the Workers of that server do the work.", flush=True)
+            print(
+                "No model is configured, so --local starts no Worker for this server.\n"
+                f"If none runs, set LLM_MODEL ({DEMO_MODEL} for canned text) and run this again.",
+                flush=True,
+            )
             yield None
 
 
@@ -216,7 +220,7 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
         try:
             await asyncio.wait({exited}, timeout=QUICK_STOP)
             if not exited.done():
-                print("Waiting for the model's answer. Press Ctrl-C to stop it now.", flush=True)
+                print("Waiting for the Worker to stop. Press Ctrl-C to end it at once.", flush=True)
                 await asyncio.wait({exited}, timeout=WORKER_STOP_TIMEOUT)
         finally:
             if not exited.done():

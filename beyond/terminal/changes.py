@@ -44,24 +44,27 @@ class Paragraph:
 
 
 def compare(old: str, new: str) -> list[Paragraph]:
-    """Returns the paragraphs of the new draft in order, with the deleted ones where they were."""
+    """Returns the paragraphs of the new draft in order, each after those deleted before it."""
     return _align(_split(old), _split(new))
 
 
 def summarize(paragraphs: Sequence[Paragraph]) -> str:
-    """Returns a summary such as "6 of 51 paragraphs changed, 1 new, 1 moved, 2 deleted"."""
+    """Returns such as "changes 6 paragraphs, adds 1, moves 1, deletes 2 and keeps 43"."""
 
     def count(matches: Callable[[Paragraph], object]) -> int:
         return sum(1 for paragraph in paragraphs if matches(paragraph))
 
-    changed = count(lambda p: p.old and p.new and p.old != p.new)
-    summary = f"{changed} of {count(lambda p: p.new)} paragraphs changed"
-    others = {
-        "new": count(lambda p: not p.old),
-        "moved": count(lambda p: p.moved),
-        "deleted": count(lambda p: not p.new),
+    numbers = {
+        "changes": count(lambda p: p.old and p.new and p.old != p.new),
+        "adds": count(lambda p: not p.old),
+        "moves": count(lambda p: p.moved and p.old == p.new),
+        "deletes": count(lambda p: not p.new),
+        "keeps": count(lambda p: p.old == p.new and not p.moved),
     }
-    return ", ".join([summary, *(f"{number} {what}" for what, number in others.items() if number)])
+    (verb, number), *others = [(verb, number) for verb, number in numbers.items() if number]
+    parts = [f"{verb} {number} paragraph{'s' * (number > 1)}"]
+    *parts, last = parts + [f"{verb} {number}" for verb, number in others]
+    return f"{', '.join(parts)} and {last}" if parts else last
 
 
 def describe(paragraphs: Iterable[Paragraph], what: str = "paragraph") -> Iterator[list[Part]]:
@@ -154,15 +157,15 @@ def _align(before: Sequence[str], after: Sequence[str]) -> list[Paragraph]:
     names = [pairs.get(j, -1 - j) for j in range(len(after))]
     aligned: list[Paragraph] = []
     for tag, a, b, c, d in SequenceMatcher(None, range(len(before)), names).get_opcodes():
+        if tag != "equal":
+            gone = set(range(a, b)).difference(pairs.values())
+            aligned += [Paragraph(before[i], "") for i in sorted(gone)]
         aligned += [
             Paragraph(
                 before[pairs[j]] if j in pairs else "", after[j], tag != "equal" and j in pairs
             )
             for j in range(c, d)
         ]
-        if tag != "equal":
-            gone = set(range(a, b)).difference(pairs.values())
-            aligned += [Paragraph(before[i], "") for i in sorted(gone)]
     return aligned
 
 

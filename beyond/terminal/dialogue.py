@@ -33,8 +33,6 @@ PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web
 ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 WRITE_ANEW = "Write a new draft from the same prompt? [y/N] "
 TRY_AGAIN = "Type 'edit' to try again."
-SEE_CHANGES = "Type 'changes' to see them."
-NOTHING_TO_COMPARE = "There is no earlier draft to compare with."
 STOP_HINT = "Press s to stop.\n"  # above the live line
 LONG_WAIT = 10  # seconds; the terminal's bell rings for a draft that took longer
 
@@ -102,7 +100,9 @@ class Dialogue:
             return await self._follow()
         except (LeaveError, asyncio.CancelledError):
             self._corrections.settle(self._shown[1])
-            self._screen.say(f"Temporal keeps your report. Come back to it with: {self._command}")
+            self._screen.say_whole(
+                f"Temporal keeps your report. Come back to it with: {self._command}"
+            )
             raise
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
@@ -216,7 +216,7 @@ class Dialogue:
             self._note_decision()
 
     async def _help(self) -> None:
-        self._screen.say_wrapped(HELP)
+        self._screen.say(HELP)
 
     async def _quit(self) -> NoReturn:
         raise LeaveError(0)
@@ -227,7 +227,7 @@ class Dialogue:
         self._menu_shown |= has_draft
         columns = self._screen.columns
         menu = write_menu(columns) if is_first else name_words(self._actions, has_draft=has_draft)
-        self._screen.say_wrapped(f"\n{menu}")
+        self._screen.say(f"\n{menu}")
 
     async def _show_research(self, *, in_pager: bool) -> None:
         async with self._one_request:  # so that nothing is printed over the pager
@@ -236,7 +236,7 @@ class Dialogue:
                 self._screen.say(PAUSED if self._progress.is_paused else await self._explain())
             elif not draft:
                 if self._status and self._status.error:
-                    self._screen.say_wrapped(self._status.error)
+                    self._screen.say(self._status.error)
                 self._screen.say("Research Result: Not yet available")
             elif in_pager:
                 await self._screen.page("\nResearch Result:", draft)
@@ -245,12 +245,12 @@ class Dialogue:
 
     async def _show_changes(self) -> None:
         if not self._compared:
-            self._screen.say(NOTHING_TO_COMPARE)
+            self._screen.say("There is no earlier draft to compare with.")
             return
         async with self._one_request:
             number, draft = self._shown
             paragraphs = compare(self._compared, draft)
-            heading = f"\nDraft {number}: {summarize(paragraphs)}."
+            heading = f"\nDraft {number} {summarize(paragraphs)}."
             await self._screen.page_changes(heading, describe(paragraphs))
 
     async def _decide(self, decision: UserDecision, instruction: str = "", text: str = "") -> bool:
@@ -333,7 +333,7 @@ class Dialogue:
         """Says when no Worker runs, and when one is back."""
         is_missing = self._progress.worker_is_missing and not limits_requests(self._client)
         if is_missing and not self._worker_was_missing:
-            self._screen.say(await self._explain())
+            self._screen.say_whole(await self._explain())
         if self._worker_was_missing and not is_missing:
             self._screen.say("A Worker has picked it up again.")
         self._worker_was_missing = is_missing
@@ -349,7 +349,7 @@ class Dialogue:
         if status.draft and (status.draft, status.text) != self._shown:
             await self._show_draft(status)
         if status.error and (not self._status or status.error != self._status.error):
-            self._screen.say_wrapped(f"\n{status.error} {_advise(status)}".rstrip())
+            self._screen.say(f"\n{status.error} {_advise(status)}".rstrip())
         self._status = status
         self._corrections.follow(status)
         if status.phase == Phase.WAITING:
@@ -368,10 +368,10 @@ class Dialogue:
         self._screen.show(f"\nDraft {status.draft}\n", status.text)
         self._shown, self._compared = (status.draft, status.text), earlier
         if status.origin:
-            self._screen.say_wrapped(f"\n{status.origin}")
+            self._screen.say(f"\n{status.origin}")
         if earlier:
             summary = summarize(compare(earlier, status.text))
-            self._screen.say_wrapped(f"\nDraft {status.draft}: {summary}. {SEE_CHANGES}")
+            self._screen.say(f"\nDraft {status.draft} {summary}. Type 'changes' to see them.")
 
     async def _ask_worker(self, query: Callable[[], Awaitable[T]]) -> T | None:
         """Returns a Worker's answer to the Query, or None without one."""

@@ -62,7 +62,7 @@ class Corrections:
             problem = problem or f"{fault[0].upper()}{fault[1:]}."
         if not problem:
             return text
-        self._screen.say_wrapped(f"{problem} Nothing was sent.")
+        self._screen.say(f"{problem} Nothing was sent.")
         self.settle(draft)
         return ""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # In less's prompt language: what it says at the end of the text, then what it says before that.
-PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back to the question."
+PAGER_PROMPT = "?eq goes back to the question:Space shows more, q goes back."
 # Tried in this order if neither VISUAL nor EDITOR is set. Debian's `editor` is its user's choice.
 EDITORS = ("editor", "nano", "vim", "vi", "notepad")
 ENDS_WITHIN = 2  # seconds that an editor has to save its text when the starter ends

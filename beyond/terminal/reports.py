@@ -28,6 +28,7 @@ from beyond.terminal.progress import (
     is_paused,
 )
 from beyond.terminal.screen import Screen
+from beyond.terminal.words import YES_OR_NO, means_yes
 from models import (
     INSTRUCTIONS_MARK,
     WORKFLOW_ID_PREFIX,
@@ -153,9 +154,11 @@ def _name_pdf(result: str) -> str:
 
 
 async def confirm_discard(screen: Screen) -> bool:
-    """Whether the person types "yes". Raises LeaveError."""
-    question = "Discard this report for good? Type 'yes': "
-    return (await screen.ask(question, ["yes"])).strip() == "yes"
+    """Whether the person says yes, which a pipe has to, too. Raises LeaveError."""
+    confirmed = means_yes(await screen.ask("Discard this report for good? [y/N] ", YES_OR_NO))
+    if not confirmed:
+        screen.say("Nothing was discarded.")
+    return confirmed
 
 
 async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
@@ -169,7 +172,6 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
         raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
     await introduce_report(client, screen, workflow_id)
     if not await confirm_discard(screen):
-        screen.say("Nothing was discarded.")
         return
     report = client.get_workflow_handle(workflow_id)
     await report.cancel()
@@ -211,7 +213,8 @@ async def find_report(client: Client, wanted: str) -> str:
     ids = await _search(client, wanted)
     if len(ids) > 1:
         raise RefusedError(
-            f"{wanted} is part of {len(ids)} Workflow IDs: {', '.join(ids[:CANDIDATES])}"
+            f"{wanted} is part of {len(ids)} Workflow IDs. Choose one: "
+            f"{', '.join(map(shorten_id, ids[:CANDIDATES]))}"
             f"{', …' if len(ids) > CANDIDATES else '.'}"
         )
     if not ids:
@@ -297,7 +300,7 @@ async def list_reports(
         if worker_answers and phases and all(phase == UNKNOWN for phase in phases):
             worker_answers = False
             reason = await explain_missing_worker(client, page[0])
-            screen.say_error(f"{reason} (until then, phases and drafts are unknown)")
+            screen.say_error(f"Phases and drafts are unknown. {reason}")
         shown += len(page)
         if not every:
             break

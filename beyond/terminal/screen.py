@@ -23,6 +23,7 @@ from beyond.printable import printable
 from beyond.process import read_stdin
 from beyond.terminal.changes import Part
 from beyond.terminal.programs import find_pager, run_editor, run_pager
+from beyond.terminal.words import YES_OR_NO, means_yes
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -71,15 +72,17 @@ class Screen:
         return self._switch_off("ECHO", "ICANON")
 
     def say(self, text: str) -> None:
-        """Prints a line or more, without control characters."""
-        print(printable(text), flush=True)
-
-    def say_wrapped(self, text: str) -> None:
-        """Prints text that a narrow window breaks between words, not within them."""
+        """Prints a line or more, without control characters. A terminal's break between words."""
         if self.terminal:
-            lines = [textwrap.fill(line, self.columns) for line in text.split("\n")]
-            text = "\n".join(lines)
-        self.say(text)
+            wrapper = textwrap.TextWrapper(
+                self.columns, break_long_words=False, break_on_hyphens=False
+            )
+            text = "\n".join(map(wrapper.fill, text.split("\n")))
+        self.say_whole(text)
+
+    def say_whole(self, text: str) -> None:
+        """Prints what people copy, such as a command: no line of it is broken."""
+        print(printable(text), flush=True)
 
     def say_error(self, text: str) -> None:
         """Prints a line or more on standard error."""
@@ -122,7 +125,7 @@ class Screen:
             Text.assemble(*((printable(text), MARKS[mark]) for mark, text in change), "\n")
             for change in changes
         ]
-        await self._page(f"{heading}\n\n{_render(texts)}")
+        await self._page(_render([Text(f"{heading}\n"), *texts]))
 
     async def _page(self, text: str) -> None:
         is_tall = self.terminal and text.count("\n") >= shutil.get_terminal_size().lines
@@ -173,7 +176,7 @@ class Screen:
             except (OSError, subprocess.CalledProcessError):
                 self.say_error(f"{opener} cannot open it on this machine.")
         elif self.terminal:
-            self.say(f"Open it with: {opener} {shlex.quote(str(path))}")
+            self.say_whole(f"Open it with: {opener} {shlex.quote(str(path))}")
 
     @property
     def columns(self) -> int:
@@ -232,7 +235,7 @@ class Screen:
         """Whether the person says yes. A pipe is not asked and counts as yes. Raises LeaveError."""
         if not self.terminal:
             return True
-        return (await self.ask(question, ("yes", "no"))).strip().lower() in ("y", "yes")
+        return means_yes(await self.ask(question, YES_OR_NO))
 
     async def wait(
         self, event: asyncio.Event, line: Callable[[], str], growing: Callable[[], tuple[str, str]]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
+YES_OR_NO = "yes", "no"
 CHOICES = """\
 1. Type 'query' to view the current research result
 2. Type 'keep' to approve the research and create PDF
@@ -21,7 +22,7 @@ undo      go back to the draft before
 save      write the draft into a file here
 discard   end the report without a PDF
 quit      leave; the report waits for you (Ctrl-C and Ctrl-D do the same)
-The first letters are enough, and 'edit make it shorter' is one line.
+The first letters are enough. 'edit make it shorter' sends that at once.
 Tab completes a word, Alt-Enter starts a new line, Ctrl-X Ctrl-E opens your editor.
 While the model writes, s stops it."""
 
@@ -46,3 +47,8 @@ def find_word(typed: str, words: Iterable[str]) -> tuple[str, str]:
     if len(meant) > 1:
         return "", f"'{typed}' can mean {' or '.join(meant)}."
     return meant[0] if meant else "", "Please enter either 'keep', 'edit', or 'query'"
+
+
+def means_yes(answer: str) -> bool:
+    """Whether the answer to a question for yes or no is yes."""
+    return answer.strip().lower() in ("y", "yes")

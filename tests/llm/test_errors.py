@@ -31,6 +31,7 @@ from beyond import heartbeats
 from beyond.llm import complete
 from beyond.llm.errors import make_application_error
 from beyond.llm.writing import Writing
+from beyond.process import RESTART
 from models import LLMCallInput, Phase
 
 ANSWERS = {
@@ -40,7 +41,7 @@ NO_ANSWER = (
     "openai/gpt-4o: the response is not a model's answer; "
     "check whether a proxy or a sign-in page is in the way"
 )
-TOP_UP = "; top up the account, or set another key in LLM_API_KEY and restart the Worker"
+TOP_UP = f"; top up the account, or set another key in LLM_API_KEY and {RESTART}"
 
 # pytest turns these warnings into errors. LiteLLM serializes fields that providers should not send.
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
@@ -65,11 +66,11 @@ FOR_THE_PERSON = {
     ),
     "detail in place of error": (
         "AuthenticationError",
-        "openai/gpt-4o: No credentials were sent; check LLM_API_KEY and restart the Worker",
+        f"openai/gpt-4o: No credentials were sent; check LLM_API_KEY and {RESTART}",
     ),
     "an error that is a string": (
         "NotFoundError",
-        "openai/gpt-4o: No model is loaded; check LLM_MODEL and restart the Worker",
+        f"openai/gpt-4o: No model is loaded; check LLM_MODEL and {RESTART}",
     ),
     "a wrong path told as 200": ("APIError", "openai/gpt-4o: There is no such endpoint here"),
 }
@@ -214,9 +215,9 @@ async def test_any_other_status_is_permanent(llm: LoopbackLLM, status: int) -> N
     ("status", "name", "cure"),
     [
         (400, "BadRequestError", ""),
-        (401, "AuthenticationError", "; check LLM_API_KEY and restart the Worker"),
+        (401, "AuthenticationError", f"; check LLM_API_KEY and {RESTART}"),
         (403, "APIError", "; check the permissions of this key"),
-        (404, "NotFoundError", "; check LLM_MODEL and restart the Worker"),
+        (404, "NotFoundError", f"; check LLM_MODEL and {RESTART}"),
         (429, "RateLimitError", ""),
         (503, "ServiceUnavailableError", ""),
     ],
@@ -288,7 +289,7 @@ async def test_a_rate_limit_is_retried(llm: LoopbackLLM, message: str) -> None:
         (
             404,
             {"error": "model 'llama3' not found"},
-            "model 'llama3' not found; check LLM_MODEL and restart the Worker",
+            f"model 'llama3' not found; check LLM_MODEL and {RESTART}",
         ),
         (200, told("the upstream is busy", code=502), "the upstream is busy"),
         (
@@ -338,7 +339,7 @@ async def test_an_address_with_the_whole_path_gets_its_own_cure(
     error = await refuse(llm, Reply())
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message.endswith(
-        "take /chat/completions off the end of OPENAI_BASE_URL and restart the Worker"
+        f"take /chat/completions off the end of OPENAI_BASE_URL and {RESTART}"
     )
 
 

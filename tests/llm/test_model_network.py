@@ -18,6 +18,7 @@ from temporalio.exceptions import ApplicationError
 
 from beyond.llm import complete, load_litellm
 from beyond.llm.writing import Writing
+from beyond.process import RESTART
 from models import LLMCallInput
 
 # Of the clients that `new_clients` takes from LiteLLM.
@@ -148,7 +149,7 @@ async def test_a_socks_proxy_is_refused_with_the_cure(
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message == (
         "openai/gpt-4o: the environment names a SOCKS proxy, which LiteLLM cannot use; "
-        "name an HTTP proxy or none, and restart the Worker"
+        f"name an HTTP proxy or none, and {RESTART}"
     )
 
 
@@ -163,7 +164,7 @@ async def test_an_invalid_address_is_refused_with_the_cure(
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message == (
         f"openai/gpt-4o: the address {address} cannot be used; write it as http://host:port/v1 "
-        "or https://host/v1 in OPENAI_BASE_URL and restart the Worker"
+        f"or https://host/v1 in OPENAI_BASE_URL and {RESTART}"
     )
 
 
@@ -173,8 +174,7 @@ async def test_https_to_a_plain_server_is_refused_with_the_cure(
     error = await fail(monkeypatch, llm.base_url.replace("http:", "https:"))
     host = llm.base_url.split("/")[2]
     assert error.message == (
-        f"openai/gpt-4o: {host} does not use TLS; "
-        "write http:// in OPENAI_BASE_URL and restart the Worker"
+        f"openai/gpt-4o: {host} does not use TLS; write http:// in OPENAI_BASE_URL and {RESTART}"
     )
     assert error.non_retryable
 
@@ -191,7 +191,7 @@ async def test_an_unknown_certificate_is_refused_with_the_cure(
     assert error.message == (
         f"openai/gpt-4o: the certificate of localhost:{port} is not trusted "
         f"(self-signed certificate){missing}; "
-        "set SSL_CERT_FILE to its authority's certificate and restart the Worker"
+        f"set SSL_CERT_FILE to its authority's certificate and {RESTART}"
     )
     assert error.non_retryable
 
@@ -211,25 +211,25 @@ async def test_the_cure_for_an_unknown_certificate_works(
         (
             "vertex_ai/gemini-pro",
             "LiteLLM needs a Python package for this model that is not installed (google.auth); "
-            "install it and restart the Worker",
+            f"install it and {RESTART}",
         ),
         (
             "bedrock/anthropic.claude",
-            "Unable to locate credentials; correct the settings and restart the Worker",
+            f"Unable to locate credentials; correct the settings and {RESTART}",
         ),
         (
             "azure_ai/some-model",
             "api_base is required for Azure AI Studio. Please set the api_base parameter. Passed "
-            "`api_base=None`; correct the settings and restart the Worker",
+            f"`api_base=None`; correct the settings and {RESTART}",
         ),
         (
             "snowflake/claude",
-            "Missing snowflake account_id; correct the settings and restart the Worker",
+            f"Missing snowflake account_id; correct the settings and {RESTART}",
         ),
         (
             "cloudflare/@cf/llama",
             "Missing CLOUDFLARE_ACCOUNT_ID - set CLOUDFLARE_ACCOUNT_ID in the environment or pass "
-            "api_base explicitly; correct the settings and restart the Worker",
+            f"api_base explicitly; correct the settings and {RESTART}",
         ),
     ],
 )

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -81,6 +82,16 @@ def start_starter(project: Path) -> tuple[subprocess.Popen[bytes], str]:
 def test_the_page_shows_each_patch_as_it_is() -> None:
     shown = re.findall(r"```diff\n(.*?)```", PAGE, re.S)
     assert sorted(shown) == sorted(patch.read_text() for patch in PATCHES.glob("*.patch"))
+
+
+@pytest.mark.parametrize(
+    "order", [*permutations(sorted(path.name for path in PATCHES.glob("*.patch")))], ids=" ".join
+)
+def test_the_patches_apply_together_in_any_order(order: tuple[str], tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "beyond", tmp_path / "beyond")
+    shutil.copy(PROJECT / "worker.py", tmp_path)
+    for name in order:
+        subprocess.run(["git", "apply", str(PATCHES / name)], cwd=tmp_path, check=True)
 
 
 def test_your_own_program_gets_the_name_of_the_pdf(

@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 from activities import create_pdf
 from beyond.llm.settings import get_model
 from beyond.paper import find_paper
+from beyond.process import RESTART
 from beyond.reports_dir import (
     NAME_LIMIT,
     PATH_LIMIT,
@@ -166,7 +167,7 @@ def test_a_path_that_is_too_long_asks_for_a_shorter_folder(
     monkeypatch.setenv("REPORTS_DIR", str(tmp_path / ("x" * 300)))
     error = disk_error()
     assert error.startswith("the report cannot be written to /")
-    assert error.endswith("…: the path is too long; set a shorter REPORTS_DIR and start again")
+    assert error.endswith(f"…: the path is too long; set a shorter REPORTS_DIR and {RESTART}")
 
 
 def test_links_that_lead_in_a_circle_ask_for_another_folder(
@@ -177,7 +178,7 @@ def test_links_that_lead_in_a_circle_ask_for_another_folder(
     monkeypatch.setenv("REPORTS_DIR", str(circle / "reports"))
     assert disk_error() == (
         f"the report cannot be written to {circle / 'reports'}: "
-        "its symbolic links lead in a circle; set another REPORTS_DIR"
+        f"its symbolic links lead in a circle; set another REPORTS_DIR and {RESTART}"
     )
 
 
@@ -192,7 +193,7 @@ def test_a_working_directory_that_is_gone_asks_for_another_one(
     try:
         assert disk_error() == (
             "the report cannot be written to .: "
-            "the working directory is gone; start again in one that exists"
+            f"the working directory is gone; change to another one and {RESTART}"
         )
     finally:
         os.chdir(tmp_path)
@@ -222,7 +223,7 @@ def test_the_home_of_an_unknown_user_is_refused_with_the_cure(
     monkeypatch.setenv("REPORTS_DIR", "~nobody-at-all/reports")
     assert disk_error() == (
         "REPORTS_DIR=~nobody-at-all/reports names a home directory that does not exist; "
-        "set the whole path and start again"
+        "set the whole path and run the command again"
     )
 
 

@@ -201,7 +201,10 @@ def test_a_dot_env_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     """PowerShell writes UTF-16."""
     (tmp_path / ".env").write_text("LLM_MODEL=offline/demo\n", encoding="utf-16")
     worker = run_worker()
-    assert worker.stderr == f"{tmp_path}/.env is not UTF-8. Save it as UTF-8 and start again.\n"
+    assert (
+        worker.stderr
+        == f"{tmp_path}/.env is not UTF-8. Save it as UTF-8 and run the command again.\n"
+    )
     assert worker.returncode == 1
 
 

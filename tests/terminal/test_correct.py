@@ -100,7 +100,7 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
     starter.sees("Draft 2")
     starter.sees("wax")
     starter.sees("Draft 2 corrects draft 1 by hand.")
-    starter.sees("Draft 2: 1 of 4 paragraphs changed. Type 'changes' to see them.")
+    starter.sees("Draft 2 changes 1 paragraph and keeps 3. Type 'changes' to see them.")
     starter.asked_to_decide()
     starter.types("ch")
     starter.sees("They make honeywax in a hive.")
@@ -117,7 +117,7 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
     starter.asked_to_decide()
     starter.types("undo")
     starter.sees("Draft 4 is draft 2 again.")
-    starter.sees("Draft 4: 1 of 4 paragraphs changed.")  # from the draft that was left
+    starter.sees("Draft 4 changes 1 paragraph and keeps 3.")  # from the draft that was left
     starter.keep()
     starter.sees_result()
     assert starter.ends() == 0
@@ -377,7 +377,7 @@ async def test_without_colour_and_in_a_pipe_changes_are_marked_with_brackets(
     starter = open_starter()
     report = report_of(client, starter.begin())
     correct(starter)
-    starter.sees("Draft 2: ")
+    starter.sees("Draft 2 changes 1 paragraph")
     starter.asked_to_decide()
     starter.types("changes")
     starter.sees("They make [-honey-]{+wax+} in a hive.")
@@ -397,7 +397,7 @@ async def test_coming_back_shows_the_last_decision_and_its_changes(
     await waiting(report, draft=2)
     starter = open_starter("--workflow-id", report.id)
     starter.sees('Draft 2 revises draft 1: "no honey".')
-    starter.sees("Draft 2: 1 of 4 paragraphs changed.")
+    starter.sees("Draft 2 changes 1 paragraph and keeps 3.")
     starter.asked_to_decide()
     await undo(report, draft=2)
     starter.sees("Draft 3 is draft 1 again.")
@@ -411,7 +411,7 @@ async def test_tall_changes_open_in_the_pager(
     llm.replies += [Reply(text=old), Reply(text=old.replace("here", "there"))]
     starter = open_starter("bees")
     starter.edit("other words")
-    starter.sees("Draft 2: 30 of 30 paragraphs changed.")
+    starter.sees("Draft 2 changes 30 paragraphs.")
     starter.asked_to_decide()
     starter.types("changes")
     starter.sees("PAGED")

@@ -97,7 +97,10 @@ async def test_a_refused_key_is_reported_with_advice_and_without_a_draft(
     llm.replies.append(Reply(status=401))
     starter = open_starter("bees")
     starter.sees("Draft 1 failed: openai/gpt-4o: ")
-    starter.sees("check LLM_API_KEY and restart the Worker. Type 'edit' to try again.")
+    starter.sees(
+        "check LLM_API_KEY and restart the Worker (with --local, the starter). "
+        "Type 'edit' to try again."
+    )
     starter.sees("Type query, edit, discard, help or quit.")
     starter.asked_to_decide()
     assert "Research is complete!" not in starter.text

@@ -80,7 +80,7 @@ async def test_keys_and_signals_stop_nothing_but_the_starter(
     ("word", "question"),
     [
         ("edit", "Enter additional instructions (optional):"),
-        ("discard", "Discard this report for good? Type 'yes':"),
+        ("discard", "Discard this report for good? [y/N]"),
     ],
 )
 async def test_ctrl_c_at_an_actions_question_goes_back_and_a_second_one_leaves(

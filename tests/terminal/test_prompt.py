@@ -1,6 +1,7 @@
 """What a person's fingers expect of a prompt, and of a window."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -234,7 +235,7 @@ async def test_less_says_how_to_go_back(
 ) -> None:
     monkeypatch.delenv("PAGER")
     starter = query_tall_draft()
-    starter.sees("Space shows more, q goes back to the question")
+    starter.sees("Space shows more, q goes back")
     starter.presses("G")
     starter.line_is("q goes back to the question")
     starter.presses("q")
@@ -260,12 +261,16 @@ async def test_in_a_wide_window_the_text_has_100_columns(
     assert 90 < max(map(len, lines)) <= 100
 
 
-async def test_in_a_narrow_window_the_menu_breaks_between_words(open_starter: OpenStarter) -> None:
+async def test_in_a_narrow_window_sentences_break_between_words(open_starter: OpenStarter) -> None:
     starter = open_starter("bees", columns=40)
+    starter.sees(re.compile("^Welcome to the Research Report\nGenerator!\nStarted", re.M))
     starter.sees("1. Type 'query' to view the current\nresearch result\n")
     starter.asked("Your decision")
     starter.types("help")
     starter.sees("quit      leave; the report waits for\nyou")
+    starter.asked("Your decision")
+    starter.types("maybe")
+    starter.sees("Please enter either 'keep', 'edit', or\n'query'\n")
 
 
 async def test_lines_pasted_without_bracketed_paste_are_one_topic(

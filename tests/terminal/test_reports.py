@@ -184,7 +184,7 @@ async def test_the_list_shows_the_newest_and_says_how_to_see_the_others(
     _, *rows, more = done.stdout.splitlines()
     assert len(rows) == PAGE
     assert more == "… and 5 more. --all shows them, too."
-    assert done.stderr == f"{NO_WORKER} (until then, phases and drafts are unknown)\n"
+    assert done.stderr == f"Phases and drafts are unknown. {NO_WORKER}\n"
     done = piped("", "--list", "--all")
     assert len(done.stdout.splitlines()) == 1 + PAGE + 5
     assert done.stderr.count(NO_WORKER) == 1
@@ -224,15 +224,18 @@ def test_an_unknown_id_is_refused_with_the_command_that_lists_reports(client: Cl
     )
 
 
-async def test_a_part_of_two_ids_is_refused_with_both(client: Client) -> None:
+async def test_a_part_of_two_ids_is_refused_with_what_to_type_for_each(client: Client) -> None:
     for topic in ("bees", "wasps"):
         await waiting(await start_report(client, topic), draft=1)
     await listed(client, 2)
     done = piped("", "--workflow-id", "generate-research")
     assert done.returncode == 1
-    assert re.match(
-        r"generate-research is part of 2 Workflow IDs: generate-\S+, generate-", done.stderr
+    told = re.fullmatch(
+        r"generate-research is part of 2 Workflow IDs\. Choose one: (\w{8}), (\w{8})\.\n",
+        done.stderr,
     )
+    assert told
+    assert "wasps" in piped("", "--workflow-id", told[1]).stdout
 
 
 async def test_resume_takes_the_latest_open_report(
@@ -256,11 +259,12 @@ async def test_discarding_asks_once_and_cancels(client: Client) -> None:
     report = await start_report(client, "bees")
     await waiting(report, draft=1)
     await listed(client, 1)
-    done = piped("no\n", "--discard", report.id)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Nothing was discarded." in done.stdout
+    for answer in ("no", "", "yesterday"):
+        done = piped(f"{answer}\n", "--discard", report.id)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Nothing was discarded." in done.stdout
     assert await is_running(report)
-    done = piped("yes\n", "--discard", report.id.split("-")[4])
+    done = piped("Y\n", "--discard", report.id.split("-")[4])
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("The report is discarded.\n")
     assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED

@@ -121,13 +121,14 @@ async def test_a_report_is_discarded_after_one_yes(
     report = report_of(client, starter.begin())
     starter.asked_to_decide()
     starter.types("discard")
-    starter.asked("Discard this report for good? Type 'yes':")
-    starter.types("y")
+    starter.asked("Discard this report for good? [y/N]")
+    starter.types("")
+    starter.sees("Nothing was discarded.")
     starter.asked_to_decide()
     assert await is_running(report)
     starter.types("d")
-    starter.asked("Discard this report for good? Type 'yes':")
-    starter.types("yes")
+    starter.asked("Discard this report for good? [y/N]")
+    starter.types("Yes")
     starter.sees("The report is discarded.")
     assert starter.ends() == 0
     assert starter.errors == ""
@@ -143,7 +144,7 @@ async def test_a_refused_topic_can_be_discarded(
     starter.sees("not this topic")
     starter.asked_to_decide()
     starter.types("discard")
-    starter.asked("Type 'yes':")
-    starter.types("yes")
+    starter.asked("[y/N]")
+    starter.types("y")
     assert starter.ends() == 0
     assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
