@@ -6,7 +6,6 @@ SIGTERM during a call is in test_worker.py.
 import signal
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ from support import (
     PATIENCE,
     RESULT,
     ReportHandle,
+    StartWorker,
     WorkerProcess,
     draft_of,
     edit,
@@ -45,7 +45,7 @@ os.fsync = fsync
 async def test_reports_in_every_phase_survive_a_worker_that_is_killed(
     client: Client,
     llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,7 +139,7 @@ def port_is_free(port: int) -> bool:
 
 
 async def test_a_frozen_worker_closes_its_call_after_another_took_over(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
     llm.go_on.clear()
     frozen = start_worker()
@@ -163,7 +163,7 @@ async def test_a_frozen_worker_closes_its_call_after_another_took_over(
 async def test_a_worker_frozen_during_a_pdf_adds_no_second_one(
     client: Client,
     llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -217,7 +217,7 @@ async def test_two_workers_share_a_task_queue(
     client: Client,
     llm: LoopbackLLM,
     shared_worker: WorkerProcess,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
 ) -> None:
     workers = [shared_worker, start_worker()]
     reports = [await start_report(client, f"topic {number}") for number in range(8)]

@@ -1,12 +1,11 @@
 """Several Workers on one Task Queue, one of them killed under load."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from support import KEY, WorkerProcess, eventually, keep, start_report
+from support import KEY, StartWorker, eventually, keep, start_report
 from temporalio.client import Client
 
 REPORTS = 60
@@ -20,7 +19,7 @@ def whole_pdfs(folder: Path) -> set[str]:
 async def test_three_workers_one_of_them_killed_lose_no_report(
     client: Client,
     llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

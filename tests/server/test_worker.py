@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from support import (
     KEY,
     PATIENCE,
     RESULT,
+    StartWorker,
     WorkerProcess,
     events_of,
     eventually,
@@ -172,7 +172,7 @@ def test_a_server_of_your_own_needs_its_address(monkeypatch: pytest.MonkeyPatch)
 async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     client: Client,
     llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -283,7 +283,7 @@ async def test_a_profile_of_temporal_toml_reaches_the_connection(
 
 
 async def test_the_worker_says_what_it_polls(
-    client: Client, start_worker: Callable[[], WorkerProcess], monkeypatch: pytest.MonkeyPatch
+    client: Client, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     address = client.service_client.config.target_host
@@ -349,7 +349,7 @@ def test_an_unknown_namespace_is_refused_without_a_traceback(
 async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
     client: Client,
     llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The tutorial's Worker gives its call up, and the next Worker pays for it again."""
@@ -384,7 +384,7 @@ async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
 
 
 async def test_a_worker_whose_terminal_is_closed_finishes_its_call(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
     """The shell sends SIGHUP, and the system may send another."""
     worker = start_worker()
@@ -483,7 +483,7 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_the_log_has_one_line_for_each_report_call_and_pdf(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
     worker = start_worker()
     llm.replies.append(Reply(status=500, text="busy\nand more", headers={"retry-after": "1"}))
@@ -504,7 +504,7 @@ async def test_the_log_has_one_line_for_each_report_call_and_pdf(
 
 
 async def test_a_workflow_id_redraws_no_terminal_and_forges_no_line_of_the_log(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
     worker = start_worker()
     workflow_id = f"{uuid4()}\x1b]0;title\x07\nforged"

@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ import psutil
 import pytest
 from starters import KEPT, OpenStarter, piped
 from support import (
+    StartWorker,
     WorkerProcess,
     decisions_on,
     edit,
@@ -47,7 +48,7 @@ def demo_model(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_missing_worker_is_reported_and_does_not_freeze_the_prompt(
     away_from_the_worker: Client,
     open_starter: OpenStarter,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
 ) -> None:
     assert NO_WORKER == 'No Worker is polling Task Queue "research". Start one: uv run worker.py'
     starter = open_starter("bees")
@@ -79,7 +80,7 @@ async def test_a_missing_worker_is_reported_and_does_not_freeze_the_prompt(
 async def test_a_missing_worker_is_reported_while_a_report_waits_for_its_person(
     away_from_the_worker: Client,
     open_starter: OpenStarter,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
 ) -> None:
     worker = start_worker()
     report = await start_report(away_from_the_worker, "bees")
@@ -162,7 +163,7 @@ def test_a_worker_is_missing_after_several_polls_over_several_seconds(
 
 @pytest.mark.usefixtures("away_from_the_worker")
 async def test_a_query_waits_for_a_worker_that_is_busy(
-    open_starter: OpenStarter, start_worker: Callable[[], WorkerProcess]
+    open_starter: OpenStarter, start_worker: StartWorker
 ) -> None:
     worker = start_worker()
     starter = open_starter("bees")
