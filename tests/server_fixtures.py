@@ -11,9 +11,10 @@ import pytest
 from loopback_llm import LoopbackLLM
 from machine import PROJECT
 from stand_ins import StandIns, stand_ins_of
-from starters import OpenStarter, Starter
+from starters import Begin, OpenStarter, Starter
 from support import (
     KEY,
+    ReportHandle,
     StartWorker,
     WorkerProcess,
     client_of,
@@ -242,3 +243,14 @@ def open_starter() -> Iterator[OpenStarter]:
     yield start
     for starter in starters:
         starter.close()
+
+
+@pytest.fixture
+def begin(client: Client, open_starter: OpenStarter) -> Begin:
+    """Call it for a starter that has begun a report about bees, and for that report."""
+
+    def start() -> tuple[Starter, ReportHandle]:
+        starter = open_starter()
+        return starter, report_of(client, starter.begin())
+
+    return start

@@ -243,8 +243,7 @@ def test_a_second_one_joins_the_server_of_the_first(
     second.asked("Enter your research topic or question:")
     first.asked_to_decide()
     for starter in (second, first):
-        starter.presses("\x03")
-        assert starter.ends() == 130
+        starter.leave()
     assert left_behind(tmp_path) == []
 
 
@@ -262,8 +261,7 @@ def test_local_waits_for_a_server_that_is_slow_to_start(
 ) -> None:
     starter = open_local()
     starter.asked("Enter your research topic or question:")
-    starter.presses("\x03")
-    assert starter.ends() == 130
+    starter.leave()
     assert left_behind(tmp_path) == []
 
 
@@ -298,8 +296,7 @@ def test_the_demo_has_reports_of_its_own(
         settings.setenv("OPENAI_BASE_URL", model.base_url)
         starter = open_local("bees")
         starter.asked_to_decide()
-        starter.presses("\x03")
-        assert starter.ends() == 130
+        starter.leave()
     starter = open_local("--list")
     starter.sees("Set LLM_MODEL to see your other reports.")
     starter.sees("No report is open.")
@@ -320,8 +317,7 @@ def test_without_a_server_the_reports_of_local_are_named(
 ) -> None:
     starter = open_local("bees")
     starter.asked_to_decide()
-    starter.presses("\x03")
-    assert starter.ends() == 130
+    starter.leave()
     starter = open_starter("--list")
     assert starter.ends() == 1
     assert starter.errors.endswith(

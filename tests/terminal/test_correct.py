@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import OpenStarter, Starter, piped
+from starters import Begin, OpenStarter, Starter, piped
 from support import (
     PATIENCE,
     RESULT,
@@ -72,8 +72,7 @@ def corrections(folder: Path) -> list[Path]:
 
 
 def correct(starter: Starter) -> None:
-    starter.asked_to_decide()
-    starter.types("correct")
+    starter.decide("correct")
 
 
 def open_editor(starter: Starter, folder: Path) -> None:
@@ -92,8 +91,7 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
 ) -> None:
     use_editor("sed -i 's/honey/wax/' \"$1\"")
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("changes")
+    starter.decide("changes")
     starter.sees("There is no earlier draft to compare with.")
     correct(starter)
     starter.sees("Signal sent to make your text the next draft")
@@ -101,21 +99,18 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
     starter.sees("wax")
     starter.sees("Draft 2 corrects draft 1 by hand.")
     starter.sees("Draft 2: 1 of 4 paragraphs changed. Type 'changes' to see them.")
-    starter.asked_to_decide()
-    starter.types("ch")
+    starter.decide("ch")
     starter.sees("They make honeywax in a hive.")
     starter.sees("… 2 paragraphs as before (# Bees)")
     assert "\x1b[9;31mhoney\x1b[0m\x1b[4;32mwax" in starter.raw
     assert len(llm.calls) == 1
     assert not corrections(tmp_path)
-    starter.asked_to_decide()
-    starter.types("edit make it shorter")
+    starter.decide("edit make it shorter")
     starter.sees("Signal sent to regenerate research")
     starter.sees("Draft 3")
     assert "wax" in llm.calls[-1].messages[-2]["content"]
     assert llm.calls[-1].messages[-1]["content"].endswith("make it shorter")
-    starter.asked_to_decide()
-    starter.types("undo")
+    starter.decide("undo")
     starter.sees("Draft 4 is draft 2 again.")
     starter.sees("Draft 4: 1 of 4 paragraphs changed.")  # from the draft that was left
     starter.keep()
@@ -137,16 +132,14 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
     ],
 )
 async def test_nothing_is_sent(
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     editor: str,
     words: str,
 ) -> None:
     monkeypatch.setenv("EDITOR", editor)
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     correct(starter)
     starter.sees(words)
     starter.asked_to_decide()
@@ -155,15 +148,13 @@ async def test_nothing_is_sent(
 
 
 async def test_visual_comes_before_editor_and_line_ends_of_windows_are_not_sent(
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     use_editor: UseEditor,
 ) -> None:
     monkeypatch.setenv("EDITOR", "false")
     use_editor("sed -i -e 's/honey/wax/' -e 's/$/\\r/' -e '1s/^/\\xef\\xbb\\xbf/' \"$1\"")
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     correct(starter)
     starter.sees("Draft 2")
     assert await draft_of(report) == DRAFT.replace("honey", "wax")
@@ -187,10 +178,9 @@ async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes
 
 
 async def test_a_correction_after_somebody_elses_edit_is_kept(
-    client: Client, open_starter: OpenStarter, tmp_path: Path, go: Path
+    begin: Begin, tmp_path: Path, go: Path
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     open_editor(starter, tmp_path)
     await edit(report, "x", draft=1)
     await waiting(report, draft=2)
@@ -202,10 +192,9 @@ async def test_a_correction_after_somebody_elses_edit_is_kept(
 
 
 async def test_a_correction_after_somebody_elses_keep_is_kept(
-    client: Client, open_starter: OpenStarter, tmp_path: Path, go: Path
+    begin: Begin, tmp_path: Path, go: Path
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     open_editor(starter, tmp_path)
     await keep(report, draft=1)
     await report.result()
@@ -259,8 +248,7 @@ async def test_the_starter_ends_with_its_terminal_under_the_pager(
     monkeypatch.setenv("PAGER", "sh -c 'cat > /dev/null; echo PAGED; exec sleep 60'")
     llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
+    starter.decide("query")
     starter.sees("PAGED")
     began = time.monotonic()
     starter.process.kill(signal.SIGTERM)
@@ -301,10 +289,9 @@ async def test_correct_says_why_if_its_folder_cannot_be_written_to(
 
 
 async def test_a_correction_waits_behind_an_edit_of_somebody_else(
-    client: Client, llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, go: Path
+    llm: LoopbackLLM, begin: Begin, tmp_path: Path, go: Path
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     open_editor(starter, tmp_path)
     llm.go_on.clear()
     await edit(report, "x", draft=1)
@@ -341,8 +328,7 @@ def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_t
     ids=["nano", "vim"],
 )
 async def test_a_person_types_into_a_real_editor_whose_window_is_resized(
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     editor: str,
     keys: list[str],
@@ -350,8 +336,7 @@ async def test_a_person_types_into_a_real_editor_whose_window_is_resized(
     if not shutil.which(editor.split()[0]):
         pytest.skip("it is not installed")
     monkeypatch.setenv("EDITOR", f"env TERM=vt100 {editor}")  # which pyte can read
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     correct(starter)
     starter.watch_for(2)
     starter.process.setwinsize(30, 100)
@@ -367,19 +352,16 @@ async def test_a_person_types_into_a_real_editor_whose_window_is_resized(
 
 
 async def test_without_colour_and_in_a_pipe_changes_are_marked_with_brackets(
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     use_editor: UseEditor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     use_editor('sed -i s/honey/wax/ "$1"')
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     correct(starter)
     starter.sees("Draft 2: ")
-    starter.asked_to_decide()
-    starter.types("changes")
+    starter.decide("changes")
     starter.sees("They make [-honey-]{+wax+} in a hive.")
     done = piped("correct\nchanges\nkeep\n", "--workflow-id", report.id)
     assert "There is no terminal for an editor. Nothing was sent." in done.stdout
@@ -412,8 +394,7 @@ async def test_tall_changes_open_in_the_pager(
     starter = open_starter("bees")
     starter.edit("other words")
     starter.sees("Draft 2: 30 of 30 paragraphs changed.")
-    starter.asked_to_decide()
-    starter.types("changes")
+    starter.decide("changes")
     starter.sees("PAGED")
 
 
@@ -421,10 +402,9 @@ async def test_tall_changes_open_in_the_pager(
 
 
 async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
-    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+    llm: LoopbackLLM, begin: Begin
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.asked_to_decide()
     llm.replies.append(Reply(delay=PATIENCE))
     starter.types("edit")
@@ -434,9 +414,7 @@ async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
     starter.presses("s")
     starter.sees("Draft 2 was stopped. Type 'edit' to ask again, or 'keep' to take draft 1.")
     await eventually(lambda: llm.calls[1].abandoned)
-    starter.asked_to_decide()
-    starter.types("edit")
-    starter.asked("Enter additional instructions (optional):")
+    starter.asked_for_instructions()
     starter.presses("\x1b[A")
     starter.line_is("Enter additional instructions (optional): make it worse")
     starter.types("!")
@@ -446,11 +424,10 @@ async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
 
 
 async def test_after_a_stopped_first_draft_edit_asks_again_with_the_same_topic(
-    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+    llm: LoopbackLLM, begin: Begin
 ) -> None:
     llm.replies.append(Reply(delay=PATIENCE))
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.sees("Press s to stop.")
     starter.presses("s")
     starter.sees("Draft 1 was stopped. Type 'edit' to try again.")
@@ -463,19 +440,16 @@ async def test_after_a_stopped_first_draft_edit_asks_again_with_the_same_topic(
 
 
 async def test_save_writes_the_draft_and_never_over_another_file(
-    client: Client, open_starter: OpenStarter, tmp_path: Path
+    begin: Begin, tmp_path: Path
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("save")
+    starter, report = begin()
+    starter.decide("save")
     own = report.id.removeprefix("generate-research-report-workflow-")[:8]
     file = tmp_path / f"{own}-draft-1.md"
     starter.sees(f"Saved as {file}")
     assert file.read_text() == f"{DRAFT}\n"
     file.write_text("mine")
-    starter.asked_to_decide()
-    starter.types("s")
+    starter.decide("s")
     starter.sees(f"The file {file} exists already. Nothing was saved.")
     assert file.read_text() == "mine"
     starter.keep()
@@ -483,16 +457,13 @@ async def test_save_writes_the_draft_and_never_over_another_file(
 
 
 async def test_edit_on_one_line_and_words_with_more_behind_them(
-    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+    llm: LoopbackLLM, begin: Begin
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     for typed in ("keep it", "c"):
-        starter.asked_to_decide()
-        starter.types(typed)
+        starter.decide(typed)
     starter.sees("'c' can mean changes or correct.")
-    starter.asked_to_decide()
-    starter.types("Edit  In the style of Twain")
+    starter.decide("Edit  In the style of Twain")
     starter.sees("Draft 2")
     [decision] = await decisions_on(report)
     assert decision.additional_prompt == "In the style of Twain"

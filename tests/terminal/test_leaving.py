@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from loopback_llm import LoopbackLLM
 from machine import PROJECT
-from starters import KEPT, STARTER, OpenStarter, Starter
+from starters import KEPT, STARTER, Begin, OpenStarter, Starter
 from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 
@@ -84,12 +84,10 @@ async def test_keys_and_signals_stop_nothing_but_the_starter(
     ],
 )
 async def test_ctrl_c_at_an_actions_question_goes_back_and_a_second_one_leaves(
-    word: str, question: str, client: Client, open_starter: OpenStarter
+    word: str, question: str, begin: Begin
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types(word)
+    starter, report = begin()
+    starter.decide(word)
     starter.asked(question)
     starter.presses("short")
     starter.line_is(f"{question} short")
@@ -108,8 +106,7 @@ async def test_ctrl_c_before_there_is_a_report_ends_the_starter_without_a_comman
 ) -> None:
     starter = open_starter()
     reach_the_topic(starter, llm)
-    starter.presses(CTRL_C)
-    assert starter.ends() == 130
+    starter.leave()
     assert KEPT not in starter.text
     assert starter.errors == ""
     assert llm.calls == []
@@ -162,11 +159,8 @@ def test_a_signal_while_the_starter_ends_leaves_its_exit_code(
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_closed_terminal_stops_nothing_but_the_starter(
-    client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+async def test_a_closed_terminal_stops_nothing_but_the_starter(begin: Begin) -> None:
+    starter, report = begin()
     starter.asked_to_decide()
     starter.close()  # finds no traceback
     assert await is_running(report)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import STARTER, OpenStarter, Starter
+from starters import STARTER, Begin, OpenStarter, Starter
 from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 
@@ -139,16 +139,12 @@ async def test_tab_completes_a_word(open_starter: OpenStarter) -> None:
 async def test_keys_at_the_prompt_make_the_instruction(
     keys: str,
     instruction: str,
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     use_script: UseScript,
 ) -> None:
     use_script("VISUAL", 'echo "of the editor" > "$1"')
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("edit")
-    starter.asked("Enter additional instructions (optional):")
+    starter, report = begin()
+    starter.asked_for_instructions()
     starter.presses(keys)
     starter.sees("Draft 2")
     [decision] = await decisions_on(report)
@@ -193,8 +189,7 @@ def query_tall_draft(llm: LoopbackLLM, open_starter: OpenStarter) -> Callable[[]
         llm.default = TALL
         starter = open_starter("bees", columns=80)
         starter.sees("paragraph 29")
-        starter.asked_to_decide()
-        starter.types("query")
+        starter.decide("query")
         return starter
 
     return query
@@ -221,8 +216,7 @@ async def test_query_shows_a_short_draft_without_the_pager(
 ) -> None:
     use_script("PAGER", "echo THE PAGER")
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
+    starter.decide("query")
     starter.sees("Research Result:")
     starter.asked_to_decide()
     assert "THE PAGER" not in starter.text
@@ -306,12 +300,9 @@ def test_a_bell_rings_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
-async def test_a_draft_that_took_long_rings_the_bell(
-    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
-) -> None:
+async def test_a_draft_that_took_long_rings_the_bell(llm: LoopbackLLM, begin: Begin) -> None:
     llm.replies.append(Reply(delay=11))
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.edit("soon")
     assert starter.raw.count("\x07") == 1
     starter.sees("Draft 2")

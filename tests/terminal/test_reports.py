@@ -328,14 +328,12 @@ async def test_undo_brings_a_draft_back_under_the_next_number(
 ) -> None:
     llm.replies += [Reply(text="the first text"), Reply(text="the second text")]
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("undo")
+    starter.decide("undo")
     starter.sees("There is no earlier draft to go back to.")
     starter.edit("another")
     starter.sees("Draft 2")
     starter.sees("the second text")
-    starter.asked_to_decide()
-    starter.types("undo")
+    starter.decide("undo")
     starter.sees("Signal sent to go back to the draft before")
     starter.sees("Draft 3")
     starter.sees("the first text")

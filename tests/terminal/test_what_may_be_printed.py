@@ -19,8 +19,7 @@ async def test_no_escape_of_the_models_reaches_a_terminal(
 ) -> None:
     llm.default = Reply(text=f"# Safe\n\n{ESCAPES}\n\n[a]({ESCAPES})\n\n    {ESCAPES}\n\nend")
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
+    starter.decide("query")
     starter.sees("Research Result:")
     llm.default = Reply(status=400, text=f"{ESCAPES}no")
     starter.write_afresh()
@@ -105,8 +104,7 @@ async def test_a_narrow_window_wraps_and_loses_no_word(
     llm.replies.append(Reply(text=f"# A title\n\n{' '.join(words)}"))
     starter = open_starter("bees", columns=40)
     starter.sees(re.compile(r"Researching….*\n.*\n.*s\)", re.DOTALL))
-    starter.asked_to_decide()
-    starter.types("edit")
+    starter.decide("edit")
     starter.sees("Enter additional instructions (optional)")  # the colon is on the next row
     starter.types("a long instruction " * 5)
     starter.asked_to_decide()
