@@ -232,6 +232,14 @@ async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
 
 
 @pytest.fixture
+async def first_draft(client: Client, stand_ins: StandIns) -> ReportHandle:
+    """A report about bees whose first draft waits for a decision."""
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    return report
+
+
+@pytest.fixture
 def open_starter() -> Iterator[OpenStarter]:
     """Call it with the arguments of starter.py; what still runs at the end is killed."""
     starters: list[Starter] = []

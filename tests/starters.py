@@ -57,6 +57,14 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def write_script(path: Path, script: str) -> Path:
+    """A shell script in place of a program."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
 class Starter:
     """starter.py as a person starts it and sees it. Its stderr is a file, to be told apart."""
 

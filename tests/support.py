@@ -200,6 +200,15 @@ async def waiting(report: ReportHandle, draft: int) -> ReportStatus:
     return await status_when(report, lambda s: s.phase == Phase.WAITING and s.draft == draft)
 
 
+async def listed(client: Client, number: int) -> None:
+    """Waits until the server lists so many open reports."""
+
+    async def all_listed() -> bool:
+        return (await client.count_workflows("ExecutionStatus = 'Running'")).count == number
+
+    await eventually(all_listed)
+
+
 async def is_running(report: ReportHandle) -> bool:
     return (await report.describe()).status == WorkflowExecutionStatus.RUNNING
 

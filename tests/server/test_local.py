@@ -16,7 +16,7 @@ import pytest
 from loopback_llm import LoopbackLLM
 from platformdirs import user_cache_path
 from pypdf import PdfReader
-from starters import STARTER, OpenStarter, Starter
+from starters import STARTER, OpenStarter, Starter, write_script
 from support import PATIENCE, free_port, start_report
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -251,7 +251,7 @@ def test_a_second_one_joins_the_server_of_the_first(
 def slow_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Temporal CLI that takes longer than the SDK's 5 s to start the server."""
     real = shutil.which("temporal") or user_cache_path(APP) / "temporal"
-    install("temporal", tmp_path / "bin", f'sleep 6; exec "{real}" "$@"')
+    write_script(tmp_path / "bin" / "temporal", f'sleep 6; exec "{real}" "$@"')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
 
@@ -270,7 +270,7 @@ async def test_a_server_that_does_not_start_is_reported_with_its_log(
 ) -> None:
     monkeypatch.setattr(dev_server, "QUICK_START", timedelta(seconds=1))
     monkeypatch.setattr(dev_server, "START_TIMEOUT", timedelta(seconds=2))
-    cli = install("temporal", tmp_path / "bin", "echo the reason; exit 1")
+    cli = write_script(tmp_path / "bin" / "temporal", "echo the reason; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     log = tmp_path / "server.log"
     log.write_text("of yesterday\n")
@@ -526,14 +526,6 @@ def started_with(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     return paths
 
 
-def install(program: str, folder: Path, script: str = "") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / program
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return path
-
-
 unix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
 
 
@@ -541,9 +533,9 @@ unix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins ar
 async def test_the_temporal_cli_on_path_comes_before_the_one_in_the_cache(
     cache: Path, tmp_path: Path, started_with: list[str | None]
 ) -> None:
-    in_cache = install("temporal", cache)
+    in_cache = write_script(cache / "temporal", "")
     await dev_server.start_server()
-    on_path = install("temporal", tmp_path / "bin")
+    on_path = write_script(tmp_path / "bin" / "temporal", "")
     await dev_server.start_server()
     assert started_with == [str(in_cache), str(on_path)]
 
@@ -558,7 +550,7 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     build = 'echo "$@" > "$GOBIN/arguments"; echo progress >&2; mkdir -p "$GOCACHE" "$GOMODCACHE"; '
     build += 'echo "$GOCACHE $GOMODCACHE" > "$GOBIN/caches"; '
     build += 'PATH=/bin:/usr/bin cp "$0" "$GOBIN/temporal"'
-    install("go", tmp_path / "bin", build)
+    write_script(tmp_path / "bin" / "go", build)
     await dev_server.start_server()
     assert started_with == [None, str(cache / "temporal")]
     assert (cache / "arguments").read_text() == f"install {dev_server.CLI_SOURCE}\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import Begin, OpenStarter, Starter, piped
+from starters import Begin, OpenStarter, Starter, piped, write_script
 from support import (
     PATIENCE,
     RESULT,
@@ -47,36 +47,26 @@ def use_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseEditor:
     """Call it with what the editor does with the file, as a shell script."""
 
     def use(script: str) -> None:
-        file = tmp_path / "my editor"
-        file.write_text(f"#!/bin/sh\n{script}\n")
-        file.chmod(0o755)
+        file = write_script(tmp_path / "my editor", script)
         monkeypatch.setenv("VISUAL", f"'{file}'")
 
     return use
 
 
 @pytest.fixture
-def go(tmp_path: Path, use_editor: UseEditor) -> Path:
-    """Has an editor that has saved, and ends when this file is there."""
+def end_editor(tmp_path: Path, use_editor: UseEditor) -> Callable[[], None]:
+    """Has an editor that has saved, and ends when this is called."""
     file = tmp_path / "go"
     use_editor(f'echo MINE >> "$1"; while ! test -e {file}; do sleep 0.1; done')
-    return file
-
-
-def let_it_end(go: Path) -> None:
-    go.touch()
+    return file.touch
 
 
 def corrections(folder: Path) -> list[Path]:
     return list((folder / "data").rglob("*-draft-*.md"))
 
 
-def correct(starter: Starter) -> None:
-    starter.decide("correct")
-
-
 def open_editor(starter: Starter, folder: Path) -> None:
-    correct(starter)
+    starter.decide("correct")
     deadline = time.monotonic() + PATIENCE
     while not any("MINE" in file.read_text() for file in corrections(folder)):
         assert time.monotonic() < deadline
@@ -93,7 +83,7 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
     starter = open_starter("bees")
     starter.decide("changes")
     starter.sees("There is no earlier draft to compare with.")
-    correct(starter)
+    starter.decide("correct")
     starter.sees("Signal sent to make your text the next draft")
     starter.sees("Draft 2")
     starter.sees("wax")
@@ -131,7 +121,7 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
         ("sed -i '1s/^/\\xef\\xbb\\xbf/'", "The draft is unchanged. Nothing was sent."),
     ],
 )
-async def test_nothing_is_sent(
+async def test_an_editor_that_fails_or_changes_nothing_sends_nothing(
     begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -140,7 +130,7 @@ async def test_nothing_is_sent(
 ) -> None:
     monkeypatch.setenv("EDITOR", editor)
     starter, report = begin()
-    correct(starter)
+    starter.decide("correct")
     starter.sees(words)
     starter.asked_to_decide()
     assert not corrections(tmp_path)
@@ -155,7 +145,7 @@ async def test_visual_comes_before_editor_and_line_ends_of_windows_are_not_sent(
     monkeypatch.setenv("EDITOR", "false")
     use_editor("sed -i -e 's/honey/wax/' -e 's/$/\\r/' -e '1s/^/\\xef\\xbb\\xbf/' \"$1\"")
     starter, report = begin()
-    correct(starter)
+    starter.decide("correct")
     starter.sees("Draft 2")
     assert await draft_of(report) == DRAFT.replace("honey", "wax")
 
@@ -165,11 +155,11 @@ async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes
 ) -> None:
     use_editor('test -e killed && exit; touch killed; echo MINE >> "$1"; kill -9 $$')
     starter = open_starter("bees")
-    correct(starter)
+    starter.decide("correct")
     starter.sees(re.compile("ended with exit code -9. Nothing was sent."))
     starter.sees("Your correction of draft 1 is in ")
     assert "MINE" in corrections(tmp_path)[0].read_text()
-    correct(starter)
+    starter.decide("correct")
     starter.sees("Continuing with your text in ")
     starter.sees("Draft 2")
     starter.sees("MINE")
@@ -177,28 +167,14 @@ async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes
     assert not corrections(tmp_path)
 
 
-async def test_a_correction_after_somebody_elses_edit_is_kept(
-    begin: Begin, tmp_path: Path, go: Path
-) -> None:
-    starter, report = begin()
-    open_editor(starter, tmp_path)
-    await edit(report, "x", draft=1)
-    await waiting(report, draft=2)
-    let_it_end(go)
-    starter.sees("Draft 1 was not corrected: draft 2 is the current one.")
-    starter.sees("Your correction of draft 1 is in ")
-    assert "MINE" in corrections(tmp_path)[0].read_text()
-    assert (await decisions_on(report))[-1].draft == 1
-
-
 async def test_a_correction_after_somebody_elses_keep_is_kept(
-    begin: Begin, tmp_path: Path, go: Path
+    begin: Begin, tmp_path: Path, end_editor: Callable[[], None]
 ) -> None:
     starter, report = begin()
     open_editor(starter, tmp_path)
     await keep(report, draft=1)
     await report.result()
-    let_it_end(go)
+    end_editor()
     starter.sees("Your correction of draft 1 is in ")
     starter.sees_result()
     assert starter.ends() == 0
@@ -211,22 +187,22 @@ async def test_two_starters_correct_one_draft_and_neither_text_is_lost(
     use_editor('cat "$1" > seen.txt; echo FIRST >> "$1"; while ! test -e go; do sleep 0.1; done')
     first = open_starter()
     report = report_of(client, first.begin())
-    correct(first)
+    first.decide("correct")
     await eventually(lambda: any("FIRST" in file.read_text() for file in corrections(tmp_path)))
     use_editor('echo SECOND >> "$1"')
     second = open_starter("--workflow-id", report.id)
-    correct(second)
+    second.decide("correct")
     second.sees("Continuing with your text in ")
     second.sees("Draft 2")
     assert await draft_of(report) == f"{DRAFT}\nFIRST\nSECOND"
-    let_it_end(tmp_path / "go")
+    (tmp_path / "go").touch()
     first.sees("Draft 2")
     first.asked_to_decide()
 
 
 @pytest.mark.parametrize("how", ["hangup", "SIGTERM"])
 async def test_the_starter_ends_with_its_terminal_under_the_editor_and_keeps_the_text(
-    open_starter: OpenStarter, tmp_path: Path, go: Path, how: str
+    open_starter: OpenStarter, tmp_path: Path, end_editor: Callable[[], None], how: str
 ) -> None:
     starter = open_starter()
     starter.begin()
@@ -256,26 +232,32 @@ async def test_the_starter_ends_with_its_terminal_under_the_pager(
     assert time.monotonic() - began < 15
 
 
-async def test_a_text_that_is_too_long_is_kept(
-    open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
+@pytest.mark.parametrize(
+    ("editor", "words", "kept"),
+    [
+        (
+            'yes word | head -c 1000000 >> "$1"',
+            f"The text is too long; the limit is {DRAFT_LIMIT:,} bytes as JSON. Nothing was sent.",
+            b"word\n" * 1000,
+        ),
+        ("printf 'caf\\351' > \"$1\"", "The file is not UTF-8. Nothing was sent.", b"caf\xe9"),
+    ],
+    ids=["too long", "not UTF-8"],
+)
+async def test_a_correction_that_cannot_be_sent_is_kept(
+    open_starter: OpenStarter,
+    use_editor: UseEditor,
+    tmp_path: Path,
+    editor: str,
+    words: str,
+    kept: bytes,
 ) -> None:
-    use_editor('yes word | head -c 1000000 >> "$1"')
+    use_editor(editor)
     starter = open_starter("bees")
-    correct(starter)
-    starter.sees(f"The text is too long; the limit is {DRAFT_LIMIT:,} bytes as JSON. Nothing was")
+    starter.decide("correct")
+    starter.sees(words)
     starter.sees("Your correction of draft 1 is in ")
-    assert corrections(tmp_path)
-
-
-async def test_a_correction_that_is_not_utf_8_is_kept(
-    open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
-) -> None:
-    use_editor("printf 'caf\\351' > \"$1\"")
-    starter = open_starter("bees")
-    correct(starter)
-    starter.sees("The file is not UTF-8. Nothing was sent.")
-    starter.sees("Your correction of draft 1 is in ")
-    assert corrections(tmp_path)[0].read_bytes() == b"caf\xe9"
+    assert kept in corrections(tmp_path)[0].read_bytes()
 
 
 async def test_correct_says_why_if_its_folder_cannot_be_written_to(
@@ -283,26 +265,28 @@ async def test_correct_says_why_if_its_folder_cannot_be_written_to(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/dev/null/data")
     starter = open_starter("bees")
-    correct(starter)
+    starter.decide("correct")
     starter.sees("The draft cannot be corrected: ")
     starter.asked_to_decide()
 
 
-async def test_a_correction_waits_behind_an_edit_of_somebody_else(
-    llm: LoopbackLLM, begin: Begin, tmp_path: Path, go: Path
+async def test_a_correction_behind_an_edit_of_somebody_else_waits_and_is_kept(
+    llm: LoopbackLLM, begin: Begin, tmp_path: Path, end_editor: Callable[[], None]
 ) -> None:
     starter, report = begin()
     open_editor(starter, tmp_path)
     llm.go_on.clear()
     await edit(report, "x", draft=1)
     await eventually(lambda: llm.in_flight == 1)
-    let_it_end(go)
+    end_editor()
     starter.sees("Signal sent to make your text the next draft")
     starter.watch_for(2)
     assert "older version" not in starter.text
     llm.go_on.set()
     starter.sees("Draft 1 was not corrected: draft 2 is the current one.")
     starter.sees("Your correction of draft 1 is in ")
+    assert "MINE" in corrections(tmp_path)[0].read_text()
+    assert (await decisions_on(report))[-1].draft == 1
 
 
 def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_the_text(
@@ -337,7 +321,7 @@ async def test_a_person_types_into_a_real_editor_whose_window_is_resized(
         pytest.skip("it is not installed")
     monkeypatch.setenv("EDITOR", f"env TERM=vt100 {editor}")  # which pyte can read
     starter, report = begin()
-    correct(starter)
+    starter.decide("correct")
     starter.watch_for(2)
     starter.process.setwinsize(30, 100)
     for key in keys:
@@ -359,7 +343,7 @@ async def test_without_colour_and_in_a_pipe_changes_are_marked_with_brackets(
     monkeypatch.setenv("NO_COLOR", "1")
     use_editor('sed -i s/honey/wax/ "$1"')
     starter, report = begin()
-    correct(starter)
+    starter.decide("correct")
     starter.sees("Draft 2: ")
     starter.decide("changes")
     starter.sees("They make [-honey-]{+wax+} in a hive.")
@@ -383,19 +367,6 @@ async def test_coming_back_shows_the_last_decision_and_its_changes(
     starter.asked_to_decide()
     await undo(report, draft=2)
     starter.sees("Draft 3 is draft 1 again.")
-
-
-async def test_tall_changes_open_in_the_pager(
-    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PAGER", "cat > paged.txt; echo PAGED")
-    old = "\n\n".join(f"paragraph {number} is here" for number in range(30))
-    llm.replies += [Reply(text=old), Reply(text=old.replace("here", "there"))]
-    starter = open_starter("bees")
-    starter.edit("other words")
-    starter.sees("Draft 2: 30 of 30 paragraphs changed.")
-    starter.decide("changes")
-    starter.sees("PAGED")
 
 
 # Stopping.

@@ -17,12 +17,6 @@ from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 
 
-def reach_the_topic(starter: Starter, llm: LoopbackLLM) -> None:
-    starter.asked("Enter your research topic or question:")
-    starter.presses("be")
-    starter.line_is("Enter your research topic or question: be")
-
-
 def reach_the_live_line(starter: Starter, llm: LoopbackLLM) -> None:
     llm.go_on.clear()
     starter.begin()
@@ -49,11 +43,12 @@ CTRL_D = "\x15\x04"  # it ends the input on an empty line only: Ctrl-U empties i
         (CTRL_C, reach_the_decision, 130),
         (CTRL_D, reach_the_live_line, 0),
         (CTRL_D, reach_the_decision, 0),
+        ("\x15quit\r", reach_the_decision, 0),
         (signal.SIGTERM, reach_the_live_line, 143),
         (signal.SIGTERM, reach_the_decision, 143),
     ],
 )
-async def test_keys_and_signals_stop_nothing_but_the_starter(
+async def test_keys_words_and_signals_stop_nothing_but_the_starter(
     leave: str | signal.Signals,
     reach: Callable[[Starter, LoopbackLLM], None],
     exit_code: int,
@@ -105,7 +100,9 @@ async def test_ctrl_c_before_there_is_a_report_ends_the_starter_without_a_comman
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     starter = open_starter()
-    reach_the_topic(starter, llm)
+    starter.asked("Enter your research topic or question:")
+    starter.presses("be")
+    starter.line_is("Enter your research topic or question: be")
     starter.leave()
     assert KEPT not in starter.text
     assert starter.errors == ""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import KEPT, Begin, OpenStarter, piped
+from starters import Begin, OpenStarter, piped
 from support import decisions_on, is_running
 from temporalio.client import Client, WorkflowExecutionStatus
 
@@ -66,14 +66,6 @@ async def test_help_explains_each_word(open_starter: OpenStarter) -> None:
         for explained in WORDS:
             starter.sees(re.compile(rf"^{explained} +\w", re.MULTILINE))
     starter.asked_to_decide()
-
-
-async def test_quit_leaves_the_report_running(begin: Begin) -> None:
-    starter, report = begin()
-    starter.decide("quit")
-    starter.sees(KEPT)
-    assert starter.ends() == 0
-    assert await is_running(report)
 
 
 async def test_an_edit_without_instructions_has_to_be_confirmed(
