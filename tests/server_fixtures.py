@@ -14,6 +14,7 @@ from stand_ins import StandIns, stand_ins_of
 from starters import Begin, OpenStarter, Starter
 from support import (
     KEY,
+    OwnServer,
     ReportHandle,
     StartWorker,
     WorkerProcess,
@@ -100,6 +101,18 @@ async def client(
             await report.terminate("the test is over")
         except RPCError:  # it has ended meanwhile
             continue
+
+
+@pytest.fixture
+async def own_server(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OwnServer]:
+    """Start it. The processes of the test use it from then on, in place of the shared one."""
+    own = OwnServer(tmp_path)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", own.address)
+    yield own
+    for environment in own.started:
+        await environment.shutdown()
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 from uuid import uuid4
 
+import psutil
+from loopback_llm import LoopbackLLM
 from machine import PROJECT
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
@@ -30,10 +32,11 @@ from temporalio.common import QueryRejectCondition, RawValue
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.service import GrpcCompression
+from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from beyond.payloads import DATA_CONVERTER
-from beyond.server.dev_server import UI_PORT_OFFSET
+from beyond.server.dev_server import UI_PORT_OFFSET, start_server
 from models import (
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
@@ -87,6 +90,31 @@ class WorkerProcess(subprocess.Popen[bytes]):
 StartWorker = Callable[..., WorkerProcess]
 
 
+class OwnServer:
+    """A server of the test's own, which can be killed and comes back on its database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.started: list[WorkflowEnvironment] = []
+        self._database = folder / "temporal.db"
+
+    async def start(self) -> Client:
+        self.started.append(await start_server(self.port, self._database))
+        return self.started[-1].client
+
+    def kill(self) -> None:
+        """Returns when nothing answers any more."""
+        [server] = [
+            process
+            for process in psutil.Process().children(recursive=True)
+            if f"--port {self.port} " in f"{' '.join(process.cmdline())} "
+        ]
+        server.kill()
+        while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.05)
+
+
 async def client_of(other: Client, namespace: str = "default") -> Client:
     """A Client of the other's server that connects as our programs do: nothing is compressed."""
     address = other.service_client.config.target_host
@@ -137,6 +165,16 @@ async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE)
         id=f"{WORKFLOW_ID_PREFIX}{uuid4()}",
         task_queue=task_queue,
     )
+
+
+async def begin_call(
+    client: Client, llm: LoopbackLLM, topic: str, task_queue: str = TASK_QUEUE
+) -> ReportHandle:
+    """A report whose model has been asked, and does not answer before `llm.go_on` is set."""
+    llm.go_on.clear()
+    report = await start_report(client, topic, task_queue)
+    await eventually(lambda: llm.in_flight == 1)
+    return report
 
 
 def report_of(client: Client, workflow_id: str) -> ReportHandle:
