@@ -179,15 +179,48 @@ def test_an_error_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_
     assert left_behind(tmp_path) == []
 
 
-def test_an_impossible_key_is_refused_before_the_first_question(
-    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        (
+            "LLM_API_KEY",
+            "your-key-here",
+            "LLM_API_KEY holds a placeholder, not a key for openai/gpt-4o. .+",
+        ),
+        (
+            "XDG_DATA_HOME",
+            "/dev/null/data",
+            "--local keeps its reports and logs in a folder of your account, but cannot write to "
+            ".+: Not a directory. Make it writable, or set XDG_DATA_HOME to another folder.",
+        ),
+        (
+            "REPORTS_DIR",
+            "/dev/null/folder",
+            "No PDF can be written to /dev/null/folder: .+. Change to another folder, .+",
+        ),
+        ("TEMPORAL_ADDRESS", "localhost:abc", ".*abc.*TEMPORAL_ADDRESS.*"),
+        ("TEMPORAL_ADDRESS", "localhost:65000", ".*65000.*TEMPORAL_ADDRESS.*"),
+        (
+            "TEMPORAL_ADDRESS",
+            "temporal.invalid:7233",
+            "--local is for a server on this machine, but Temporal's address is "
+            "temporal.invalid:7233. Unset TEMPORAL_ADDRESS, or leave out --local.",
+        ),
+    ],
+)
+def test_a_setting_that_does_not_work_is_refused_before_the_first_question(
+    port: int,
+    open_local: OpenLocal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    told: str,
 ) -> None:
-    monkeypatch.setenv("LLM_API_KEY", "your-key-here")
+    monkeypatch.setenv(variable, value)
     starter = open_local()
     assert starter.ends() == 1
-    assert starter.errors.startswith(
-        "LLM_API_KEY holds a placeholder, not a key for openai/gpt-4o. "
-    )
+    assert re.fullmatch(f"{told}\n", starter.errors)
     assert starter.text.strip() == ""
     assert left_behind(tmp_path) == []
 
@@ -383,35 +416,6 @@ def test_a_report_is_found_from_any_folder(
     again.asked_to_decide()
 
 
-def test_an_unwritable_data_folder_is_refused_in_one_sentence(
-    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
-    starter = open_local()
-    assert starter.ends() == 1
-    assert re.fullmatch(
-        r"--local keeps its reports and logs in a folder of your account, but cannot write to .+: "
-        r"Not a directory\. "
-        r"Make it writable, or set XDG_DATA_HOME to another folder\.\n",
-        starter.errors,
-    )
-
-
-def test_a_reports_folder_that_is_not_writable_is_refused_in_one_sentence(
-    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("REPORTS_DIR", str(tmp_path / "file" / "folder"))
-    starter = open_local()
-    assert starter.ends() == 1
-    assert re.fullmatch(
-        r"No PDF can be written to \S+/file/folder: .+\. Change to another folder, .+\n",
-        starter.errors,
-    )
-    assert left_behind(tmp_path) == []
-
-
 async def test_the_worker_is_in_no_terminals_session_and_stops_with_its_caller(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -474,30 +478,6 @@ async def test_a_server_that_answers_is_used_and_not_stopped(
     assert left_behind(tmp_path) == []
     assert list(data(tmp_path).glob("*.db")) == []
     assert (await client.get_workflow_handle(workflow_id).describe()).close_time
-
-
-@pytest.mark.parametrize("port", ["abc", "65000"])
-def test_an_impossible_port_is_refused_in_one_sentence(
-    port: str, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", f"localhost:{port}")
-    starter = open_local()
-    assert starter.ends() == 1
-    assert port in starter.errors
-    assert "TEMPORAL_ADDRESS" in starter.errors
-
-
-def test_a_server_elsewhere_is_not_replaced(
-    open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal.invalid:7233")
-    starter = open_local()
-    assert starter.ends() == 1
-    assert starter.errors == (
-        "--local is for a server on this machine, but Temporal's address is temporal.invalid:7233. "
-        "Unset TEMPORAL_ADDRESS, or leave out --local.\n"
-    )
-    assert left_behind(tmp_path) == []
 
 
 @pytest.fixture
