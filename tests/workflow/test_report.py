@@ -169,7 +169,6 @@ def test_decisions_without_a_number_are_handled_one_after_the_other(
         ("CORRECT 1: Mine", "Draft 1 was not corrected: draft 2 is the current one."),
         ("CORRECT 2:  \n", f"Draft 2 was not corrected: {NO_TEXT}."),
         (f"CORRECT 2: {'é' * 200_000}", f"Draft 2 was not corrected: {TEXT_TOO_LONG}."),
-        ("STOP", NOTHING_TO_STOP),
     ],
     ids=lambda value: value[:15],
 )
@@ -428,6 +427,12 @@ def test_after_a_stopped_first_draft_an_edit_asks_with_the_same_topic() -> None:
     assert play.error == "Draft 1 was stopped."
     assert not play.report.status().topic_refused
     assert play.send("EDIT").prompts == ["bees"]
+
+
+def test_a_stop_when_nothing_is_being_written_does_not_count() -> None:
+    play = Play().start().send("STOP")
+    assert play.error == NOTHING_TO_STOP
+    assert play.send("EDIT: x").error == ""
 
 
 def test_a_draft_that_arrives_before_its_stop_is_kept() -> None:
