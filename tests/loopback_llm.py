@@ -78,6 +78,10 @@ class LoopbackLLM:
         self.called.clear()
         self.go_on.set()
 
+    def __str__(self) -> str:
+        waits = "" if self.go_on.is_set() else ", until go_on is set"
+        return f"{len(self.calls)} calls, {self.in_flight} of them in progress{waits}"
+
     def __enter__(self) -> "LoopbackLLM":
         self.start()
         return self

@@ -1,6 +1,7 @@
 """Reads the pages of a PDF for its tests."""
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ def load(case: str) -> str:
 def read(markdown: str, **names: Any) -> PdfReader:
     """A draft as a rendered report. `names` are the other arguments of `pdf.render`."""
     return PdfReader(io.BytesIO(pdf.render(markdown, **names)))
+
+
+def texts(markdown: str) -> list[str]:
+    """The text of each page without its page number."""
+    pages = (page.extract_text() for page in read(markdown).pages)
+    return [re.sub(r"\d+ /\s*\d+$", "", page).strip() for page in pages]
+
+
+def notes_of(page: Any) -> list[Any]:
+    """The annotations of a page."""
+    return [note.get_object() for note in page.get("/Annots", [])]
 
 
 def pieces(page: Any) -> list[tuple[str, float, float, float]]:

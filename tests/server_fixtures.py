@@ -2,22 +2,28 @@
 
 import fcntl
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM
+from machine import PROJECT
 from stand_ins import StandIns, stand_ins_of
-from starters import OpenStarter, Starter
+from starters import Begin, OpenStarter, Starter
 from support import (
     KEY,
+    OwnServer,
+    ReportHandle,
+    StartWorker,
     WorkerProcess,
     client_of,
     eventually,
+    report_of,
     start_report,
     waiting,
+    where_it_stands,
     worker_here,
 )
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
@@ -75,22 +81,38 @@ def client_of_the_test(request: pytest.FixtureRequest, server: Client) -> Client
 
 @pytest.fixture
 async def client(
-    client_of_the_test: Client, monkeypatch: pytest.MonkeyPatch
+    client_of_the_test: Client, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Client]:
     """A Client of the test server, which the processes of the test use, too.
 
-    With the fixture `worker`, it is of the namespace of the shared Worker.
+    With the fixture `worker`, it is of the namespace of the shared Worker. A test that fails shows
+    where its open reports stand.
     """
     client = client_of_the_test
     monkeypatch.setenv("TEMPORAL_ADDRESS", client.service_client.config.target_host)
     if client.namespace == SHARED:
         monkeypatch.setenv("TEMPORAL_NAMESPACE", SHARED)
     yield client
-    async for report in client.list_workflows("ExecutionStatus = 'Running'"):
+    async for open_one in client.list_workflows("ExecutionStatus = 'Running'"):
+        report = report_of(client, open_one.id)
         try:
-            await client.get_workflow_handle(report.id).terminate("the test is over")
+            told = await where_it_stands(report)
+            request.node.add_report_section("teardown", "an open report", told)
+            await report.terminate("the test is over")
         except RPCError:  # it has ended meanwhile
             continue
+
+
+@pytest.fixture
+async def own_server(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OwnServer]:
+    """Start it. The processes of the test use it from then on, in place of the shared one."""
+    own = OwnServer(tmp_path)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", own.address)
+    yield own
+    for environment in own.started:
+        await environment.shutdown()
 
 
 @pytest.fixture
@@ -123,27 +145,33 @@ def model() -> Iterator[LoopbackLLM]:
 
 
 @pytest.fixture
-def llm(model: LoopbackLLM, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackLLM]:
+def llm(
+    model: LoopbackLLM, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LoopbackLLM]:
     """One model for the test process, as new for each test."""
     model.reset()
     model.start()  # after a test that stopped it
     monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
     monkeypatch.setenv("LLM_API_KEY", KEY)
     yield model
+    request.node.add_report_section("teardown", "the model", str(model))
     model.go_on.set()
 
 
 @pytest.fixture
-def start_worker(client: Client, tmp_path: Path) -> Iterator[Callable[[], WorkerProcess]]:
+def start_worker(
+    client: Client, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[StartWorker]:
     """Call it for each Worker that the test wants; all are killed at its end."""
     workers: list[WorkerProcess] = []
 
-    def start() -> WorkerProcess:
-        workers.append(WorkerProcess(tmp_path))
+    def start(project: Path = PROJECT, *, continue_after: int = 0) -> WorkerProcess:
+        workers.append(WorkerProcess(tmp_path, project, continue_after=continue_after))
         return workers[-1].wait_until_polling()
 
     yield start
     for worker in workers:
+        request.node.add_report_section("teardown", "a Worker", worker.log[-2000:])
         worker.kill()
         worker.wait()
 
@@ -217,6 +245,14 @@ async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
 
 
 @pytest.fixture
+async def first_draft(client: Client, stand_ins: StandIns) -> ReportHandle:
+    """A report about bees whose first draft waits for a decision."""
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    await waiting(report, draft=1)
+    return report
+
+
+@pytest.fixture
 def open_starter() -> Iterator[OpenStarter]:
     """Call it with the arguments of starter.py; what still runs at the end is killed."""
     starters: list[Starter] = []
@@ -228,3 +264,14 @@ def open_starter() -> Iterator[OpenStarter]:
     yield start
     for starter in starters:
         starter.close()
+
+
+@pytest.fixture
+def begin(client: Client, open_starter: OpenStarter) -> Begin:
+    """Call it for a starter that has begun a report about bees, and for that report."""
+
+    def start() -> tuple[Starter, ReportHandle]:
+        starter = open_starter()
+        return starter, report_of(client, starter.begin())
+
+    return start

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pexpect
 import pyte
 from machine import PROJECT
-from support import PATIENCE, RESULT
+from support import PATIENCE, RESULT, ReportHandle
 
 STARTER = str(PROJECT / "starter.py")
 CRASHES = {134, 139, -6, -11}  # SIGABRT and SIGSEGV, which the SDK's teardown can end in
@@ -55,6 +55,14 @@ class Picture(pyte.Screen):
 
 def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def write_script(path: Path, script: str) -> Path:
+    """A shell script in place of a program."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
 
 
 class Starter:
@@ -124,6 +132,14 @@ class Starter:
     def asked_to_decide(self) -> None:
         self.asked("Your decision (query/keep/edit):")
 
+    def decide(self, words: str) -> None:
+        self.asked_to_decide()
+        self.types(words)
+
+    def asked_for_instructions(self) -> None:
+        self.decide("edit")
+        self.asked("Enter additional instructions (optional):")
+
     def line_is(self, wanted: str) -> None:
         """Waits until it is the line that is being typed."""
         deadline = time.monotonic() + PATIENCE
@@ -141,24 +157,23 @@ class Starter:
         return self.sees(re.compile(r"Started workflow\. Workflow ID: (\S+), RunID \S+"))[1]
 
     def edit(self, instruction: str) -> None:
-        self.asked_to_decide()
-        self.types("edit")
-        self.sees("Enter additional instructions (optional):")
+        self.asked_for_instructions()
         self.types(instruction)
         self.sees("Signal sent to regenerate research")
 
     def write_afresh(self) -> None:
-        self.asked_to_decide()
-        self.types("edit")
-        self.sees("Enter additional instructions (optional):")
+        self.asked_for_instructions()
         self.types("")
         self.asked("Write a new draft from the same prompt? [y/N]")
         self.types("y")
 
     def keep(self) -> None:
-        self.asked_to_decide()
-        self.types("keep")
+        self.decide("keep")
         self.sees("Signal sent to keep research and create PDF")
+
+    def leave(self) -> None:
+        self.presses("\x03")
+        assert self.ends() == 130
 
     def types(self, line: str) -> None:
         self.process.send(f"{line}\r")
@@ -218,6 +233,7 @@ class Starter:
 
 
 OpenStarter = Callable[..., Starter]
+Begin = Callable[[], tuple[Starter, ReportHandle]]
 
 
 def piped(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 from uuid import uuid4
 
+import psutil
+from loopback_llm import LoopbackLLM
 from machine import PROJECT
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
@@ -30,10 +32,11 @@ from temporalio.common import QueryRejectCondition, RawValue
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.service import GrpcCompression
+from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from beyond.payloads import DATA_CONVERTER
-from beyond.server.dev_server import UI_PORT_OFFSET
+from beyond.server.dev_server import UI_PORT_OFFSET, start_server
 from models import (
     TASK_QUEUE,
     WORKFLOW_ID_PREFIX,
@@ -49,7 +52,9 @@ ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
 
 KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
-PATIENCE = 110  # seconds that anything may take on a slow machine before the test fails
+# Seconds that anything may take on a slow machine. The test's own limit, which cannot say what was
+# missing, is longer.
+PATIENCE = 90
 RECORDED_LIMIT = 5  # Signals and Activities, so that the history of a long report is short
 
 
@@ -80,6 +85,34 @@ class WorkerProcess(subprocess.Popen[bytes]):
             assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
         return self
+
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+class OwnServer:
+    """A server of the test's own, which can be killed and comes back on its database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.started: list[WorkflowEnvironment] = []
+        self._database = folder / "temporal.db"
+
+    async def start(self) -> Client:
+        self.started.append(await start_server(self.port, self._database))
+        return self.started[-1].client
+
+    def kill(self) -> None:
+        """Returns when nothing answers any more."""
+        [server] = [
+            process
+            for process in psutil.Process().children(recursive=True)
+            if f"--port {self.port} " in f"{' '.join(process.cmdline())} "
+        ]
+        server.kill()
+        while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.05)
 
 
 async def client_of(other: Client, namespace: str = "default") -> Client:
@@ -134,6 +167,16 @@ async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE)
     )
 
 
+async def begin_call(
+    client: Client, llm: LoopbackLLM, topic: str, task_queue: str = TASK_QUEUE
+) -> ReportHandle:
+    """A report whose model has been asked, and does not answer before `llm.go_on` is set."""
+    llm.go_on.clear()
+    report = await start_report(client, topic, task_queue)
+    await eventually(lambda: llm.in_flight == 1)
+    return report
+
+
 def report_of(client: Client, workflow_id: str) -> ReportHandle:
     return client.get_workflow_handle_for(GenerateReportWorkflow.run, workflow_id)
 
@@ -169,27 +212,44 @@ async def draft_of(report: ReportHandle) -> str:
 
 async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], bool]) -> ReportStatus:
     """The first status that is as wanted. A report that was terminated fails with the reason."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            status = await report.query(
-                GenerateReportWorkflow.get_report_status,
-                reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
-            )
-        except WorkflowQueryRejectedError as error:
-            if error.status == WorkflowExecutionStatus.CONTINUED_AS_NEW:  # just now
-                continue
-            await report.result()
-            raise
-        if wanted(status):
-            return status
-        assert time.monotonic() < deadline, status
-        await asyncio.sleep(0.1)
+    status, answered = None, time.monotonic()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    status = await report.query(
+                        GenerateReportWorkflow.get_report_status,
+                        reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
+                    )
+                except WorkflowQueryRejectedError as error:
+                    if error.status != WorkflowExecutionStatus.CONTINUED_AS_NEW:
+                        raise
+                    continue  # the run continued as new just now
+                if wanted(status):
+                    return status
+                answered = time.monotonic()
+                await asyncio.sleep(0.1)
+    except WorkflowQueryRejectedError:
+        await report.result()
+        raise
+    except TimeoutError:
+        ago = time.monotonic() - answered
+        last = f"The last status, {ago:.1f} s ago, was {status}."
+        raise AssertionError(f"{last}\n{await where_it_stands(report)}") from None
 
 
 async def waiting(report: ReportHandle, draft: int) -> ReportStatus:
     """The status when the report waits for a decision on that draft."""
     return await status_when(report, lambda s: s.phase == Phase.WAITING and s.draft == draft)
+
+
+async def listed(client: Client, number: int) -> None:
+    """Waits until the server lists so many open reports."""
+
+    async def all_listed() -> bool:
+        return (await client.count_workflows("ExecutionStatus = 'Running'")).count == number
+
+    await eventually(all_listed)
 
 
 async def is_running(report: ReportHandle) -> bool:
@@ -232,6 +292,20 @@ async def reset(report: ReportHandle, task: int = 0) -> None:
     )
 
 
+async def where_it_stands(report: ReportHandle) -> str:
+    """What the server knows of a report: for the reader of a test that failed."""
+    raw = (await report.describe()).raw_description
+    kinds = [
+        EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
+        for event in (await report.fetch_history()).events
+    ]
+    pending = [*raw.pending_activities, raw.pending_workflow_task]
+    told = " ".join(f"{one}".replace("\n", " ") for one in pending)
+    run = raw.workflow_execution_info.execution.run_id
+    last = ", ".join(kinds[-8:])
+    return f"{report.id}, run {run}: {len(kinds)} events, the last {last}; pending: {told}"
+
+
 async def metadata_of(report: ReportHandle) -> WorkflowMetadata:
     """What the Web UI asks a Workflow for."""
     metadata: WorkflowMetadata = await report.query(
@@ -264,5 +338,5 @@ async def eventually(
             return
         if progress() != so_far:
             so_far, deadline = progress(), time.monotonic() + PATIENCE
-        assert time.monotonic() < deadline, so_far
+        assert time.monotonic() < deadline, f"it does not hold; the progress so far: {so_far}"
         await asyncio.sleep(0.1)

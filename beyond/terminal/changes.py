@@ -49,22 +49,19 @@ def compare(old: str, new: str) -> list[Paragraph]:
 
 
 def summarize(paragraphs: Sequence[Paragraph]) -> str:
-    """Returns such as "changes 6 paragraphs, adds 1, moves 1, deletes 2 and keeps 43"."""
+    """Returns a summary such as "6 of 51 paragraphs changed, 1 new, 1 moved, 2 deleted"."""
 
     def count(matches: Callable[[Paragraph], object]) -> int:
         return sum(1 for paragraph in paragraphs if matches(paragraph))
 
-    numbers = {
-        "changes": count(lambda p: p.old and p.new and p.old != p.new),
-        "adds": count(lambda p: not p.old),
-        "moves": count(lambda p: p.moved and p.old == p.new),
-        "deletes": count(lambda p: not p.new),
-        "keeps": count(lambda p: p.old == p.new and not p.moved),
+    changed = count(lambda p: p.old and p.new and p.old != p.new)
+    summary = f"{changed} of {count(lambda p: p.new)} paragraphs changed"
+    others = {
+        "new": count(lambda p: not p.old),
+        "moved": count(lambda p: p.moved),
+        "deleted": count(lambda p: not p.new),
     }
-    (verb, number), *others = [(verb, number) for verb, number in numbers.items() if number]
-    parts = [f"{verb} {number} paragraph{'s' * (number > 1)}"]
-    *parts, last = parts + [f"{verb} {number}" for verb, number in others]
-    return f"{', '.join(parts)} and {last}" if parts else last
+    return ", ".join([summary, *(f"{number} {what}" for what, number in others.items() if number)])
 
 
 def describe(paragraphs: Iterable[Paragraph], what: str = "paragraph") -> Iterator[list[Part]]:

@@ -250,7 +250,7 @@ class Dialogue:
         async with self._one_request:
             number, draft = self._shown
             paragraphs = compare(self._compared, draft)
-            heading = f"\nDraft {number} {summarize(paragraphs)}."
+            heading = f"\nDraft {number}: {summarize(paragraphs)}."
             await self._screen.page_changes(heading, describe(paragraphs))
 
     async def _decide(self, decision: UserDecision, instruction: str = "", text: str = "") -> bool:
@@ -371,7 +371,7 @@ class Dialogue:
             self._screen.say(f"\n{status.origin}")
         if earlier:
             summary = summarize(compare(earlier, status.text))
-            self._screen.say(f"\nDraft {status.draft} {summary}. Type 'changes' to see them.")
+            self._screen.say(f"\nDraft {status.draft}: {summary}. Type 'changes' to see them.")
 
     async def _ask_worker(self, query: Callable[[], Awaitable[T]]) -> T | None:
         """Returns a Worker's answer to the Query, or None without one."""

@@ -319,20 +319,3 @@ async def test_an_edit_sends_no_thoughts(client: Client, llm: LoopbackLLM, task_
     await edit(report, "shorter")
     await waiting(report, draft=2)
     assert llm.calls[1].messages[1] == {"role": "assistant", "content": TEA}
-
-
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [
-        ("max_output_tokens", "the model reached its token limit"),
-        ("sensitive", "the provider's content filter stopped the model"),
-        ("insufficient_system_resource", 'the provider says "insufficient_system_resource"'),
-    ],
-)
-async def test_the_status_says_why_a_draft_is_cut_off(
-    client: Client, llm: LoopbackLLM, task_queue: str, reason: str, words: str
-) -> None:
-    llm.replies.append(Reply("# Tea\n\nTea is", finish_reason=reason))
-    report = await start_report(client, "tea", task_queue)
-    status = await waiting(report, draft=1)
-    assert (status.error, status.text) == (f"Draft 1 is cut off: {words}.", "# Tea\n\nTea is")

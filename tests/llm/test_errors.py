@@ -544,20 +544,6 @@ async def test_no_error_quotes_a_password_in_an_address(
 # The whole way.
 
 
-@pytest.mark.parametrize("instruction", ["", "with a table please"])
-async def test_a_topic_outlives_a_wrong_key(
-    client: Client, llm: LoopbackLLM, task_queue: str, instruction: str
-) -> None:
-    llm.replies.append(Reply(status=401))
-    report = await start_report(client, "tea", task_queue)
-    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
-    assert not status.topic_refused
-    await edit(report, instruction)
-    prompt = (await waiting(report, draft=1)).prompt
-    assert prompt.startswith("tea")
-    assert prompt.endswith(instruction or "tea")
-
-
 @pytest.mark.usefixtures("worker")
 async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     client: Client, llm: LoopbackLLM, shared_worker: WorkerProcess

@@ -92,7 +92,7 @@ def test_tables_keep_all_cells(markdown: str, rows: list[str]) -> None:
     ("markdown", "expected"),
     [
         (
-            '---\ntitle: "T"\nauthor: A\ndate: 2026-11-25\n---\n\n# T\n\nx',
+            '---\ntitle: "T"\nauthor: A\ndate: 2026-11-25\ntags: [a, b]\n---\n\n# T\n\nx',
             ["T", "A · 2026-11-25", "x"],
         ),
         (

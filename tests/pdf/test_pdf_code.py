@@ -37,7 +37,7 @@ def block(case: str) -> tuple[str, str]:
     return code.rstrip("\n"), info
 
 
-def lines(code: str, info: str = "", room: float = 1000) -> list[list[tuple[float, Part]]]:
+def set_lines(code: str, info: str = "", room: float = 1000) -> list[list[tuple[float, Part]]]:
     """The parts of each line with their places, in points."""
     text = Text(make_code_lines(code, 10, info), Style(shaded=True))
     text.wrap(room, 0)
@@ -63,7 +63,9 @@ def test_every_colour_of_code_has_enough_contrast() -> None:
 
 def test_keywords_strings_and_comments_have_different_colours() -> None:
     made = {
-        part.shown: part.look.color for line in lines(*block("code-colours")) for _, part in line
+        part.shown: part.look.color
+        for line in set_lines(*block("code-colours"))
+        for _, part in line
     }
     found = [next(color for text, color in made.items() if word in text)
              for word in ("def", '"""Sum', "# only", "total")]  # fmt: skip
@@ -75,14 +77,14 @@ def test_keywords_strings_and_comments_have_different_colours() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_language_is_coloured_and_keeps_its_text(language: str) -> None:
     code = LANGUAGES[language]
-    made = lines(code, f"{language} title=x")
+    made = set_lines(code, f"{language} title=x")
     assert "\n".join("".join(part.source for _, part in line) for line in made) == code
     assert len({part.look.color for line in made for _, part in line}) > 1
 
 
 @pytest.mark.parametrize("info", ["", "nosuch", "text", "{", "🎉"])
 def test_code_in_an_unknown_language_has_no_colours(info: str) -> None:
-    made = lines("def f(): return 'x'", info)
+    made = set_lines("def f(): return 'x'", info)
     assert {part.look.color for line in made for _, part in line} == {INK}
 
 
@@ -95,7 +97,7 @@ def test_very_long_code_is_not_coloured_and_is_set_in_time() -> None:
 
 
 def test_han_takes_two_columns_so_that_bars_align() -> None:
-    made = lines(*block("cjk-in-code"))
+    made = set_lines(*block("cjk-in-code"))
     assert [line[-1][1].source for line in made[2:]] == ["一", "二", "三"]
     # In the draft, too, the first of these lines has one more blank.
     assert [round(line[-1][0] / CELL, 3) for line in made[2:]] == [62, 61, 61]
@@ -108,7 +110,7 @@ def test_han_takes_two_columns_so_that_bars_align() -> None:
 
 
 def test_code_keeps_vowel_signs_on_letters_and_sets_hebrew_and_arabic_from_the_right() -> None:
-    thai, hindi, arabic, name, hebrew = lines(*block("scripts-in-code"))
+    thai, hindi, arabic, name, hebrew = set_lines(*block("scripts-in-code"))
     assert [part.source for _, part in thai if part.source.strip(" #4")] == [
         "ตอนที่", "เราจะเชื่อมโยงจาก",
     ]  # fmt: skip
@@ -131,20 +133,20 @@ def test_coloured_code_breaks_where_plain_code_does() -> None:
     call = "result = client.execute_activity(charge, order_id, timeout=timedelta(seconds=5))"
 
     def starts(info: str) -> list[str]:
-        return ["".join(part.source for _, part in line) for line in lines(call, info, 300)]
+        return ["".join(part.source for _, part in line) for line in set_lines(call, info, 300)]
 
     assert starts("python") == starts("")
     assert len(starts("")) > 1
 
 
 def test_soft_hyphens_in_code_are_removed() -> None:
-    [line] = lines("a\u00adb")
+    [line] = set_lines("a\u00adb")
     assert [part.source for _, part in line] == ["ab"]
 
 
 def test_code_in_any_script_is_printed_in_any_width() -> None:
     code = "x = '汉字 かな 한글 ไทย हिन्दी العربية עברית é̄ ✔ 𝒩 ﬁ' # 注释 (שלום)"
     for width in range(60, 400, 20):
-        made: Any = lines(code, "python", width)
+        made: Any = set_lines(code, "python", width)
         text = "".join(part.source for line in made for _, part in line)
         assert sorted(text.replace(" ", "")) == sorted(code.replace(" ", ""))

@@ -1,33 +1,33 @@
 """Real processes that are killed, frozen or away for a while: no report is lost.
 
-SIGTERM during a call is in test_worker.py.
+A Worker that is stopped during a call is in test_worker.py, and during a PDF in
+test_pdf_process.py.
 """
 
+import asyncio
 import signal
-import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import (
+    KEY,
     PATIENCE,
     RESULT,
-    ReportHandle,
-    WorkerProcess,
+    OwnServer,
+    StartWorker,
+    begin_call,
     draft_of,
     edit,
     eventually,
-    free_port,
     keep,
+    report_of,
     start_report,
     waiting,
 )
 from temporalio.client import Client
 
-from beyond.server.dev_server import start_server
 from models import Phase
 from workflow import GenerateReportWorkflow
 
@@ -45,7 +45,7 @@ os.fsync = fsync
 async def test_reports_in_every_phase_survive_a_worker_that_is_killed(
     client: Client,
     llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -64,9 +64,7 @@ async def test_reports_in_every_phase_survive_a_worker_that_is_killed(
         await waiting(report, draft=1)
     await keep(in_pdf, draft=1)
     await eventually(lambda: reports.exists() and len(list(reports.iterdir())) == 1)
-    llm.go_on.clear()
-    in_call = await start_report(client, "about cats")
-    await eventually(lambda: llm.in_flight == 1)
+    in_call = await begin_call(client, llm, "about cats")
     worker.kill()
     killed = time.monotonic()
     barrier.unlink()
@@ -92,59 +90,32 @@ async def test_reports_in_every_phase_survive_a_worker_that_is_killed(
 
 
 async def test_reports_survive_a_server_that_is_killed(
-    llm: LoopbackLLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    llm: LoopbackLLM, own_server: OwnServer, start_worker: StartWorker
 ) -> None:
     """The server comes back on its database, and Worker and Client go on by themselves."""
-    port, database = free_port(), tmp_path / "temporal.db"
-    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
-    server = await start_server(port, database)
-    worker = WorkerProcess(tmp_path).wait_until_polling()
-    try:
-        client = server.client
-        waits = await start_report(client, "about bees")
-        await waiting(waits, draft=1)
-        llm.go_on.clear()
-        in_call = await start_report(client, "about cats")
-        await eventually(lambda: llm.in_flight == 1)
-
-        [process] = [
-            child for child in psutil.Process().children() if str(database) in child.cmdline()
-        ]
-        process.send_signal(signal.SIGKILL)
-        await eventually(lambda: port_is_free(port))
-        server = await start_server(port, database)
-        llm.go_on.set()
-
-        client = server.client
-        waits, in_call = (
-            client.get_workflow_handle_for(GenerateReportWorkflow.run, report.id)
-            for report in (waits, in_call)
-        )
-        await waiting(in_call, draft=1)
-        assert await draft_of(waits) == "# Draft\n\nabout bees"
-        for report in (waits, in_call):
-            await keep(report, draft=1)
-            assert await report.result()
-        assert [call.messages[-1]["content"] for call in llm.calls] == ["about bees", "about cats"]
-        assert worker.poll() is None
-    finally:
-        worker.kill()
-        worker.wait()
-        await server.shutdown()
-
-
-def port_is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+    client = await own_server.start()
+    worker = start_worker()
+    waits = await start_report(client, "about bees")
+    await waiting(waits, draft=1)
+    in_call = await begin_call(client, llm, "about cats")
+    own_server.kill()
+    client = await own_server.start()
+    llm.go_on.set()
+    waits, in_call = (report_of(client, report.id) for report in (waits, in_call))
+    await waiting(in_call, draft=1)
+    assert await draft_of(waits) == "# Draft\n\nabout bees"
+    for report in (waits, in_call):
+        await keep(report, draft=1)
+        assert await report.result()
+    assert [call.messages[-1]["content"] for call in llm.calls] == ["about bees", "about cats"]
+    assert worker.poll() is None
 
 
 async def test_a_frozen_worker_closes_its_call_after_another_took_over(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
-    llm.go_on.clear()
     frozen = start_worker()
-    report = await start_report(client, "bees")
-    await eventually(lambda: llm.in_flight == 1)
+    report = await begin_call(client, llm, "bees")
     frozen.send_signal(signal.SIGSTOP)
     start_worker()
     await eventually(lambda: len(llm.calls) == 2)
@@ -163,7 +134,7 @@ async def test_a_frozen_worker_closes_its_call_after_another_took_over(
 async def test_a_worker_frozen_during_a_pdf_adds_no_second_one(
     client: Client,
     llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -212,34 +183,43 @@ async def test_a_report_waits_for_a_model_that_is_away(
     assert len(llm.calls) == 2
 
 
-@pytest.mark.usefixtures("worker")
-async def test_two_workers_share_a_task_queue(
+REPORTS = 60
+
+
+def whole_pdfs(folder: Path) -> set[str]:
+    files = folder.glob("*.pdf")
+    return {path.name for path in files if path.read_bytes().endswith(b"%%EOF\n")}
+
+
+async def test_three_workers_one_of_them_killed_lose_no_report(
     client: Client,
     llm: LoopbackLLM,
-    shared_worker: WorkerProcess,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    workers = [shared_worker, start_worker()]
-    reports = [await start_report(client, f"topic {number}") for number in range(8)]
-    for report in reports:
-        await edit(report, "shorter", draft=1)
-        await keep(report, draft=2)
-    results = {await report.result() for report in reports}
-    assert len(results) == len(reports)
-    assert len(llm.calls) == 2 * len(reports)
-    for number, report in enumerate(reports):
-        assert (await draft_of(report)).startswith(f"# Draft\n\ntopic {number}\n\n")
-    callers = {identity for report in reports for identity in await workers_of(report)}
-    assert {f"{worker.pid}@{socket.gethostname()}" for worker in workers} == callers
-    workers[1].terminate()  # a Worker that is killed may have been given a task of the next test
-    assert workers[1].wait(PATIENCE) == 0
+    llm.default = Reply(delay=1)
+    workers = []
+    for number in range(3):
+        monkeypatch.setenv("LLM_API_KEY", f"{KEY}-{number}")  # tells whose call it is
+        workers.append(start_worker())
 
+    reports = [await start_report(client, f"topic {number}") for number in range(REPORTS)]
+    await eventually(lambda: len(llm.calls) > REPORTS / 2, progress=lambda: len(llm.calls))
+    workers[0].kill()
+    await eventually(lambda: llm.in_flight == 0, progress=lambda: llm.in_flight)
+    interrupted = sum(call.abandoned for call in llm.calls)
+    # draft=0: whichever draft comes next, so nobody need wait for the drafts to come.
+    await asyncio.gather(*(keep(report) for report in reports))
 
-async def workers_of(report: ReportHandle) -> set[str]:
-    """The identities of the Workers that ran the report's Activities."""
-    started = [
-        event.activity_task_started_event_attributes.identity
-        for event in (await report.fetch_history()).events
-        if event.HasField("activity_task_started_event_attributes")
-    ]
-    return set(started)
+    results = await asyncio.gather(*(report.result() for report in reports))
+    names = {result.rpartition(": ")[2] for result in results}
+    assert len(names) == REPORTS
+    assert whole_pdfs(tmp_path) == names
+    # Paid twice: the calls that the kill interrupted, and answers that it kept from Temporal.
+    topics = {call.messages[-1]["content"] for call in llm.calls}
+    assert len(topics) == REPORTS
+    callers = {call.key for call in llm.calls}
+    assert callers == {f"Bearer {KEY}-{number}" for number in range(3)}
+    of_the_killed = sum(call.key == f"Bearer {KEY}-0" for call in llm.calls)
+    assert interrupted <= len(llm.calls) - REPORTS <= of_the_killed

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from loopback_llm import LoopbackLLM
 from pypdf import PdfReader
-from support import RESULT, edit, keep, start_report, status_when, waiting
+from support import RESULT, attempts_of, edit, keep, start_report, status_when, waiting
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
@@ -54,7 +54,7 @@ def test_equal_texts_of_two_reports_get_two_files(reports: Path) -> None:
     assert len(names) == 2
 
 
-async def test_status_shows_a_disk_error_and_the_report_finishes_once_it_is_fixed(
+async def test_the_status_shows_a_disk_error_and_the_report_finishes_once_it_is_fixed(
     client: Client,
     llm: LoopbackLLM,
     task_queue: str,
@@ -80,3 +80,5 @@ async def test_status_shows_a_disk_error_and_the_report_finishes_once_it_is_fixe
     assert files_in(in_the_way) == {NAME}
     assert (await report.query(GenerateReportWorkflow.get_report_status)).error == too_late
     assert len(llm.calls) == 1
+    draft, at_first, _ = await attempts_of(report)
+    assert (draft, at_first) == (1, 3)  # so often before it is an error for the person

@@ -16,7 +16,7 @@ import pytest
 from loopback_llm import LoopbackLLM
 from platformdirs import user_cache_path
 from pypdf import PdfReader
-from starters import STARTER, OpenStarter, Starter
+from starters import STARTER, OpenStarter, Starter, write_script
 from support import PATIENCE, free_port, start_report
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -179,15 +179,48 @@ def test_an_error_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_
     assert left_behind(tmp_path) == []
 
 
-def test_an_impossible_key_is_refused_before_the_first_question(
-    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        (
+            "LLM_API_KEY",
+            "your-key-here",
+            "LLM_API_KEY holds a placeholder, not a key for openai/gpt-4o. .+",
+        ),
+        (
+            "XDG_DATA_HOME",
+            "/dev/null/data",
+            "--local keeps its reports and logs in a folder of your account, but cannot write to "
+            ".+: Not a directory. Make it writable, or set XDG_DATA_HOME to another folder.",
+        ),
+        (
+            "REPORTS_DIR",
+            "/dev/null/folder",
+            "No PDF can be written to /dev/null/folder: .+. Change to another folder, .+",
+        ),
+        ("TEMPORAL_ADDRESS", "localhost:abc", ".*abc.*TEMPORAL_ADDRESS.*"),
+        ("TEMPORAL_ADDRESS", "localhost:65000", ".*65000.*TEMPORAL_ADDRESS.*"),
+        (
+            "TEMPORAL_ADDRESS",
+            "temporal.invalid:7233",
+            "--local is for a server on this machine, but Temporal's address is "
+            "temporal.invalid:7233. Unset TEMPORAL_ADDRESS, or leave out --local.",
+        ),
+    ],
+)
+def test_a_setting_that_does_not_work_is_refused_before_the_first_question(
+    port: int,
+    open_local: OpenLocal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    told: str,
 ) -> None:
-    monkeypatch.setenv("LLM_API_KEY", "your-key-here")
+    monkeypatch.setenv(variable, value)
     starter = open_local()
     assert starter.ends() == 1
-    assert starter.errors.startswith(
-        "LLM_API_KEY holds a placeholder, not a key for openai/gpt-4o. "
-    )
+    assert re.fullmatch(f"{told}\n", starter.errors)
     assert starter.text.strip() == ""
     assert left_behind(tmp_path) == []
 
@@ -243,8 +276,7 @@ def test_a_second_one_joins_the_server_of_the_first(
     second.asked("Enter your research topic or question:")
     first.asked_to_decide()
     for starter in (second, first):
-        starter.presses("\x03")
-        assert starter.ends() == 130
+        starter.leave()
     assert left_behind(tmp_path) == []
 
 
@@ -252,7 +284,7 @@ def test_a_second_one_joins_the_server_of_the_first(
 def slow_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Temporal CLI that takes longer than the SDK's 5 s to start the server."""
     real = shutil.which("temporal") or user_cache_path(APP) / "temporal"
-    install("temporal", tmp_path / "bin", f'sleep 6; exec "{real}" "$@"')
+    write_script(tmp_path / "bin" / "temporal", f'sleep 6; exec "{real}" "$@"')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
 
@@ -262,8 +294,7 @@ def test_local_waits_for_a_server_that_is_slow_to_start(
 ) -> None:
     starter = open_local()
     starter.asked("Enter your research topic or question:")
-    starter.presses("\x03")
-    assert starter.ends() == 130
+    starter.leave()
     assert left_behind(tmp_path) == []
 
 
@@ -272,7 +303,7 @@ async def test_a_server_that_does_not_start_is_reported_with_its_log(
 ) -> None:
     monkeypatch.setattr(dev_server, "QUICK_START", timedelta(seconds=1))
     monkeypatch.setattr(dev_server, "START_TIMEOUT", timedelta(seconds=2))
-    cli = install("temporal", tmp_path / "bin", "echo the reason; exit 1")
+    cli = write_script(tmp_path / "bin" / "temporal", "echo the reason; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     log = tmp_path / "server.log"
     log.write_text("of yesterday\n")
@@ -298,8 +329,7 @@ def test_the_demo_has_reports_of_its_own(
         settings.setenv("OPENAI_BASE_URL", model.base_url)
         starter = open_local("bees")
         starter.asked_to_decide()
-        starter.presses("\x03")
-        assert starter.ends() == 130
+        starter.leave()
     starter = open_local("--list")
     starter.sees("Set LLM_MODEL to see your other reports.")
     starter.sees("No report is open.")
@@ -324,8 +354,7 @@ def test_without_a_server_the_reports_of_local_are_named(
 ) -> None:
     starter = open_local("bees")
     starter.asked_to_decide()
-    starter.presses("\x03")
-    assert starter.ends() == 130
+    starter.leave()
     starter = open_starter("--list")
     assert starter.ends() == 1
     assert starter.errors.endswith(
@@ -389,35 +418,6 @@ def test_a_report_is_found_from_any_folder(
     again = open_local("--workflow-id", workflow_id)
     again.sees("Draft 1")
     again.asked_to_decide()
-
-
-def test_an_unwritable_data_folder_is_refused_in_one_sentence(
-    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
-    starter = open_local()
-    assert starter.ends() == 1
-    assert re.fullmatch(
-        r"--local keeps its reports and logs in a folder of your account, but cannot write to .+: "
-        r"Not a directory\. "
-        r"Make it writable, or set XDG_DATA_HOME to another folder\.\n",
-        starter.errors,
-    )
-
-
-def test_a_reports_folder_that_is_not_writable_is_refused_in_one_sentence(
-    port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("REPORTS_DIR", str(tmp_path / "file" / "folder"))
-    starter = open_local()
-    assert starter.ends() == 1
-    assert re.fullmatch(
-        r"No PDF can be written to \S+/file/folder: .+\. Change to another folder, .+\n",
-        starter.errors,
-    )
-    assert left_behind(tmp_path) == []
 
 
 async def test_the_worker_is_in_no_terminals_session_and_stops_with_its_caller(
@@ -484,30 +484,6 @@ async def test_a_server_that_answers_is_used_and_not_stopped(
     assert (await client.get_workflow_handle(workflow_id).describe()).close_time
 
 
-@pytest.mark.parametrize("port", ["abc", "65000"])
-def test_an_impossible_port_is_refused_in_one_sentence(
-    port: str, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", f"localhost:{port}")
-    starter = open_local()
-    assert starter.ends() == 1
-    assert port in starter.errors
-    assert "TEMPORAL_ADDRESS" in starter.errors
-
-
-def test_a_server_elsewhere_is_not_replaced(
-    open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal.invalid:7233")
-    starter = open_local()
-    assert starter.ends() == 1
-    assert starter.errors == (
-        "--local is for a server on this machine, but Temporal's address is temporal.invalid:7233. "
-        "Unset TEMPORAL_ADDRESS, or leave out --local.\n"
-    )
-    assert left_behind(tmp_path) == []
-
-
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache folder, on a machine with nothing on PATH and no way to the internet."""
@@ -534,14 +510,6 @@ def started_with(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     return paths
 
 
-def install(program: str, folder: Path, script: str = "") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / program
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return path
-
-
 unix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
 
 
@@ -549,9 +517,9 @@ unix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins ar
 async def test_the_temporal_cli_on_path_comes_before_the_one_in_the_cache(
     cache: Path, tmp_path: Path, started_with: list[str | None]
 ) -> None:
-    in_cache = install("temporal", cache)
+    in_cache = write_script(cache / "temporal", "")
     await dev_server.start_server()
-    on_path = install("temporal", tmp_path / "bin")
+    on_path = write_script(tmp_path / "bin" / "temporal", "")
     await dev_server.start_server()
     assert started_with == [str(in_cache), str(on_path)]
 
@@ -566,7 +534,7 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     build = 'echo "$@" > "$GOBIN/arguments"; echo progress >&2; mkdir -p "$GOCACHE" "$GOMODCACHE"; '
     build += 'echo "$GOCACHE $GOMODCACHE" > "$GOBIN/caches"; '
     build += 'PATH=/bin:/usr/bin cp "$0" "$GOBIN/temporal"'
-    install("go", tmp_path / "bin", build)
+    write_script(tmp_path / "bin" / "go", build)
     await dev_server.start_server()
     assert started_with == [None, str(cache / "temporal")]
     assert (cache / "arguments").read_text() == f"install {dev_server.CLI_SOURCE}\n"

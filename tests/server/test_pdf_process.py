@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from support import (
     PATIENCE,
     RESULT,
     ReportHandle,
+    StartWorker,
     WorkerProcess,
     attempts_of,
     eventually,
@@ -162,9 +163,7 @@ async def test_a_pdf_is_made_again_if_its_process_is_killed(
 
 
 @pytest.fixture
-def demo_worker(
-    start_worker: Callable[[], WorkerProcess], monkeypatch: pytest.MonkeyPatch
-) -> WorkerProcess:
+def demo_worker(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> WorkerProcess:
     """A Worker that need not import LiteLLM."""
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     return start_worker()
@@ -205,7 +204,7 @@ async def renderer_of(worker: WorkerProcess) -> psutil.Process:
 async def test_a_stopped_worker_finishes_its_pdf_and_its_process_ends_with_it(
     client: Client,
     demo_worker: WorkerProcess,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     number: signal.Signals,
 ) -> None:
     """A terminal sends Ctrl-C or SIGHUP, and systemd SIGTERM, to both processes."""

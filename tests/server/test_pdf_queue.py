@@ -7,7 +7,6 @@ from pathlib import Path
 import psutil
 import pytest
 from loopback_llm import LoopbackLLM
-from stand_ins import StandIns
 from support import (
     RESULT,
     attempts_of,
@@ -114,23 +113,6 @@ async def test_drafts_do_not_wait_for_pdfs_and_no_pdf_is_made_twice(
     assert len(results) == len(list((tmp_path / "reports").iterdir())) == 60
     for report in reports:
         assert max(await attempts_of(report)) == 1
-
-
-async def test_a_pdf_has_a_heartbeat_timeout_and_its_wait_does_not_count(
-    client: Client, stand_ins: StandIns
-) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await keep(report)
-    assert await report.result() == RESULT
-    [scheduled] = [
-        event.activity_task_scheduled_event_attributes
-        async for event in report.fetch_history_events()
-        if event.HasField("activity_task_scheduled_event_attributes")
-        and event.activity_task_scheduled_event_attributes.activity_type.name == "create_pdf"
-    ]
-    assert scheduled.priority.priority_key > 3  # that of a draft, which a server hands out before
-    assert scheduled.heartbeat_timeout.ToTimedelta() == heartbeats.HEARTBEAT_TIMEOUT
-    assert scheduled.start_to_close_timeout.ToTimedelta() >= timedelta(hours=12)
 
 
 async def test_another_worker_can_run_the_plain_functions(

@@ -4,14 +4,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from machine import PROJECT
-from support import PATIENCE, WorkerProcess, eventually, free_port, report_of
+from support import PATIENCE, StartWorker, eventually, free_port, report_of
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -46,28 +46,14 @@ def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
     return apply
 
 
-@pytest.fixture
-def start_worker_of(tmp_path: Path, client: Client) -> Iterator[Callable[[Path], WorkerProcess]]:
-    workers: list[WorkerProcess] = []
-
-    def start(project: Path) -> WorkerProcess:
-        workers.append(WorkerProcess(tmp_path, project))
-        return workers[-1].wait_until_polling()
-
-    yield start
-    for worker in workers:
-        worker.kill()
-        worker.wait()
-
-
-StartWorker = Callable[[Path], WorkerProcess]
-
-
-def run_starter(project: Path, typed: str, *arguments: str) -> str:
+def run_starter(project: Path, typed: str, *arguments: str, code: int = 0) -> str:
+    """Returns what it says, or what it refuses with if the exit code is to be 1."""
     command = [sys.executable, str(project / "starter.py"), *arguments]
     done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert code or not done.stderr
+    return done.stderr if code else done.stdout
 
 
 def start_starter(project: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -95,13 +81,13 @@ def test_the_patches_apply_together_in_any_order(order: tuple[str], tmp_path: Pa
 
 
 def test_your_own_program_gets_the_name_of_the_pdf(
-    change: Change, start_worker_of: StartWorker, client: Client
+    change: Change, start_worker: StartWorker, client: Client
 ) -> None:
     project = change("From your own program")
     program = project / "own_program.py"
     address = client.service_client.config.target_host
     program.write_text(program.read_text().replace("localhost:7233", address))
-    start_worker_of(project)
+    start_worker(project)
     command = [sys.executable, str(program)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (0, "")
@@ -109,11 +95,11 @@ def test_your_own_program_gets_the_name_of_the_pdf(
     assert done.stdout.splitlines()[-1].startswith("Successfully created research report PDF: ")
 
 
-def test_the_metrics_of_the_page_are_served(change: Change, start_worker_of: StartWorker) -> None:
+def test_the_metrics_of_the_page_are_served(change: Change, start_worker: StartWorker) -> None:
     project, port = change("Metrics"), free_port()
     worker = project / "worker.py"
     worker.write_text(worker.read_text().replace(":9464", f":{port}"))
-    start_worker_of(project)
+    start_worker(project)
     run_starter(project, DIALOGUE)
     with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         metrics = answer.read().decode()
@@ -123,11 +109,11 @@ def test_the_metrics_of_the_page_are_served(change: Change, start_worker_of: Sta
 
 
 async def test_encryption_hides_topic_and_instructions_in_the_event_history(
-    change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
+    change: Change, start_worker: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
     project = change("Encryption")
-    start_worker_of(project)
+    start_worker(project)
     said = run_starter(project, DIALOGUE)
     assert "Result: Successfully created" in said
     assert "mention lions" in said
@@ -144,42 +130,33 @@ async def test_encryption_hides_topic_and_instructions_in_the_event_history(
     await eventually(listed)
 
 
-def refusal(project: Path, *arguments: str) -> str:
-    """What ends the starter."""
-    command = [sys.executable, str(project / "starter.py"), *arguments]
-    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
-
-
 def test_encryption_with_a_wrong_key_or_none_is_refused_in_one_sentence(
-    change: Change, start_worker_of: StartWorker, monkeypatch: pytest.MonkeyPatch
+    change: Change, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = change("Encryption")
     monkeypatch.delenv("PAYLOAD_KEY", raising=False)
-    none = refusal(project, "--list")
+    none = run_starter(project, "", "--list", code=1)
     monkeypatch.setenv("PAYLOAD_KEY", "no key")
-    assert refusal(project, "--list") == none
+    assert run_starter(project, "", "--list", code=1) == none
     assert none.startswith("PAYLOAD_KEY holds no key")
     monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
-    start_worker_of(project)
+    start_worker(project)
     starter, workflow_id = start_starter(project)
     with starter:
         starter.kill()
     monkeypatch.setenv("PAYLOAD_KEY", "fedcba9876543210" * 4)
-    assert refusal(project, "--workflow-id", workflow_id) == (
+    assert run_starter(project, "", "--workflow-id", workflow_id, code=1) == (
         "What Temporal holds was encrypted with another key. Set that one in PAYLOAD_KEY.\n"
     )
 
 
 async def test_encryption_hides_the_draft_that_is_being_written(
-    change: Change, start_worker_of: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
+    change: Change, start_worker: StartWorker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAYLOAD_KEY", "0123456789abcdef" * 4)
     project = change("Encryption")
     monkeypatch.setenv("LLM_MODEL", "offline/slow-demo")
-    start_worker_of(project)
+    start_worker(project)
     starter, workflow_id = start_starter(project)
     seen: list[bytes] = []
 
@@ -195,11 +172,11 @@ async def test_encryption_hides_the_draft_that_is_being_written(
 
 
 async def test_a_report_runs_on_the_version_that_is_current(
-    change: Change, start_worker_of: StartWorker, away_from_the_worker: Client
+    change: Change, start_worker: StartWorker, away_from_the_worker: Client
 ) -> None:
     client = away_from_the_worker
     project = change("Worker Versioning")
-    start_worker_of(project)
+    start_worker(project)
     request = SetWorkerDeploymentCurrentVersionRequest(
         namespace=client.namespace,
         deployment_name="research",

@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,7 +18,9 @@ from support import (
     KEY,
     PATIENCE,
     RESULT,
+    StartWorker,
     WorkerProcess,
+    begin_call,
     events_of,
     eventually,
     keep,
@@ -39,6 +39,7 @@ from models import TASK_QUEUE, GenerateReportInput
 from workflow import GenerateReportWorkflow
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+STOPPING = "Stopping when the calls in progress are done"
 CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for a demo."
 
 
@@ -172,7 +173,7 @@ def test_a_server_of_your_own_needs_its_address(monkeypatch: pytest.MonkeyPatch)
 async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     client: Client,
     llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
+    start_worker: StartWorker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -197,32 +198,39 @@ async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     assert (tmp_path / "here" / "research_pdf.pdf").exists()
 
 
-def test_a_dot_env_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
-    """PowerShell writes UTF-16."""
-    (tmp_path / ".env").write_text("LLM_MODEL=offline/demo\n", encoding="utf-16")
-    worker = run_worker()
-    assert (
-        worker.stderr
-        == f"{tmp_path}/.env is not UTF-8. Save it as UTF-8 and run the command again.\n"
-    )
-    assert worker.returncode == 1
-
-
 def test_a_byte_order_mark_in_dot_env_is_ignored(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PAPER=legal\n", encoding="utf-8-sig")
     assert run_worker().stderr == "PAPER=legal is not a size of paper: write letter or a4\n"
 
 
-def test_an_unwritable_reports_folder_is_refused_at_the_start(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        (
+            "REPORTS_DIR",
+            "/proc/nope",
+            "No PDF can be written to /proc/nope: No such file or directory. "
+            "Change to another folder, or name one in REPORTS_DIR.\n",
+        ),
+        (
+            "TEMPORAL_ADDRESS",
+            "127.0.0.1:1",
+            "Temporal is not reachable at 127.0.0.1:1 (Connection refused). "
+            "Start it with: temporal server start-dev --db-filename temporal.db\n",
+        ),
+        (
+            "TEMPORAL_PROFILE",
+            "nope",
+            "The Temporal settings cannot be read: Profile 'nope' not found\n",
+        ),
+    ],
+)
+def test_a_setting_that_does_not_work_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
 ) -> None:
-    monkeypatch.setenv("REPORTS_DIR", "/proc/nope")
+    monkeypatch.setenv(variable, value)
     worker = run_worker()
-    assert worker.stderr == (
-        "No PDF can be written to /proc/nope: No such file or directory. "
-        "Change to another folder, or name one in REPORTS_DIR.\n"
-    )
-    assert worker.returncode == 1
+    assert (worker.stdout, worker.stderr, worker.returncode) == ("", told, 1)
 
 
 # Connection.
@@ -286,7 +294,7 @@ async def test_a_profile_of_temporal_toml_reaches_the_connection(
 
 
 async def test_the_worker_says_what_it_polls(
-    client: Client, start_worker: Callable[[], WorkerProcess], monkeypatch: pytest.MonkeyPatch
+    client: Client, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     address = client.service_client.config.target_host
@@ -295,18 +303,6 @@ async def test_the_worker_says_what_it_polls(
         r"Press Ctrl-C to stop\.\n",
         start_worker().log,
     )
-
-
-def test_without_a_server_the_worker_names_address_and_command(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-    worker = run_worker()
-    assert worker.stderr == (
-        "Temporal is not reachable at 127.0.0.1:1 (Connection refused). "
-        "Start it with: temporal server start-dev --db-filename temporal.db\n"
-    )
-    assert (worker.stdout, worker.returncode) == ("", 1)
 
 
 def test_connecting_to_a_silent_server_times_out(
@@ -326,15 +322,6 @@ def test_connecting_to_a_silent_server_times_out(
     )
 
 
-def test_an_unknown_profile_is_refused_in_one_sentence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TEMPORAL_PROFILE", "nope")
-    worker = run_worker()
-    assert worker.stderr == "The Temporal settings cannot be read: Profile 'nope' not found\n"
-    assert worker.returncode == 1
-
-
 def test_an_unknown_namespace_is_refused_without_a_traceback(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,62 +336,38 @@ def test_an_unknown_namespace_is_refused_without_a_traceback(
 # Shutdown.
 
 
-async def test_a_stopped_worker_finishes_its_call_unless_it_is_stopped_again(
-    client: Client,
-    llm: LoopbackLLM,
-    start_worker: Callable[[], WorkerProcess],
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_stopped_worker_finishes_its_call(
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker, number: signal.Signals
 ) -> None:
     """The tutorial's Worker gives its call up, and the next Worker pays for it again."""
     worker = start_worker()
-    for reports, number in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
-        llm.go_on.clear()
-        report = await start_report(client, "bees")
-        await eventually(lambda: llm.in_flight == 1)
-        worker.send_signal(number)
-        await eventually(partial(says, worker, "Stopping when the calls in progress are done"))
-        if number == signal.SIGTERM:
-            with pytest.raises(subprocess.TimeoutExpired):
-                # Longer than a heartbeat may be late: they go on.
-                await asyncio.to_thread(worker.wait, 12)
-        llm.go_on.set()
-        assert await ended(worker) == 0
-        assert "Traceback" not in worker.log
-        monkeypatch.setenv("REPORTS_DIR", number.name)
-        worker = start_worker()
-        await keep(report)
-        assert await report.result() == RESULT
-        assert len(llm.calls) == reports
-
-    llm.go_on.clear()
-    await start_report(client, "bees")
-    await eventually(lambda: llm.in_flight == 1)
-    worker.terminate()
-    await eventually(partial(says, worker, "Stopping"))
-    worker.terminate()
-    assert await ended(worker) == -signal.SIGTERM
-    await eventually(lambda: llm.calls[-1].abandoned)
-
-
-async def test_a_worker_whose_terminal_is_closed_finishes_its_call(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
-) -> None:
-    """The shell sends SIGHUP, and the system may send another."""
-    worker = start_worker()
-    llm.go_on.clear()
-    report = await start_report(client, "bees")
-    await eventually(lambda: llm.in_flight == 1)
-    for _ in range(2):
-        worker.send_signal(signal.SIGHUP)
-        await eventually(partial(says, worker, "Stopping when the calls in progress are done"))
+    report = await begin_call(client, llm, "bees")
+    worker.send_signal(number)
+    await eventually(lambda: STOPPING in worker.log)
+    if number == signal.SIGHUP:
+        worker.send_signal(number)  # from the shell, and from the system
+    if number == signal.SIGTERM:
+        with pytest.raises(subprocess.TimeoutExpired):
+            # Longer than a heartbeat may be late: they go on.
+            await asyncio.to_thread(worker.wait, 12)
     llm.go_on.set()
     assert await ended(worker) == 0
+    assert "Traceback" not in worker.log
     completed = await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     assert len(completed) == len(llm.calls) == 1
 
 
-def says(worker: WorkerProcess, words: str) -> bool:
-    return words in worker.log
+async def test_a_worker_that_is_stopped_again_gives_its_call_up(
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    await begin_call(client, llm, "bees")
+    worker.terminate()
+    await eventually(lambda: STOPPING in worker.log)
+    worker.terminate()
+    assert await ended(worker) == -signal.SIGTERM
+    await eventually(lambda: llm.calls[-1].abandoned)
 
 
 def test_a_worker_beside_a_starter_stops_when_its_standard_input_ends(
@@ -486,7 +449,7 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_the_log_has_one_line_for_each_report_call_and_pdf(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
     worker = start_worker()
     llm.replies.append(Reply(status=500, text="busy\nand more", headers={"retry-after": "1"}))
@@ -502,12 +465,12 @@ async def test_the_log_has_one_line_for_each_report_call_and_pdf(
     assert worker.log.count(report.id) == 3
     await keep(report)
     await report.result()
-    await eventually(partial(says, worker, f"{report.id}: User approved the research."))
+    await eventually(lambda: f"{report.id}: User approved the research." in worker.log)
     assert f"{report.id}: create_pdf, attempt 1: Wrote research_pdf.pdf\n" in worker.log
 
 
 async def test_a_workflow_id_redraws_no_terminal_and_forges_no_line_of_the_log(
-    client: Client, llm: LoopbackLLM, start_worker: Callable[[], WorkerProcess]
+    client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
     worker = start_worker()
     workflow_id = f"{uuid4()}\x1b]0;title\x07\nforged"

@@ -65,12 +65,12 @@ def test_a_fold_names_the_heading_even_if_another_change_stands_below_it() -> No
 
 def test_lines_that_break_elsewhere_count_as_unchanged() -> None:
     new = REPORT.replace("thousand flowers a day.\nIt", "thousand\nflowers a day. It")
-    assert summary(REPORT, new.replace("\n", "\r\n")) == "keeps 8 paragraphs"
+    assert summary(REPORT, new.replace("\n", "\r\n")) == "0 of 8 paragraphs changed"
 
 
 def test_a_table_is_one_paragraph_whose_changed_rows_stand_below_its_headings() -> None:
     new = REPORT.replace("| Drone | mating | 55 |", "| Drone | rest | 15.5 |")
-    assert summary(REPORT, new) == "changes 1 paragraph and keeps 7"
+    assert summary(REPORT, new) == "1 of 8 paragraphs changed"
     assert view(REPORT, new)[1].splitlines() == [
         "| Bee | Task | Days |",
         "… 1 row as before",
@@ -100,20 +100,20 @@ def test_only_the_changed_lines_of_code_are_shown() -> None:
 def test_a_moved_paragraph_is_marked_as_moved() -> None:
     paragraph = "They make honey in a hive of wax, and store it in cells.\n\n"
     new = REPORT.replace(paragraph, "") + f"\n{paragraph}"
-    assert summary(REPORT, new) == "moves 1 paragraph and keeps 7"
+    assert summary(REPORT, new) == "0 of 8 paragraphs changed, 1 moved"
     assert view(REPORT, new)[-1] == f"moved: {paragraph.strip()}"
 
 
 def test_a_moved_and_changed_paragraph_is_marked_as_both() -> None:
     paragraph = "They make honey in a hive of wax, and store it in cells.\n\n"
     new = REPORT.replace(paragraph, "") + "\n" + paragraph.replace("wax", "comb")
-    assert summary(REPORT, new) == "changes 1 paragraph and keeps 7"
+    assert summary(REPORT, new) == "1 of 8 paragraphs changed, 1 moved"
     assert view(REPORT, new)[-1].startswith("moved and changed: They make honey in a hive of [-wax")
 
 
 def test_new_and_deleted_paragraphs_are_counted_and_stand_where_they_are_and_were() -> None:
     new = REPORT.replace("- It keeps for years.\n", "").replace("## Work", "## Work\n\nA lot.")
-    assert summary(REPORT, new) == "adds 1 paragraph, deletes 1 and keeps 7"
+    assert summary(REPORT, new) == "0 of 8 paragraphs changed, 1 new, 1 deleted"
     assert view(REPORT, new)[1:4] == [
         "[-- It keeps for years.-]",
         "… 2 paragraphs as before (## Work)",
@@ -168,5 +168,5 @@ def test_a_draft_of_100_kb_is_compared_in_less_than_half_a_second(join: str) -> 
 
 def test_a_draft_of_equal_lines_is_compared_in_time() -> None:
     began = time.process_time()
-    assert summary("- same\n" * 9_000, "- same\n" * 9_001) == "adds 1 paragraph and keeps 9000"
+    assert summary("- same\n" * 9_000, "- same\n" * 9_001) == "0 of 9001 paragraphs changed, 1 new"
     assert time.process_time() - began < 0.5

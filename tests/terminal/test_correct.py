@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import OpenStarter, Starter, piped
+from starters import Begin, OpenStarter, Starter, piped, write_script
 from support import (
     PATIENCE,
     RESULT,
@@ -47,37 +47,26 @@ def use_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseEditor:
     """Call it with what the editor does with the file, as a shell script."""
 
     def use(script: str) -> None:
-        file = tmp_path / "my editor"
-        file.write_text(f"#!/bin/sh\n{script}\n")
-        file.chmod(0o755)
+        file = write_script(tmp_path / "my editor", script)
         monkeypatch.setenv("VISUAL", f"'{file}'")
 
     return use
 
 
 @pytest.fixture
-def go(tmp_path: Path, use_editor: UseEditor) -> Path:
-    """Has an editor that has saved, and ends when this file is there."""
+def end_editor(tmp_path: Path, use_editor: UseEditor) -> Callable[[], None]:
+    """Has an editor that has saved, and ends when this is called."""
     file = tmp_path / "go"
     use_editor(f'echo MINE >> "$1"; while ! test -e {file}; do sleep 0.1; done')
-    return file
-
-
-def let_it_end(go: Path) -> None:
-    go.touch()
+    return file.touch
 
 
 def corrections(folder: Path) -> list[Path]:
     return list((folder / "data").rglob("*-draft-*.md"))
 
 
-def correct(starter: Starter) -> None:
-    starter.asked_to_decide()
-    starter.types("correct")
-
-
 def open_editor(starter: Starter, folder: Path) -> None:
-    correct(starter)
+    starter.decide("correct")
     deadline = time.monotonic() + PATIENCE
     while not any("MINE" in file.read_text() for file in corrections(folder)):
         assert time.monotonic() < deadline
@@ -92,32 +81,28 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
 ) -> None:
     use_editor("sed -i 's/honey/wax/' \"$1\"")
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("changes")
+    starter.decide("changes")
     starter.sees("There is no earlier draft to compare with.")
-    correct(starter)
+    starter.decide("correct")
     starter.sees("Signal sent to make your text the next draft")
     starter.sees("Draft 2")
     starter.sees("wax")
     starter.sees("Draft 2 corrects draft 1 by hand.")
-    starter.sees("Draft 2 changes 1 paragraph and keeps 3. Type 'changes' to see them.")
-    starter.asked_to_decide()
-    starter.types("ch")
+    starter.sees("Draft 2: 1 of 4 paragraphs changed. Type 'changes' to see them.")
+    starter.decide("ch")
     starter.sees("They make honeywax in a hive.")
     starter.sees("… 2 paragraphs as before (# Bees)")
     assert "\x1b[9;31mhoney\x1b[0m\x1b[4;32mwax" in starter.raw
     assert len(llm.calls) == 1
     assert not corrections(tmp_path)
-    starter.asked_to_decide()
-    starter.types("edit make it shorter")
+    starter.decide("edit make it shorter")
     starter.sees("Signal sent to regenerate research")
     starter.sees("Draft 3")
     assert "wax" in llm.calls[-1].messages[-2]["content"]
     assert llm.calls[-1].messages[-1]["content"].endswith("make it shorter")
-    starter.asked_to_decide()
-    starter.types("undo")
+    starter.decide("undo")
     starter.sees("Draft 4 is draft 2 again.")
-    starter.sees("Draft 4 changes 1 paragraph and keeps 3.")  # from the draft that was left
+    starter.sees("Draft 4: 1 of 4 paragraphs changed.")  # from the draft that was left
     starter.keep()
     starter.sees_result()
     assert starter.ends() == 0
@@ -136,18 +121,16 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
         ("sed -i '1s/^/\\xef\\xbb\\xbf/'", "The draft is unchanged. Nothing was sent."),
     ],
 )
-async def test_nothing_is_sent(
-    client: Client,
-    open_starter: OpenStarter,
+async def test_an_editor_that_fails_or_changes_nothing_sends_nothing(
+    begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     editor: str,
     words: str,
 ) -> None:
     monkeypatch.setenv("EDITOR", editor)
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    correct(starter)
+    starter, report = begin()
+    starter.decide("correct")
     starter.sees(words)
     starter.asked_to_decide()
     assert not corrections(tmp_path)
@@ -155,16 +138,14 @@ async def test_nothing_is_sent(
 
 
 async def test_visual_comes_before_editor_and_line_ends_of_windows_are_not_sent(
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     use_editor: UseEditor,
 ) -> None:
     monkeypatch.setenv("EDITOR", "false")
     use_editor("sed -i -e 's/honey/wax/' -e 's/$/\\r/' -e '1s/^/\\xef\\xbb\\xbf/' \"$1\"")
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    correct(starter)
+    starter, report = begin()
+    starter.decide("correct")
     starter.sees("Draft 2")
     assert await draft_of(report) == DRAFT.replace("honey", "wax")
 
@@ -174,11 +155,11 @@ async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes
 ) -> None:
     use_editor('test -e killed && exit; touch killed; echo MINE >> "$1"; kill -9 $$')
     starter = open_starter("bees")
-    correct(starter)
+    starter.decide("correct")
     starter.sees(re.compile("ended with exit code -9. Nothing was sent."))
     starter.sees("Your correction of draft 1 is in ")
     assert "MINE" in corrections(tmp_path)[0].read_text()
-    correct(starter)
+    starter.decide("correct")
     starter.sees("Continuing with your text in ")
     starter.sees("Draft 2")
     starter.sees("MINE")
@@ -186,30 +167,14 @@ async def test_an_editor_that_is_killed_keeps_the_text_and_the_next_correct_goes
     assert not corrections(tmp_path)
 
 
-async def test_a_correction_after_somebody_elses_edit_is_kept(
-    client: Client, open_starter: OpenStarter, tmp_path: Path, go: Path
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    open_editor(starter, tmp_path)
-    await edit(report, "x", draft=1)
-    await waiting(report, draft=2)
-    let_it_end(go)
-    starter.sees("Draft 1 was not corrected: draft 2 is the current one.")
-    starter.sees("Your correction of draft 1 is in ")
-    assert "MINE" in corrections(tmp_path)[0].read_text()
-    assert (await decisions_on(report))[-1].draft == 1
-
-
 async def test_a_correction_after_somebody_elses_keep_is_kept(
-    client: Client, open_starter: OpenStarter, tmp_path: Path, go: Path
+    begin: Begin, tmp_path: Path, end_editor: Callable[[], None]
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     open_editor(starter, tmp_path)
     await keep(report, draft=1)
     await report.result()
-    let_it_end(go)
+    end_editor()
     starter.sees("Your correction of draft 1 is in ")
     starter.sees_result()
     assert starter.ends() == 0
@@ -222,22 +187,22 @@ async def test_two_starters_correct_one_draft_and_neither_text_is_lost(
     use_editor('cat "$1" > seen.txt; echo FIRST >> "$1"; while ! test -e go; do sleep 0.1; done')
     first = open_starter()
     report = report_of(client, first.begin())
-    correct(first)
+    first.decide("correct")
     await eventually(lambda: any("FIRST" in file.read_text() for file in corrections(tmp_path)))
     use_editor('echo SECOND >> "$1"')
     second = open_starter("--workflow-id", report.id)
-    correct(second)
+    second.decide("correct")
     second.sees("Continuing with your text in ")
     second.sees("Draft 2")
     assert await draft_of(report) == f"{DRAFT}\nFIRST\nSECOND"
-    let_it_end(tmp_path / "go")
+    (tmp_path / "go").touch()
     first.sees("Draft 2")
     first.asked_to_decide()
 
 
 @pytest.mark.parametrize("how", ["hangup", "SIGTERM"])
 async def test_the_starter_ends_with_its_terminal_under_the_editor_and_keeps_the_text(
-    open_starter: OpenStarter, tmp_path: Path, go: Path, how: str
+    open_starter: OpenStarter, tmp_path: Path, end_editor: Callable[[], None], how: str
 ) -> None:
     starter = open_starter()
     starter.begin()
@@ -259,8 +224,7 @@ async def test_the_starter_ends_with_its_terminal_under_the_pager(
     monkeypatch.setenv("PAGER", "sh -c 'cat > /dev/null; echo PAGED; exec sleep 60'")
     llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
+    starter.decide("query")
     starter.sees("PAGED")
     began = time.monotonic()
     starter.process.kill(signal.SIGTERM)
@@ -268,26 +232,32 @@ async def test_the_starter_ends_with_its_terminal_under_the_pager(
     assert time.monotonic() - began < 15
 
 
-async def test_a_text_that_is_too_long_is_kept(
-    open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
+@pytest.mark.parametrize(
+    ("editor", "words", "kept"),
+    [
+        (
+            'yes word | head -c 1000000 >> "$1"',
+            f"The text is too long; the limit is {DRAFT_LIMIT:,} bytes as JSON. Nothing was sent.",
+            b"word\n" * 1000,
+        ),
+        ("printf 'caf\\351' > \"$1\"", "The file is not UTF-8. Nothing was sent.", b"caf\xe9"),
+    ],
+    ids=["too long", "not UTF-8"],
+)
+async def test_a_correction_that_cannot_be_sent_is_kept(
+    open_starter: OpenStarter,
+    use_editor: UseEditor,
+    tmp_path: Path,
+    editor: str,
+    words: str,
+    kept: bytes,
 ) -> None:
-    use_editor('yes word | head -c 1000000 >> "$1"')
+    use_editor(editor)
     starter = open_starter("bees")
-    correct(starter)
-    starter.sees(f"The text is too long; the limit is {DRAFT_LIMIT:,} bytes as JSON. Nothing was")
+    starter.decide("correct")
+    starter.sees(words)
     starter.sees("Your correction of draft 1 is in ")
-    assert corrections(tmp_path)
-
-
-async def test_a_correction_that_is_not_utf_8_is_kept(
-    open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
-) -> None:
-    use_editor("printf 'caf\\351' > \"$1\"")
-    starter = open_starter("bees")
-    correct(starter)
-    starter.sees("The file is not UTF-8. Nothing was sent.")
-    starter.sees("Your correction of draft 1 is in ")
-    assert corrections(tmp_path)[0].read_bytes() == b"caf\xe9"
+    assert kept in corrections(tmp_path)[0].read_bytes()
 
 
 async def test_correct_says_why_if_its_folder_cannot_be_written_to(
@@ -295,27 +265,28 @@ async def test_correct_says_why_if_its_folder_cannot_be_written_to(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/dev/null/data")
     starter = open_starter("bees")
-    correct(starter)
+    starter.decide("correct")
     starter.sees("The draft cannot be corrected: ")
     starter.asked_to_decide()
 
 
-async def test_a_correction_waits_behind_an_edit_of_somebody_else(
-    client: Client, llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, go: Path
+async def test_a_correction_behind_an_edit_of_somebody_else_waits_and_is_kept(
+    llm: LoopbackLLM, begin: Begin, tmp_path: Path, end_editor: Callable[[], None]
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     open_editor(starter, tmp_path)
     llm.go_on.clear()
     await edit(report, "x", draft=1)
     await eventually(lambda: llm.in_flight == 1)
-    let_it_end(go)
+    end_editor()
     starter.sees("Signal sent to make your text the next draft")
     starter.watch_for(2)
     assert "older version" not in starter.text
     llm.go_on.set()
     starter.sees("Draft 1 was not corrected: draft 2 is the current one.")
     starter.sees("Your correction of draft 1 is in ")
+    assert "MINE" in corrections(tmp_path)[0].read_text()
+    assert (await decisions_on(report))[-1].draft == 1
 
 
 def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_the_text(
@@ -341,8 +312,7 @@ def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_t
     ids=["nano", "vim"],
 )
 async def test_a_person_types_into_a_real_editor_whose_window_is_resized(
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     editor: str,
     keys: list[str],
@@ -350,9 +320,8 @@ async def test_a_person_types_into_a_real_editor_whose_window_is_resized(
     if not shutil.which(editor.split()[0]):
         pytest.skip("it is not installed")
     monkeypatch.setenv("EDITOR", f"env TERM=vt100 {editor}")  # which pyte can read
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    correct(starter)
+    starter, report = begin()
+    starter.decide("correct")
     starter.watch_for(2)
     starter.process.setwinsize(30, 100)
     for key in keys:
@@ -367,19 +336,16 @@ async def test_a_person_types_into_a_real_editor_whose_window_is_resized(
 
 
 async def test_without_colour_and_in_a_pipe_changes_are_marked_with_brackets(
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     use_editor: UseEditor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     use_editor('sed -i s/honey/wax/ "$1"')
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    correct(starter)
-    starter.sees("Draft 2 changes 1 paragraph")
-    starter.asked_to_decide()
-    starter.types("changes")
+    starter, report = begin()
+    starter.decide("correct")
+    starter.sees("Draft 2: ")
+    starter.decide("changes")
     starter.sees("They make [-honey-]{+wax+} in a hive.")
     done = piped("correct\nchanges\nkeep\n", "--workflow-id", report.id)
     assert "There is no terminal for an editor. Nothing was sent." in done.stdout
@@ -397,34 +363,19 @@ async def test_coming_back_shows_the_last_decision_and_its_changes(
     await waiting(report, draft=2)
     starter = open_starter("--workflow-id", report.id)
     starter.sees('Draft 2 revises draft 1: "no honey".')
-    starter.sees("Draft 2 changes 1 paragraph and keeps 3.")
+    starter.sees("Draft 2: 1 of 4 paragraphs changed.")
     starter.asked_to_decide()
     await undo(report, draft=2)
     starter.sees("Draft 3 is draft 1 again.")
-
-
-async def test_tall_changes_open_in_the_pager(
-    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PAGER", "cat > paged.txt; echo PAGED")
-    old = "\n\n".join(f"paragraph {number} is here" for number in range(30))
-    llm.replies += [Reply(text=old), Reply(text=old.replace("here", "there"))]
-    starter = open_starter("bees")
-    starter.edit("other words")
-    starter.sees("Draft 2 changes 30 paragraphs.")
-    starter.asked_to_decide()
-    starter.types("changes")
-    starter.sees("PAGED")
 
 
 # Stopping.
 
 
 async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
-    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+    llm: LoopbackLLM, begin: Begin
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.asked_to_decide()
     llm.replies.append(Reply(delay=PATIENCE))
     starter.types("edit")
@@ -434,9 +385,7 @@ async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
     starter.presses("s")
     starter.sees("Draft 2 was stopped. Type 'edit' to ask again, or 'keep' to take draft 1.")
     await eventually(lambda: llm.calls[1].abandoned)
-    starter.asked_to_decide()
-    starter.types("edit")
-    starter.asked("Enter additional instructions (optional):")
+    starter.asked_for_instructions()
     starter.presses("\x1b[A")
     starter.line_is("Enter additional instructions (optional): make it worse")
     starter.types("!")
@@ -446,11 +395,10 @@ async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
 
 
 async def test_after_a_stopped_first_draft_edit_asks_again_with_the_same_topic(
-    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+    llm: LoopbackLLM, begin: Begin
 ) -> None:
     llm.replies.append(Reply(delay=PATIENCE))
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.sees("Press s to stop.")
     starter.presses("s")
     starter.sees("Draft 1 was stopped. Type 'edit' to try again.")
@@ -463,19 +411,16 @@ async def test_after_a_stopped_first_draft_edit_asks_again_with_the_same_topic(
 
 
 async def test_save_writes_the_draft_and_never_over_another_file(
-    client: Client, open_starter: OpenStarter, tmp_path: Path
+    begin: Begin, tmp_path: Path
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("save")
+    starter, report = begin()
+    starter.decide("save")
     own = report.id.removeprefix("generate-research-report-workflow-")[:8]
     file = tmp_path / f"{own}-draft-1.md"
     starter.sees(f"Saved as {file}")
     assert file.read_text() == f"{DRAFT}\n"
     file.write_text("mine")
-    starter.asked_to_decide()
-    starter.types("s")
+    starter.decide("s")
     starter.sees(f"The file {file} exists already. Nothing was saved.")
     assert file.read_text() == "mine"
     starter.keep()
@@ -483,16 +428,13 @@ async def test_save_writes_the_draft_and_never_over_another_file(
 
 
 async def test_edit_on_one_line_and_words_with_more_behind_them(
-    client: Client, llm: LoopbackLLM, open_starter: OpenStarter
+    llm: LoopbackLLM, begin: Begin
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     for typed in ("keep it", "c"):
-        starter.asked_to_decide()
-        starter.types(typed)
+        starter.decide(typed)
     starter.sees("'c' can mean changes or correct.")
-    starter.asked_to_decide()
-    starter.types("Edit  In the style of Twain")
+    starter.decide("Edit  In the style of Twain")
     starter.sees("Draft 2")
     [decision] = await decisions_on(report)
     assert decision.additional_prompt == "In the style of Twain"

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import OpenStarter
-from support import PATIENCE, decisions_on, edit, keep, report_of
-from temporalio.client import Client
+from starters import Begin, OpenStarter
+from support import PATIENCE, decisions_on, edit, keep
 
 from beyond.terminal.dialogue import DEFAULT_PROMPT
 from beyond.terminal.words import CHOICES, LINE
@@ -27,14 +26,12 @@ async def test_the_dialogue_is_the_tutorials_word_for_word(
         re.compile(rf"Started workflow\. Workflow ID: {WORKFLOW_ID_PREFIX}[0-9a-f-]{{36}}, RunID ")
     )
     starter.sees(f"{LINE}\nResearch is complete!\n{CHOICES}\n{LINE}\n")
-    starter.asked_to_decide()
-    starter.types("query")
+    starter.decide("query")
     starter.sees("Research Result:")
     starter.sees("bees")
     starter.edit("shorter")
     starter.sees("Additional instructions: shorter")
-    starter.asked_to_decide()
-    starter.types("maybe")
+    starter.decide("maybe")
     starter.sees("Please enter either 'keep', 'edit', or 'query'")
     starter.keep()
     starter.sees_result()
@@ -54,19 +51,16 @@ def test_the_choices_are_the_tutorials() -> None:
 
 async def test_the_choices_can_be_given_by_number(open_starter: OpenStarter) -> None:
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("1")
+    starter.decide("1")
     starter.sees("Research Result:")
-    starter.asked_to_decide()
-    starter.types("3")
+    starter.decide("3")
     starter.asked("Enter additional instructions (optional):")
     starter.types("")
     starter.asked("Write a new draft from the same prompt? [y/N]")
     starter.types("y")
     starter.sees("Signal sent to regenerate research")
     starter.sees("Draft 2")
-    starter.asked_to_decide()
-    starter.types(" 2 ")
+    starter.decide(" 2 ")
     starter.sees_result()
     assert starter.ends() == 0
 
@@ -85,17 +79,17 @@ async def test_an_empty_topic_takes_the_default(
 async def test_a_topic_on_the_command_line_skips_the_first_question(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
-    starter = open_starter("why do cats purr?")
+    starter = open_starter("why", "do", "cats", "purr?")
     starter.asked_to_decide()
     assert "Enter your research topic" not in starter.text
     assert llm.calls[0].messages[-1]["content"] == "why do cats purr?"
 
 
 async def test_a_refused_key_is_reported_with_advice_and_without_a_draft(
-    llm: LoopbackLLM, open_starter: OpenStarter
+    llm: LoopbackLLM, begin: Begin
 ) -> None:
     llm.replies.append(Reply(status=401))
-    starter = open_starter("bees")
+    starter, report = begin()
     starter.sees("Draft 1 failed: openai/gpt-4o: ")
     starter.sees(
         "check LLM_API_KEY and restart the Worker (with --local, the starter). "
@@ -107,9 +101,9 @@ async def test_a_refused_key_is_reported_with_advice_and_without_a_draft(
     starter.types("query")
     starter.sees("Draft 1 failed: openai/gpt-4o: ")
     starter.sees("Research Result: Not yet available")
-    starter.asked_to_decide()
-    starter.types("keep")
-    starter.sees("There is no draft to keep yet.")
+    starter.decide("keep")
+    starter.sees("There is no draft to keep yet. Type 'edit' to try again.")
+    assert await decisions_on(report) == []
     starter.edit("")
     starter.sees(f"Research is complete!\n{CHOICES}\n")
 
@@ -185,11 +179,8 @@ async def test_a_disk_error_is_reported_and_the_pdf_follows_when_it_is_fixed(
     assert starter.ends() == 0
 
 
-async def test_a_decision_carries_the_number_of_the_draft_on_the_screen(
-    client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+async def test_a_decision_carries_the_number_of_the_draft_on_the_screen(begin: Begin) -> None:
+    starter, report = begin()
     starter.edit(" shorter ")
     starter.sees("Draft 2")
     starter.write_afresh()
@@ -203,11 +194,8 @@ async def test_a_decision_carries_the_number_of_the_draft_on_the_screen(
     ]
 
 
-async def test_somebody_elses_keep_ends_the_starter(
-    client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+async def test_somebody_elses_keep_ends_the_starter(begin: Begin) -> None:
+    starter, report = begin()
     starter.asked_to_decide()
     starter.presses("edi")
     starter.line_is("Your decision (query/keep/edit): edi")
@@ -216,11 +204,8 @@ async def test_somebody_elses_keep_ends_the_starter(
     assert starter.ends() == 0
 
 
-async def test_somebody_elses_edit_shows_its_draft_above_what_is_being_typed(
-    client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+async def test_somebody_elses_edit_shows_its_draft_above_what_is_being_typed(begin: Begin) -> None:
+    starter, report = begin()
     starter.asked_to_decide()
     starter.presses("kee")
     starter.line_is("Your decision (query/keep/edit): kee")
@@ -236,24 +221,8 @@ async def test_somebody_elses_edit_shows_its_draft_above_what_is_being_typed(
     assert ours == UserDecisionSignal(UserDecision.KEEP, draft=2)
 
 
-async def test_keep_without_a_draft_sends_nothing(
-    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
-) -> None:
-    llm.replies.append(Reply(status=400))
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("keep")
-    starter.sees("There is no draft to keep yet. Type 'edit' to try again.")
-    starter.asked_to_decide()
-    assert await decisions_on(report) == []
-
-
-async def test_nobody_approves_a_draft_that_was_not_shown(
-    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+async def test_nobody_approves_a_draft_that_was_not_shown(llm: LoopbackLLM, begin: Begin) -> None:
+    starter, report = begin()
     starter.asked_to_decide()
     llm.go_on.clear()
     await edit(report, "with honey")
@@ -269,11 +238,8 @@ async def test_nobody_approves_a_draft_that_was_not_shown(
     assert [decision.draft for decision in await decisions_on(report)] == [0, 1, 2]
 
 
-async def test_somebody_elses_stale_keep_is_reported(
-    client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+async def test_somebody_elses_stale_keep_is_reported(begin: Begin) -> None:
+    starter, report = begin()
     starter.asked_to_decide()
     await keep(report, draft=7)
     starter.sees("Draft 7 was not kept: draft 1 is the current one.")
@@ -287,8 +253,7 @@ async def test_only_a_refused_topic_is_replaced(
     starter = open_starter("bees")
     starter.edit("shorter")
     starter.sees("not this topic")
-    starter.asked_to_decide()
-    starter.types("edit")
+    starter.decide("edit")
     starter.asked("The model refused this topic. Enter another topic:")
     starter.types("wasps")
     starter.sees("Research is complete!")

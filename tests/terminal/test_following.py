@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import OpenStarter, piped
+from starters import Begin, OpenStarter, piped
 from support import RESULT, ReportHandle, report_of, reset, start_report, worker_here
 from temporalio import workflow
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
@@ -69,13 +69,10 @@ def test_a_reports_folder_of_an_unknown_user_hides_the_file_but_not_the_result(
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_report_that_is_reset_is_followed(
-    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
-) -> None:
+async def test_a_report_that_is_reset_is_followed(llm: LoopbackLLM, begin: Begin) -> None:
     """Its draft is written afresh, under the number of the one that the screen shows."""
     llm.replies += [Reply(text="the first text"), Reply(text="the second text")]
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.sees("the first text")
     starter.asked_to_decide()
     await reset(report)
@@ -120,11 +117,9 @@ async def test_a_report_that_continues_as_new_is_followed(
 async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
     end: Callable[[ReportHandle], Awaitable[None]],
     said: str,
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.asked_to_decide()
     starter.presses("kee")
     starter.line_is("Your decision (query/keep/edit): kee")

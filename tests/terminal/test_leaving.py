@@ -12,15 +12,9 @@ from pathlib import Path
 import pytest
 from loopback_llm import LoopbackLLM
 from machine import PROJECT
-from starters import KEPT, STARTER, OpenStarter, Starter
+from starters import KEPT, STARTER, Begin, OpenStarter, Starter
 from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
-
-
-def reach_the_topic(starter: Starter, llm: LoopbackLLM) -> None:
-    starter.asked("Enter your research topic or question:")
-    starter.presses("be")
-    starter.line_is("Enter your research topic or question: be")
 
 
 def reach_the_live_line(starter: Starter, llm: LoopbackLLM) -> None:
@@ -49,11 +43,12 @@ CTRL_D = "\x15\x04"  # it ends the input on an empty line only: Ctrl-U empties i
         (CTRL_C, reach_the_decision, 130),
         (CTRL_D, reach_the_live_line, 0),
         (CTRL_D, reach_the_decision, 0),
+        ("\x15quit\r", reach_the_decision, 0),
         (signal.SIGTERM, reach_the_live_line, 143),
         (signal.SIGTERM, reach_the_decision, 143),
     ],
 )
-async def test_keys_and_signals_stop_nothing_but_the_starter(
+async def test_keys_words_and_signals_stop_nothing_but_the_starter(
     leave: str | signal.Signals,
     reach: Callable[[Starter, LoopbackLLM], None],
     exit_code: int,
@@ -84,12 +79,10 @@ async def test_keys_and_signals_stop_nothing_but_the_starter(
     ],
 )
 async def test_ctrl_c_at_an_actions_question_goes_back_and_a_second_one_leaves(
-    word: str, question: str, client: Client, open_starter: OpenStarter
+    word: str, question: str, begin: Begin
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types(word)
+    starter, report = begin()
+    starter.decide(word)
     starter.asked(question)
     starter.presses("short")
     starter.line_is(f"{question} short")
@@ -107,9 +100,10 @@ async def test_ctrl_c_before_there_is_a_report_ends_the_starter_without_a_comman
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     starter = open_starter()
-    reach_the_topic(starter, llm)
-    starter.presses(CTRL_C)
-    assert starter.ends() == 130
+    starter.asked("Enter your research topic or question:")
+    starter.presses("be")
+    starter.line_is("Enter your research topic or question: be")
+    starter.leave()
     assert KEPT not in starter.text
     assert starter.errors == ""
     assert llm.calls == []
@@ -162,11 +156,8 @@ def test_a_signal_while_the_starter_ends_leaves_its_exit_code(
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_closed_terminal_stops_nothing_but_the_starter(
-    client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+async def test_a_closed_terminal_stops_nothing_but_the_starter(begin: Begin) -> None:
+    starter, report = begin()
     starter.asked_to_decide()
     starter.close()  # finds no traceback
     assert await is_running(report)

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from starters import OpenStarter
-from support import decisions_on, report_of
+from starters import Begin, OpenStarter
+from support import decisions_on
 from temporalio.client import Client
 
 from models import UserDecision
@@ -73,11 +73,8 @@ async def test_a_start_whose_reply_is_lost_starts_one_report(
     assert open_ones == [workflow_id]
 
 
-async def test_a_decision_whose_reply_is_lost_counts_once(
-    line: Line, client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+async def test_a_decision_whose_reply_is_lost_counts_once(line: Line, begin: Begin) -> None:
+    starter, report = begin()
     line.breaks_at = b"honey"
     starter.edit("honey")
     assert line.broken

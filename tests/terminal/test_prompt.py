@@ -10,7 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import STARTER, OpenStarter, Starter
+from starters import STARTER, Begin, OpenStarter, Starter, write_script
 from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 
@@ -26,10 +26,7 @@ def use_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseScript:
     """Call it with the variable that names a program, and with the script to run in its place."""
 
     def use(variable: str, script: str) -> None:
-        program = tmp_path / variable
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-        monkeypatch.setenv(variable, str(program))
+        monkeypatch.setenv(variable, str(write_script(tmp_path / variable, script)))
 
     return use
 
@@ -140,16 +137,12 @@ async def test_tab_completes_a_word(open_starter: OpenStarter) -> None:
 async def test_keys_at_the_prompt_make_the_instruction(
     keys: str,
     instruction: str,
-    client: Client,
-    open_starter: OpenStarter,
+    begin: Begin,
     use_script: UseScript,
 ) -> None:
     use_script("VISUAL", 'echo "of the editor" > "$1"')
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("edit")
-    starter.asked("Enter additional instructions (optional):")
+    starter, report = begin()
+    starter.asked_for_instructions()
     starter.presses(keys)
     starter.sees("Draft 2")
     [decision] = await decisions_on(report)
@@ -194,39 +187,34 @@ def query_tall_draft(llm: LoopbackLLM, open_starter: OpenStarter) -> Callable[[]
         llm.default = TALL
         starter = open_starter("bees", columns=80)
         starter.sees("paragraph 29")
-        starter.asked_to_decide()
-        starter.types("query")
+        starter.decide("query")
         return starter
 
     return query
 
 
-async def test_query_opens_a_tall_draft_in_the_pager_and_ctrl_c_there_is_the_pagers(
-    query_tall_draft: Callable[[], Starter], tmp_path: Path, use_script: UseScript
+async def test_what_is_taller_than_the_window_opens_in_the_pager_and_ctrl_c_there_is_the_pagers(
+    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, use_script: UseScript
 ) -> None:
     use_script("PAGER", "cat > paged.txt\necho THE PAGER\nread key < /dev/tty\necho READ ${#key}")
-    starter = query_tall_draft()
-    starter.sees("THE PAGER")
-    paged = (tmp_path / "paged.txt").read_text()
-    assert "paragraph 0" in paged
-    assert "paragraph 29" in paged
-    starter.presses("\x03\r")
-    starter.sees("READ 1")
+    llm.replies += [Reply(text="short"), TALL]
+    starter = open_starter("bees", columns=80)
+    starter.decide("query")
+    starter.sees("Research Result:")
+    starter.edit("longer")
+    starter.sees("paragraph 29")
+    assert "THE PAGER" not in starter.text
+    for word, first in (("query", "paragraph 0"), ("changes", "short")):
+        starter.decide(word)
+        starter.sees("THE PAGER")
+        paged = (tmp_path / "paged.txt").read_text()
+        assert first in paged
+        assert "paragraph 29" in paged
+        starter.presses("\x03\r")
+        starter.sees("READ 1")
     starter.keep()
     starter.sees_result()
     assert starter.ends() == 0
-
-
-async def test_query_shows_a_short_draft_without_the_pager(
-    open_starter: OpenStarter, use_script: UseScript
-) -> None:
-    use_script("PAGER", "echo THE PAGER")
-    starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
-    starter.sees("Research Result:")
-    starter.asked_to_decide()
-    assert "THE PAGER" not in starter.text
 
 
 @pytest.mark.skipif(not shutil.which("less"), reason="less is not installed")
@@ -273,36 +261,27 @@ async def test_in_a_narrow_window_sentences_break_between_words(open_starter: Op
     starter.sees("Please enter either 'keep', 'edit', or\n'query'\n")
 
 
+@pytest.mark.parametrize(
+    ("awaited", "lines"),
+    [
+        ("Enter your research topic or question:", ["why do cats purr?", "and", "do lions?"]),
+        ("Welcome", ["why do cats purr?", "do lions?"]),
+        # prompt-toolkit reads 1,024 bytes at a time: 16 of these lines.
+        ("Enter your research topic or question:", ["x" * 63] * 40),
+    ],
+    ids=["at the prompt", "before it is ready", "in parts"],
+)
 async def test_lines_pasted_without_bracketed_paste_are_one_topic(
-    llm: LoopbackLLM, open_starter: OpenStarter
+    llm: LoopbackLLM, open_starter: OpenStarter, awaited: str, lines: list[str]
 ) -> None:
     starter = open_starter()
-    starter.asked("Enter your research topic or question:")
-    starter.presses("why do cats purr?\rand\rdo lions?\r")
-    starter.asked_to_decide()
-    assert llm.calls[0].messages[-1]["content"] == "why do cats purr?\nand\ndo lions?"
-
-
-async def test_a_paste_that_arrives_in_parts_is_one_topic(
-    llm: LoopbackLLM, open_starter: OpenStarter
-) -> None:
-    """prompt-toolkit reads 1,024 bytes at a time: 16 of these lines."""
-    lines = ["x" * 63] * 40
-    starter = open_starter()
-    starter.asked("Enter your research topic or question:")
+    if awaited == "Welcome":
+        starter.sees(awaited)
+    else:
+        starter.asked(awaited)
     starter.presses("".join(f"{line}\r" for line in lines))
     starter.asked_to_decide()
     assert llm.calls[0].messages[-1]["content"].splitlines() == lines
-
-
-async def test_lines_pasted_before_the_prompt_is_ready_are_one_topic(
-    llm: LoopbackLLM, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    starter.sees("Welcome")
-    starter.presses("why do cats purr?\rdo lions?\r")
-    starter.asked_to_decide()
-    assert llm.calls[0].messages[-1]["content"] == "why do cats purr?\ndo lions?"
 
 
 def test_a_bell_rings_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,12 +290,9 @@ def test_a_bell_rings_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
-async def test_a_draft_that_took_long_rings_the_bell(
-    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
-) -> None:
+async def test_a_draft_that_took_long_rings_the_bell(llm: LoopbackLLM, begin: Begin) -> None:
     llm.replies.append(Reply(delay=11))
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.edit("soon")
     assert starter.raw.count("\x07") == 1
     starter.sees("Draft 2")

@@ -19,8 +19,7 @@ async def test_no_escape_of_the_models_reaches_a_terminal(
 ) -> None:
     llm.default = Reply(text=f"# Safe\n\n{ESCAPES}\n\n[a]({ESCAPES})\n\n    {ESCAPES}\n\nend")
     starter = open_starter("bees")
-    starter.asked_to_decide()
-    starter.types("query")
+    starter.decide("query")
     starter.sees("Research Result:")
     llm.default = Reply(status=400, text=f"{ESCAPES}no")
     starter.write_afresh()
@@ -34,43 +33,19 @@ async def test_no_escape_of_the_models_reaches_a_terminal(
     assert not re.search(r"\x1b\[(2J|31m)", starter.raw)
 
 
-async def test_a_terminal_shows_all_that_the_pdf_will_hold(
+async def test_a_terminal_shows_all_that_the_pdf_will_hold_and_the_address_of_each_link(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     llm.default = Reply(
         text="a<T>c H<sub>2</sub>O\n\n| x |\n| - |\n| <i>2nd</i> |\n\n<div>block</div>\n\n~~old~~"
+        "\n\n- See [**your bank**](https://elsewhere.example/)."
     )
     starter = open_starter("bees")
     starter.asked_to_decide()
-    for text in ("a<T>c", "H₂O", "2nd", "block", "old"):
+    for text in ("a<T>c", "H₂O", "2nd", "block", "old", "your bank (https://elsewhere.example/)."):
         assert text in starter.text
     assert "|" not in starter.text.partition("====")[0].replace("│", "")
-
-
-async def test_a_link_shows_its_address_and_is_not_a_terminal_hyperlink(
-    llm: LoopbackLLM, open_starter: OpenStarter
-) -> None:
-    llm.default = Reply(text="See [your bank](https://elsewhere.example/).")
-    starter = open_starter("bees")
-    starter.asked_to_decide()
-    assert "See your bank (https://elsewhere.example/)." in starter.text
     assert not starter.links
-
-
-async def test_a_draft_with_a_bold_link_is_shown_and_kept(
-    llm: LoopbackLLM, open_starter: OpenStarter
-) -> None:
-    llm.default = Reply(
-        text="- [**The honey bee**](https://bees.example/) and [](http://x.org)so on"
-    )
-    starter = open_starter("bees", columns=80)
-    starter.asked_to_decide()
-    assert "The honey bee (https://bees.example/) and (http://x.org)so on" in starter.text
-    starter.types("query")
-    starter.sees("The honey bee (https://bees.example/)")
-    starter.keep()
-    starter.sees_result()
-    assert starter.ends() == 0
 
 
 async def test_no_escape_of_the_models_reaches_a_pipe(llm: LoopbackLLM) -> None:
@@ -105,8 +80,7 @@ async def test_a_narrow_window_wraps_and_loses_no_word(
     llm.replies.append(Reply(text=f"# A title\n\n{' '.join(words)}"))
     starter = open_starter("bees", columns=40)
     starter.sees(re.compile(r"Researching….*\n.*\n.*s\)", re.DOTALL))
-    starter.asked_to_decide()
-    starter.types("edit")
+    starter.decide("edit")
     starter.sees("Enter additional instructions (optional)")  # the colon is on the next row
     starter.types("a long instruction " * 5)
     starter.asked_to_decide()

@@ -4,8 +4,8 @@ import re
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import KEPT, OpenStarter, piped
-from support import decisions_on, is_running, report_of
+from starters import Begin, OpenStarter, piped
+from support import decisions_on, is_running
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from beyond.terminal.words import CHOICES
@@ -24,8 +24,7 @@ MENU_LINE = (
 async def test_the_menu_is_shown_once_and_is_one_line_after_that(open_starter: OpenStarter) -> None:
     starter = open_starter("bees")
     starter.sees(CHOICES)
-    starter.asked_to_decide()
-    starter.types("query")
+    starter.decide("query")
     starter.sees(MENU_LINE)
     starter.edit("shorter")
     starter.sees("Draft 2")
@@ -38,31 +37,23 @@ async def test_an_unknown_word_gets_the_tutorials_sentence_and_a_new_prompt(
 ) -> None:
     starter = open_starter("bees")
     for word in ("maybe", "", "keeper", "4"):
-        starter.asked_to_decide()
-        starter.types(word)
+        starter.decide(word)
         starter.sees("Please enter either 'keep', 'edit', or 'query'")
     starter.asked_to_decide()
     assert MENU_LINE not in starter.text
 
 
-async def test_unique_prefixes_work_and_an_ambiguous_one_asks_which(
-    client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("q")
+async def test_unique_prefixes_work_and_an_ambiguous_one_asks_which(begin: Begin) -> None:
+    starter, report = begin()
+    starter.decide("q")
     starter.sees("'q' can mean query or quit.")
-    starter.asked_to_decide()
-    starter.types("Que")
+    starter.decide("Que")
     starter.sees("Research Result:")
-    starter.asked_to_decide()
-    starter.types("e")
+    starter.decide("e")
     starter.asked("Enter additional instructions (optional):")
     starter.types("shorter")
     starter.sees("Draft 2")
-    starter.asked_to_decide()
-    starter.types("k")
+    starter.decide("k")
     starter.sees_result()
     kinds = [decision.decision for decision in await decisions_on(report)]
     assert kinds == [UserDecision.EDIT, UserDecision.KEEP]
@@ -71,28 +62,16 @@ async def test_unique_prefixes_work_and_an_ambiguous_one_asks_which(
 async def test_help_explains_each_word(open_starter: OpenStarter) -> None:
     starter = open_starter("bees", columns=80)
     for word in ("help", "?"):
-        starter.asked_to_decide()
-        starter.types(word)
+        starter.decide(word)
         for explained in WORDS:
             starter.sees(re.compile(rf"^{explained} +\w", re.MULTILINE))
     starter.asked_to_decide()
 
 
-async def test_quit_leaves_the_report_running(client: Client, open_starter: OpenStarter) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("quit")
-    starter.sees(KEPT)
-    assert starter.ends() == 0
-    assert await is_running(report)
-
-
 async def test_an_edit_without_instructions_has_to_be_confirmed(
-    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
+    llm: LoopbackLLM, begin: Begin
 ) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.asked_to_decide()
     for keys in ("\r", "n\r", "\x03"):
         starter.types("edit")
@@ -114,13 +93,9 @@ async def test_in_a_script_an_edit_without_instructions_needs_no_confirmation(
     assert "[y/N]" not in done.stdout
 
 
-async def test_a_report_is_discarded_after_one_yes(
-    client: Client, open_starter: OpenStarter
-) -> None:
-    starter = open_starter()
-    report = report_of(client, starter.begin())
-    starter.asked_to_decide()
-    starter.types("discard")
+async def test_a_report_is_discarded_after_one_yes(begin: Begin) -> None:
+    starter, report = begin()
+    starter.decide("discard")
     starter.asked("Discard this report for good? [y/N]")
     starter.types("")
     starter.sees("Nothing was discarded.")
@@ -135,15 +110,11 @@ async def test_a_report_is_discarded_after_one_yes(
     assert (await report.describe()).status == WorkflowExecutionStatus.CANCELED
 
 
-async def test_a_refused_topic_can_be_discarded(
-    llm: LoopbackLLM, client: Client, open_starter: OpenStarter
-) -> None:
+async def test_a_refused_topic_can_be_discarded(llm: LoopbackLLM, begin: Begin) -> None:
     llm.default = Reply(status=400, text="not this topic")
-    starter = open_starter()
-    report = report_of(client, starter.begin())
+    starter, report = begin()
     starter.sees("not this topic")
-    starter.asked_to_decide()
-    starter.types("discard")
+    starter.decide("discard")
     starter.asked("[y/N]")
     starter.types("y")
     assert starter.ends() == 0

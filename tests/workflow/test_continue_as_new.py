@@ -1,7 +1,6 @@
 """Long reports, which go on in a new run."""
 
 import asyncio
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -9,7 +8,7 @@ from stand_ins import StandIns, during_a_call, refusal
 from support import (
     RESULT,
     ReportHandle,
-    WorkerProcess,
+    StartWorker,
     correct,
     draft_of,
     edit,
@@ -160,31 +159,26 @@ async def test_corrections_of_1_mb_make_a_report_continue_as_new(
 
 @pytest.mark.parametrize("decision", ["EDIT", "KEEP"])
 async def test_a_decision_that_arrives_as_a_report_continues_as_new_counts(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decision: str
+    client: Client, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, decision: str
 ) -> None:
     """While a Query was in flight, the report got stuck, or the decision was lost."""
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
-    workers = [WorkerProcess(tmp_path, continue_after=3).wait_until_polling()]
-    try:
-        report = await start_report(client, "bees")
-        everywhere = report_of(client, report.id)
-        await waiting(everywhere, draft=1)
-        await ignore(everywhere, signals=1)
-        workers[0].kill()
-        asking = asyncio.create_task(draft_of(everywhere))
-        await everywhere.signal("user_decision_signal", {"decision": decision, "draft": 1})
-        workers.append(WorkerProcess(tmp_path, continue_after=3))
-        assert "bees" in await asking
-        if decision == "EDIT":
-            await waiting(everywhere, draft=2)
-            await keep(everywhere, draft=2)
-        assert await everywhere.result() == RESULT
-        assert await continued_as_new(report, everywhere)
-        assert not await events_of(everywhere, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
+    first = start_worker(continue_after=3)
+    report = await start_report(client, "bees")
+    everywhere = report_of(client, report.id)
+    await waiting(everywhere, draft=1)
+    await ignore(everywhere, signals=1)
+    first.kill()
+    asking = asyncio.create_task(draft_of(everywhere))
+    await everywhere.signal("user_decision_signal", {"decision": decision, "draft": 1})
+    start_worker(continue_after=3)
+    assert "bees" in await asking
+    if decision == "EDIT":
+        await waiting(everywhere, draft=2)
+        await keep(everywhere, draft=2)
+    assert await everywhere.result() == RESULT
+    assert await continued_as_new(report, everywhere)
+    assert not await events_of(everywhere, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
 
 def test_ignored_signals_and_the_bytes_of_answers_make_a_run_large() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from stand_ins import StandIns, during_a_call, refusal
+from stand_ins import StandIns, during_a_call
 from support import (
     RESULT,
+    ReportHandle,
     correct,
     edit,
     events_of,
@@ -36,10 +37,9 @@ from workflow import GenerateReportWorkflow
 
 
 async def test_a_correction_is_the_next_draft_and_a_query_returns_the_one_before(
-    client: Client, stand_ins: StandIns
+    first_draft: ReportHandle, stand_ins: StandIns
 ) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
+    report = first_draft
     assert await report.query(GenerateReportWorkflow.get_earlier_draft) == ""
     await correct(report, "Mine", draft=1)
     status = await waiting(report, draft=2)
@@ -107,14 +107,6 @@ async def test_decisions_during_a_call_are_handled_in_order_after_it(
 # What people type into the Web UI.
 
 
-async def test_the_decision_word_may_be_in_lower_case(client: Client, stand_ins: StandIns) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await report.signal("user_decision_signal", {"decision": " edit "})
-    await waiting(report, draft=2)
-    await report.signal("user_decision_signal", {"decision": "keep", "mood": "good"})
-    assert await report.result() == RESULT
-
-
 def encode(encoding: bytes, data: bytes) -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding}, data=data))
 
@@ -149,20 +141,18 @@ def encode(encoding: bytes, data: bytes) -> RawValue:
     ids=lambda arguments: repr(arguments)[:40],
 )
 async def test_a_payload_that_is_not_a_decision_is_ignored_with_a_log_line(
-    client: Client, stand_ins: StandIns, arguments: list[Any], caplog: pytest.LogCaptureFixture
+    first_draft: ReportHandle, arguments: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A Signal with an empty body, the Web UI's default, used to wedge the tutorial's Workflow."""
     caplog.set_level(logging.INFO)
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
     caplog.clear()
-    await report.signal("user_decision_signal", args=arguments)
+    await first_draft.signal("user_decision_signal", args=arguments)
     await eventually(lambda: "Ignored" in caplog.text)
     assert len(caplog.text.splitlines()) == 1
-    assert (await waiting(report, draft=1)).error == ""
-    await keep(report)
-    assert await report.result() == RESULT
-    assert not await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    assert (await waiting(first_draft, draft=1)).error == ""
+    await keep(first_draft)
+    assert await first_draft.result() == RESULT
+    assert not await events_of(first_draft, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
 
 async def test_a_signal_of_another_name_is_ignored(client: Client, stand_ins: StandIns) -> None:
@@ -173,55 +163,37 @@ async def test_a_signal_of_another_name_is_ignored(client: Client, stand_ins: St
     assert await report.result() == RESULT
 
 
-async def test_half_a_surrogate_pair_does_not_stop_a_report(
-    client: Client, stand_ins: StandIns
-) -> None:
-    """Half of a surrogate pair is legal in JSON, and a terminal can send one."""
-    report = await start_report(client, "bees \udcfc", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    stand_ins.outcomes.append(refusal())
-    await edit(report, "shorter \ud83d")
-    await status_when(report, lambda s: "failed" in s.error)
-    assert "waits" in (await metadata_of(report)).current_details
-    await keep(report)
-    assert await report.result() == RESULT
-
-
 async def test_decisions_after_the_approval_are_refused_and_logged(
-    client: Client, stand_ins: StandIns, caplog: pytest.LogCaptureFixture
+    first_draft: ReportHandle, stand_ins: StandIns, caplog: pytest.LogCaptureFixture
 ) -> None:
     stand_ins.pdfs_by_hand = True
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await keep(report)
-    status = await status_when(report, lambda s: s.phase == Phase.CREATING_PDF)
+    await keep(first_draft)
+    status = await status_when(first_draft, lambda s: s.phase == Phase.CREATING_PDF)
     assert status.error == ""
-    details = (await metadata_of(report)).current_details
+    details = (await metadata_of(first_draft)).current_details
     assert details == "Draft 1 is approved: the PDF is next."
-    await edit(report, "too late")
-    status = await status_when(report, lambda s: bool(s.error))
+    await edit(first_draft, "too late")
+    status = await status_when(first_draft, lambda s: bool(s.error))
     assert status.error == "The EDIT did not count: draft 1 was already approved."
     await eventually(lambda: "Ignored a decision: the draft is approved" in caplog.text)
     assert len(stand_ins.calls) == 1
 
 
 async def test_a_reset_approves_no_draft_that_nobody_has_read(
-    client: Client, stand_ins: StandIns
+    client: Client, first_draft: ReportHandle, stand_ins: StandIns
 ) -> None:
     """It applies the decisions again, on drafts that are written anew."""
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await edit(report, "shorter", draft=1)
-    await waiting(report, draft=2)
-    await keep(report, draft=2)
-    assert await report.result() == RESULT
-    await reset(report)
-    status = await waiting(report, draft=2)
+    await edit(first_draft, "shorter", draft=1)
+    await waiting(first_draft, draft=2)
+    await keep(first_draft, draft=2)
+    assert await first_draft.result() == RESULT
+    await reset(first_draft)
+    status = await waiting(first_draft, draft=2)
     assert status.error == (
         "The draft was not kept: the report was reset, and this draft is a new one."
     )
     assert status.text == "Text 4"
     assert len(stand_ins.pdfs) == 1
-    await keep(report, draft=2)
-    assert await report_of(client, report.id).result() == RESULT
+    await keep(first_draft, draft=2)
+    assert await report_of(client, first_draft.id).result() == RESULT
     assert [pdf.content for pdf in stand_ins.pdfs] == ["Text 2", "Text 4"]

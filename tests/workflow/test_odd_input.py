@@ -32,7 +32,7 @@ from temporalio.exceptions import ApplicationError
 from test_decisions import encode
 
 from beyond.payloads import DATA_CONVERTER, ReadableCodec
-from beyond.report import WRONG_INPUT
+from beyond.report import PROMPT_TOO_LONG, WRONG_INPUT
 from models import Phase, ReportStatus
 from workflow import GenerateReportWorkflow
 
@@ -59,10 +59,11 @@ async def start(client: Client, queue: str, *arguments: object) -> ReportHandle:
         [encode(b"json/plain", b"{prompt}")],
         [encode(b"json/plain", b"[" * 100_000)],
         [encode(b"binary/plain", b"bees")],
+        [{"prompt": "x" * 100_001}],
     ],
     ids=lambda arguments: repr(arguments)[:40],
 )
-async def test_a_wrong_input_fails_the_report_with_the_right_one(
+async def test_a_wrong_input_fails_the_report_before_any_call_with_the_right_one(
     client: Client, stand_ins: StandIns, arguments: list[Any]
 ) -> None:
     report = await start(client, stand_ins.task_queue, *arguments)
@@ -70,21 +71,12 @@ async def test_a_wrong_input_fails_the_report_with_the_right_one(
         await report.result()
     cause = failure.value.cause
     assert isinstance(cause, ApplicationError) and cause.non_retryable
-    assert str(cause) == f"WrongInput: {WRONG_INPUT}"
+    prompt = arguments[0]["prompt"] if "x" * 100_001 in str(arguments) else ""
+    assert str(cause) == f"WrongInput: {PROMPT_TOO_LONG if prompt else WRONG_INPUT}"
     assert not await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
     assert not stand_ins.calls
     status = await report.query(GenerateReportWorkflow.get_report_status)
-    assert status == ReportStatus(Phase.RESEARCHING, 0, "", "")
-
-
-async def test_a_prompt_that_is_too_long_fails_the_report_before_any_call(
-    client: Client, stand_ins: StandIns
-) -> None:
-    report = await start_report(client, "x" * 100_001, stand_ins.task_queue)
-    with pytest.raises(WorkflowFailureError) as failure:
-        await report.result()
-    assert "The limit is 100,000 characters" in str(failure.value.cause)
-    assert not stand_ins.calls
+    assert status == ReportStatus(Phase.RESEARCHING, 0, prompt, "")
 
 
 async def test_unknown_fields_of_the_input_are_ignored(client: Client, stand_ins: StandIns) -> None:
@@ -172,16 +164,14 @@ async def test_an_answer_by_hand_without_text_is_an_error_for_the_person(
 
 @pytest.mark.parametrize("answer", [None, "", 7, {}, ["x.pdf"]], ids=repr)
 async def test_a_pdf_without_a_name_gives_the_report_back_to_the_person(
-    client: Client, stand_ins: StandIns, answer: Any
+    client: Client, first_draft: ReportHandle, stand_ins: StandIns, answer: Any
 ) -> None:
     stand_ins.pdfs_by_hand = True
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await keep(report, draft=1)
-    await status_when(report, lambda _: len(stand_ins.pdfs) == 1)
-    await complete_by_hand(client, report, answer)
-    status = await status_when(report, lambda s: s.phase == Phase.WAITING)
+    await keep(first_draft, draft=1)
+    await status_when(first_draft, lambda _: len(stand_ins.pdfs) == 1)
+    await complete_by_hand(client, first_draft, answer)
+    status = await status_when(first_draft, lambda s: s.phase == Phase.WAITING)
     assert status.error == "The PDF was not created: create_pdf returned no file name."
-    await edit(report, "shorter")
-    await waiting(report, draft=2)
-    assert not await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    await edit(first_draft, "shorter")
+    await waiting(first_draft, draft=2)
+    assert not await events_of(first_draft, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)

@@ -45,28 +45,40 @@ async def test_a_report_is_drafted_kept_and_written(client: Client, llm: Loopbac
     assert len(llm.calls) == 1
 
 
-async def test_the_tutorials_payload_drives_a_report(client: Client, stand_ins: StandIns) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await report.signal("user_decision_signal", {"decision": "EDIT", "additional_prompt": "short"})
-    await waiting(report, draft=2)
-    await report.signal("user_decision_signal", {"decision": "KEEP", "additional_prompt": ""})
-    assert await report.result() == RESULT
+@pytest.mark.parametrize(
+    ("editing", "keeping", "more"),
+    [("EDIT", "KEEP", {}), (" edit ", "keep", {"mood": "good"})],
+    ids=["as it is", "in lower case and with a further field"],
+)
+async def test_the_tutorials_payload_drives_a_report(
+    first_draft: ReportHandle,
+    stand_ins: StandIns,
+    editing: str,
+    keeping: str,
+    more: dict[str, str],
+) -> None:
+    for decision, text in ((editing, "short"), (keeping, "")):
+        payload = {"decision": decision, "additional_prompt": text} | more
+        await first_draft.signal("user_decision_signal", payload)
+        await status_when(first_draft, lambda s: s.draft == 2)
+    assert await first_draft.result() == RESULT
     assert [call.prompt for call in stand_ins.calls] == ["bees", f"bees{MORE}short"]
     assert stand_ins.pdfs[0].content == "Text 2"
 
 
 async def test_the_event_history_of_the_tutorials_path_is_the_tutorials(
-    client: Client, stand_ins: StandIns
+    first_draft: ReportHandle,
 ) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await keep(report)
-    await report.result()
+    """The wait has no timer, and no timeout ends it."""
+    description = (await first_draft.describe()).raw_description
+    assert not description.pending_activities
+    assert not description.execution_config.workflow_run_timeout.ToTimedelta()
+    await keep(first_draft)
+    await first_draft.result()
     an_activity = ["ACTIVITY_TASK_SCHEDULED", "ACTIVITY_TASK_STARTED", "ACTIVITY_TASK_COMPLETED"]
     names = [
         EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
-        for event in (await report.fetch_history()).events
+        for event in (await first_draft.fetch_history()).events
     ]
     assert [name for name in names if not name.startswith("WORKFLOW_TASK")] == [
         "WORKFLOW_EXECUTION_STARTED",
@@ -75,15 +87,6 @@ async def test_the_event_history_of_the_tutorials_path_is_the_tutorials(
         *an_activity,
         "WORKFLOW_EXECUTION_COMPLETED",
     ]
-
-
-async def test_the_wait_has_no_timer(client: Client, stand_ins: StandIns) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    assert not await events_of(report, EventType.EVENT_TYPE_TIMER_STARTED)
-    description = (await report.describe()).raw_description
-    assert not description.pending_activities
-    assert not description.execution_config.workflow_run_timeout.ToTimedelta()
 
 
 async def test_queries_are_answered_before_the_first_draft_and_after_completion(
@@ -101,17 +104,30 @@ async def test_queries_are_answered_before_the_first_draft_and_after_completion(
     assert await draft_of(report) == "Text 1"
 
 
-async def test_the_calls_timeouts_are_those_of_activities_py(
-    client: Client, stand_ins: StandIns
+async def test_each_activity_has_a_summary_and_the_timeouts_of_activities_py(
+    first_draft: ReportHandle,
 ) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    [scheduled] = await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
-    attributes = scheduled.activity_task_scheduled_event_attributes
-    assert attributes.start_to_close_timeout.ToTimedelta() == LLM_START_TO_CLOSE_TIMEOUT
-    assert attributes.heartbeat_timeout.ToTimedelta() == HEARTBEAT_TIMEOUT
-    assert attributes.retry_policy.maximum_interval.ToTimedelta() == timedelta(minutes=1)
-    assert attributes.retry_policy.maximum_attempts == 0  # no limit
+    await edit(first_draft, "shorter")
+    await waiting(first_draft, draft=2)
+    await keep(first_draft)
+    await first_draft.result()
+    scheduled = await events_of(first_draft, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+    summaries = [await summary_of(event.user_metadata) for event in scheduled]
+    assert summaries == ["Draft 1", "Draft 2", "PDF of draft 2"]
+    call, _, pdf = [event.activity_task_scheduled_event_attributes for event in scheduled]
+    for attributes in (call, pdf):
+        assert attributes.heartbeat_timeout.ToTimedelta() == HEARTBEAT_TIMEOUT
+    assert call.start_to_close_timeout.ToTimedelta() == LLM_START_TO_CLOSE_TIMEOUT
+    assert call.retry_policy.maximum_interval.ToTimedelta() == timedelta(minutes=1)
+    assert call.retry_policy.maximum_attempts == 0  # no limit
+    # A PDF's wait for its turn does not count, and a server hands out a draft before it.
+    assert pdf.start_to_close_timeout.ToTimedelta() >= timedelta(hours=12)
+    assert pdf.priority.priority_key > 3  # that of a draft
+
+
+async def summary_of(metadata: UserMetadata) -> str:
+    [summary] = await default_converter().decode([metadata.summary], [str])
+    return str(summary)
 
 
 # Cancellation.
@@ -149,10 +165,8 @@ async def test_a_report_is_cancelled_even_if_its_call_ends_before_it_learns_of_i
     await cancelled(report)
 
 
-async def test_a_waiting_report_can_be_cancelled(client: Client, stand_ins: StandIns) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await cancelled(report)
+async def test_a_waiting_report_can_be_cancelled(first_draft: ReportHandle) -> None:
+    await cancelled(first_draft)
 
 
 # STOP.
@@ -232,33 +246,11 @@ async def test_the_web_ui_shows_what_the_report_waits_for_and_how_to_decide(
     assert (await metadata_of(report)).current_details == "Done: research_pdf.pdf"
 
 
-async def test_signal_and_queries_describe_themselves(client: Client, stand_ins: StandIns) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    definition = (await metadata_of(report)).definition
+async def test_signal_and_queries_describe_themselves(first_draft: ReportHandle) -> None:
+    definition = (await metadata_of(first_draft)).definition
     described = [*definition.signal_definitions, *definition.query_definitions]
     ours = {d.name: d.description for d in described if not d.name.startswith("__")}
     queries = {"get_research_result", "get_report_status", "get_earlier_draft"}
     assert set(ours) == {"user_decision_signal", *queries}
     assert all(ours.values())
     assert '{"decision": "KEEP", "draft": 1}' in ours["user_decision_signal"]
-
-
-async def test_activities_have_summaries(client: Client, stand_ins: StandIns) -> None:
-    report = await start_report(client, "bees", stand_ins.task_queue)
-    await waiting(report, draft=1)
-    await edit(report, "shorter")
-    await waiting(report, draft=2)
-    await keep(report)
-    await report.result()
-    scheduled = await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
-    assert [await summary_of(event.user_metadata) for event in scheduled] == [
-        "Draft 1",
-        "Draft 2",
-        "PDF of draft 2",
-    ]
-
-
-async def summary_of(metadata: UserMetadata) -> str:
-    [summary] = await default_converter().decode([metadata.summary], [str])
-    return str(summary)
