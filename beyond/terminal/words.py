@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 
+from models import Phase, ReportStatus
+
 SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
 CHOICES = """\
 1. Type 'query' to view the current research result
 2. Type 'keep' to approve the research and create PDF
 3. Type 'edit' to modify the research"""
 COMPLETE = "Research is complete!"
+TRY_AGAIN = "Type 'edit' to try again."
 LINE = "=" * 50
 MORE = "Type 'help' for more."
 WITHOUT_A_DRAFT = ("query", "edit", "discard", "help", "quit")  # the words that need no draft
@@ -46,3 +49,12 @@ def find_word(typed: str, words: Iterable[str]) -> tuple[str, str]:
     if len(meant) > 1:
         return "", f"'{typed}' can mean {' or '.join(meant)}."
     return meant[0] if meant else "", "Please enter either 'keep', 'edit', or 'query'"
+
+
+def advise(status: ReportStatus) -> str:
+    """Returns what a person can type after an error, or "" while the report goes on by itself."""
+    if status.phase != Phase.WAITING:
+        return ""
+    if status.draft:
+        return f"Type 'edit' to ask again, or 'keep' to take draft {status.draft}."
+    return TRY_AGAIN

@@ -9,7 +9,7 @@ from starters import OpenStarter
 from support import PATIENCE, decisions_on, edit, keep, report_of
 from temporalio.client import Client
 
-from beyond.terminal.dialogue import DEFAULT_PROMPT
+from beyond.terminal.topic import DEFAULT_PROMPT
 from beyond.terminal.words import CHOICES, LINE
 from models import WORKFLOW_ID_PREFIX, UserDecision, UserDecisionSignal
 
