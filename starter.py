@@ -30,9 +30,10 @@ from beyond.server.connection import (
 )
 from beyond.server.local import mention_local_reports, run_local
 from beyond.terminal import reports
-from beyond.terminal.dialogue import Dialogue, ask_for_topic
-from beyond.terminal.report_handle import ReportHandle
+from beyond.terminal.dialogue import Dialogue
+from beyond.terminal.report_handle import ReportHandle, with_payloads
 from beyond.terminal.screen import LeaveError, Screen
+from beyond.terminal.topic import ask_for_topic
 from models import (
     PROMPT_LIMIT,
     TASK_QUEUE,
@@ -149,8 +150,8 @@ async def start_report(client: Client, screen: Screen, topic: str) -> str:
         )
 
     try:
-        handle = await retry_until_answered(client, start, screen.say)
-    except (RPCError, asyncio.CancelledError):
+        handle = await retry_until_answered(client, partial(with_payloads, start), screen.say)
+    except (RefusedError, RPCError, asyncio.CancelledError):
         if not topic:  # on the command line, it is in the shell's history
             screen.say_whole(f"The report was not started. Your topic was: {prompt}")
         raise

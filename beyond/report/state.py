@@ -6,6 +6,7 @@ These types are payloads, too: a new field needs a default, and a field is never
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from models import UserDecisionSignal
@@ -59,8 +60,10 @@ class QueuedDecision:
     decision: UserDecisionSignal
     is_stale: bool = False
 
-    def __post_init__(self) -> None:
-        self.size = json_size(self.decision)  # bytes
+    @cached_property
+    def size(self) -> int:
+        """In bytes. Only a long report asks for it, but then after every event."""
+        return json_size(self.decision)
 
 
 def pack_decisions(queue: Iterable[QueuedDecision]) -> list[UserDecisionSignal]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import time
 from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 from datetime import timedelta
@@ -20,8 +21,10 @@ THIS_MACHINE = ("localhost", "127.0.0.1")
 CONNECT_TIMEOUT = 10  # seconds
 SERVER_CHECK_INTERVAL = timedelta(seconds=5)
 RETRY_INTERVAL = 1  # seconds between attempts while no server answers
-# Seconds between attempts while the server limits requests. It counts those of the Workers, too.
+# Seconds between requests while the server limits them. It counts those of the Workers, too, and
+# refuses a Worker's first, so that the starters of a few people can keep it from its tasks.
 LIMIT_INTERVAL = 5
+LIMIT_MEMORY = 60  # seconds without a refusal, after which the server no longer limits requests
 
 # The errors of a request if there is no server, or if the connection breaks before the reply.
 NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN}
@@ -30,8 +33,9 @@ NO_ANSWER = NO_SERVER | {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLE
 
 # What a person should read in place of the SDK's words for a failed connection.
 CONNECTION_PROBLEMS = {
-    "InvalidContentType": "Temporal at {address} does not use TLS, but TEMPORAL_API_KEY or "
-    "TEMPORAL_TLS is set. Unset both, or set another TEMPORAL_ADDRESS.",
+    "InvalidContentType": "Temporal at {address} does not use TLS, but an API key or TLS is set: "
+    "in TEMPORAL_API_KEY, in a variable TEMPORAL_TLS… or in temporal.toml. Unset it there, or set "
+    "another TEMPORAL_ADDRESS.",
     "InvalidCertificate(NotValidForName": "The certificate of Temporal at {address} is for another "
     "name. Set that name in TEMPORAL_TLS_SERVER_NAME.",
     "InvalidCertificate(Expired": "The certificate of Temporal at {address} has expired.",
@@ -42,7 +46,9 @@ CONNECTION_PROBLEMS = {
     "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",
 }
 
-_limited_addresses: set[str] = set()  # servers that limit requests; each is announced once
+# What is known of each server, by its address, so that requests at the same time tell it once.
+_refused_at: dict[str, float] = {}  # when it last refused a request as one too many, monotonic
+_away: set[str] = set()  # those that do not answer
 
 T = TypeVar("T")
 
@@ -132,6 +138,14 @@ def connection_settings() -> ClientConnectConfig:
         settings = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError) as error:
         raise TemporalUnreachableError(f"The Temporal settings cannot be read: {error}") from None
+    except OSError as error:  # of a certificate or a key
+        settings_for_tls = {
+            path: name for name, path in os.environ.items() if name.startswith("TEMPORAL_TLS")
+        }
+        raise TemporalUnreachableError(
+            f"{settings_for_tls.get(str(error.filename), 'temporal.toml')} names the file "
+            f"{error.filename} for TLS, which cannot be read: {error.strerror}. Name another one."
+        ) from None
     settings["target_host"] = settings.get("target_host") or DEFAULT_ADDRESS
     settings["namespace"] = settings.get("namespace") or "default"
     address = settings["target_host"]
@@ -159,35 +173,39 @@ async def retry_until_answered(
     Retries it, too, while the server limits requests, and says that once. Raises RefusedError if
     the server refuses the API key, and RPCError for an error that is not in `no_answer`.
     """
-    outage_announced = False
+    address = client.service_client.config.target_host
     while True:
         try:
             answer = await request()
         except RPCError as error:
-            address = client.service_client.config.target_host
             if error.status == RPCStatusCode.UNAUTHENTICATED:  # the key has expired meanwhile
                 raise RefusedError(_explain_refused_key(address, error.message)) from None
             if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:
                 if not limits_requests(client):
                     say(f"Temporal at {address} limits the rate of requests: this may take longer")
-                _limited_addresses.add(address)
+                _refused_at[address] = time.monotonic()
                 await asyncio.sleep(LIMIT_INTERVAL)
                 continue
             if error.status not in no_answer:
                 raise
-            if not outage_announced:
+            if address not in _away:
                 say(f"Temporal is not reachable at {address}; trying again")
-            outage_announced = True
+            _away.add(address)
             await asyncio.sleep(RETRY_INTERVAL)
         else:
-            if outage_announced:
+            if address in _away:
                 say("Temporal is reachable again")
+            _away.discard(address)
             return answer
 
 
 def limits_requests(client: Client) -> bool:
-    """Whether the server has ever refused a request as one too many. Its Workers are slow, then."""
-    return client.service_client.config.target_host in _limited_addresses
+    """Whether the server has lately refused a request as one too many. Its Workers are slow, then.
+
+    That is within the last `LIMIT_MEMORY` seconds.
+    """
+    refused_at = _refused_at.get(client.service_client.config.target_host)
+    return refused_at is not None and time.monotonic() - refused_at < LIMIT_MEMORY
 
 
 async def watch_server(client: Client, say: Callable[[str], None]) -> None:

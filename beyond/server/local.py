@@ -103,7 +103,7 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
         )
     port = int(address.rpartition(":")[2])
     if client := await _find_server(port):
-        print(f"Joining the server at {address}. It stops with whoever started it.", flush=True)
+        print(f"Joining the server at {address}. It does not stop with this starter.", flush=True)
         yield await _read_description(client) == DEMO_SERVER
         return
     # A database of its own, so that the demo model never works on a real model's reports.

@@ -1,38 +1,54 @@
-"""One person and one report: a topic, then query, keep or edit until the report ends."""
+"""One person and one report: query, keep or edit until the report ends."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
-    WorkflowFailureError,
     WorkflowQueryFailedError,
 )
-from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
 from beyond.report import NO_DRAFT, NO_DRAFT_TO_CORRECT, NO_EARLIER_DRAFT
-from beyond.server.connection import NO_SERVER, limits_requests, retry_until_answered
+from beyond.server.connection import (
+    LIMIT_INTERVAL,
+    NO_ANSWER,
+    NO_SERVER,
+    is_on_this_machine,
+    limits_requests,
+    retry_until_answered,
+)
 from beyond.terminal.changes import compare, describe, summarize
 from beyond.terminal.draft_files import Corrections, save_draft
-from beyond.terminal.progress import Progress, explain_missing_worker, find_live_draft, is_open
-from beyond.terminal.report_handle import ReportHandle
-from beyond.terminal.reports import confirm_discard, find_pdf
-from beyond.terminal.screen import CTRL_C, LeaveError, Screen, replace_odd_bytes
-from beyond.terminal.words import HELP, find_word, name_words, write_menu
+from beyond.terminal.ending import show_result
+from beyond.terminal.progress import (
+    WORKER_IS_SILENT,
+    Progress,
+    explain_missing_worker,
+    find_live_draft,
+    is_open,
+    is_paused,
+)
+from beyond.terminal.report_handle import ReportHandle, with_payloads
+from beyond.terminal.reports import confirm_discard
+from beyond.terminal.screen import CTRL_C, LeaveError, Screen
+from beyond.terminal.words import HELP, TRY_AGAIN, advise, find_word, name_words, write_menu
 from models import LiveDraft, Phase, ReportStatus, UserDecision, UserDecisionSignal
 
-DEFAULT_PROMPT = "Give me 5 fun and fascinating facts about tardigrades."
 PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
+KEEP_REPORTS = (
+    "Next time, let the server keep its reports: temporal server start-dev --db-filename "
+    "temporal.db"
+)
 ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 WRITE_ANEW = "Write a new draft from the same prompt? [y/N] "
-TRY_AGAIN = "Type 'edit' to try again."
 STOP_HINT = "Press s to stop.\n"  # above the live line
 LONG_WAIT = 10  # seconds; the terminal's bell rings for a draft that took longer
 
@@ -41,16 +57,6 @@ LONG_WAIT = 10  # seconds; the terminal's bell rings for a draft that took longe
 POLL_INTERVALS = 0.1, 1
 
 T = TypeVar("T")
-
-
-async def ask_for_topic(screen: Screen, topic: str) -> str:
-    """Returns `topic`, or what the person types if it is empty. Raises LeaveError."""
-    screen.say("Welcome to the Research Report Generator!")
-    topic = replace_odd_bytes(topic) or await screen.ask("Enter your research topic or question: ")
-    if topic.strip():
-        return topic.strip()
-    screen.say(f"No prompt entered. Using default: {DEFAULT_PROMPT}")
-    return DEFAULT_PROMPT
 
 
 class Dialogue:
@@ -77,7 +83,7 @@ class Dialogue:
         self._decided_at = time.monotonic()
         self._one_request = asyncio.Lock()
         self._progress = Progress()
-        self._worker_was_missing = False
+        self._worker_is_missing = False
         self._actions: dict[str, Callable[[], Awaitable[None]]] = {
             "query": self._query,
             "changes": self._show_changes,
@@ -98,7 +104,7 @@ class Dialogue:
         """
         try:
             return await self._follow()
-        except (LeaveError, asyncio.CancelledError):
+        except (LeaveError, RefusedError, asyncio.CancelledError):
             self._corrections.settle(self._shown[1])
             self._screen.say_whole(
                 f"Temporal keeps your report. Come back to it with: {self._command}"
@@ -107,10 +113,10 @@ class Dialogue:
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
-            raise RefusedError(
-                f"The server has no report {self._report.id} any more. Next time, let the server "
-                "keep its reports: temporal server start-dev --db-filename temporal.db"
-            ) from None
+            lost = f"The server has no report {self._report.id} any more."
+            if is_on_this_machine(self._client.service_client.config.target_host):
+                lost = f"{lost} {KEEP_REPORTS}"
+            raise RefusedError(lost) from None
 
     async def _follow(self) -> int:
         asking = asyncio.create_task(self._ask())
@@ -208,12 +214,8 @@ class Dialogue:
         save_draft(self._screen, self._report.id, *self._shown)
 
     async def _discard(self) -> None:
-        if not await confirm_discard(self._screen):
-            return
-        async with self._one_request:
-            await retry_until_answered(self._client, self._report.discard, self._screen.say)
+        if await confirm_discard(self._screen) and await self._send(self._report.discard):
             self._discarded = True
-            self._note_decision()
 
     async def _help(self) -> None:
         self._screen.say(HELP)
@@ -233,7 +235,8 @@ class Dialogue:
         async with self._one_request:  # so that nothing is printed over the pager
             draft = await self._ask_worker(self._report.draft)
             if draft is None:
-                self._screen.say(PAUSED if self._progress.is_paused else await self._explain())
+                reason = PAUSED if self._progress.is_paused else await self._explain()
+                self._screen.say(reason or WORKER_IS_SILENT)
             elif not draft:
                 if self._status and self._status.error:
                     self._screen.say(self._status.error)
@@ -257,17 +260,24 @@ class Dialogue:
         """Sends a decision on the draft on the screen. Returns False if Temporal refuses it."""
         number, _ = self._shown
         signal = UserDecisionSignal(decision, instruction, number, text)
+        return await self._send(partial(self._report.decide, signal))
+
+    async def _send(self, request: Callable[[], Awaitable[None]]) -> bool:
         async with self._one_request:
             try:
-                await retry_until_answered(
-                    self._client, lambda: self._report.decide(signal), self._screen.say
-                )
+                await self._request(request)
             except RPCError as error:
                 self._screen.say(f"Temporal refused the decision: {error.message}")
                 return False
             self._note_decision()
             self._status = None  # so that the same error shows again if it happens again
         return True
+
+    async def _request(
+        self, request: Callable[[], Awaitable[T]], no_answer: Set[RPCStatusCode] = NO_ANSWER
+    ) -> T:
+        request = partial(with_payloads, request)
+        return await retry_until_answered(self._client, request, self._screen.say, no_answer)
 
     def _note_decision(self) -> None:
         self._decision_wanted.clear()
@@ -282,9 +292,7 @@ class Dialogue:
         seen: object = None
         while True:
             async with self._one_request:
-                description = await retry_until_answered(
-                    self._client, self._report.describe, self._screen.say
-                )
+                description = await self._request(self._report.describe)
                 if not is_open(description):
                     return description
                 await self._show_progress(
@@ -310,6 +318,8 @@ class Dialogue:
         """Waits for the next poll, or until the person decides."""
         shortest, longest = POLL_INTERVALS
         interval = min(max(shortest, time.monotonic() - self._decided_at), longest)
+        if limits_requests(self._client):
+            interval = LIMIT_INTERVAL
         self._decision_sent.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._decision_sent.wait(), interval)
@@ -331,12 +341,14 @@ class Dialogue:
 
     async def _tell_of_worker(self) -> None:
         """Says when no Worker runs, and when one is back."""
-        is_missing = self._progress.worker_is_missing and not limits_requests(self._client)
-        if is_missing and not self._worker_was_missing:
-            self._screen.say_whole(await self._explain())
-        if self._worker_was_missing and not is_missing:
-            self._screen.say("A Worker has picked it up again.")
-        self._worker_was_missing = is_missing
+        seems_missing = self._progress.worker_is_missing
+        if seems_missing and not self._worker_is_missing:
+            if reason := await self._explain():
+                self._screen.say_whole(reason)
+                self._worker_is_missing = True
+        elif self._worker_is_missing and not seems_missing:
+            self._screen.say("A Worker has picked it up.")
+            self._worker_is_missing = False
 
     async def _refresh(self) -> bool:
         """Queries the report and shows what is new. Returns False if no Worker answers."""
@@ -349,7 +361,7 @@ class Dialogue:
         if status.draft and (status.draft, status.text) != self._shown:
             await self._show_draft(status)
         if status.error and (not self._status or status.error != self._status.error):
-            self._screen.say(f"\n{status.error} {_advise(status)}".rstrip())
+            self._screen.say(f"\n{status.error} {advise(status)}".rstrip())
         self._status = status
         self._corrections.follow(status)
         if status.phase == Phase.WAITING:
@@ -374,15 +386,22 @@ class Dialogue:
             self._screen.say(f"\nDraft {status.draft}: {summary}. Type 'changes' to see them.")
 
     async def _ask_worker(self, query: Callable[[], Awaitable[T]]) -> T | None:
-        """Returns a Worker's answer to the Query, or None without one."""
+        """Returns a Worker's answer to the Query, or None without one.
+
+        Raises RefusedError if this starter cannot read the answer.
+        """
         try:
             # Retries only if the server is away: a timeout means that no Worker answers.
-            answer = await retry_until_answered(self._client, query, self._screen.say, NO_SERVER)
+            answer = await self._request(query, NO_SERVER)
         except RPCError:
             self._progress.note_query(answered=False)
             return None
-        except (WorkflowQueryFailedError, ValueError):  # ValueError if the report is paused
+        except WorkflowQueryFailedError:
             return None
+        except RefusedError:
+            if is_paused(await self._request(self._report.describe)):
+                return None
+            raise
         self._progress.note_query(answered=True)
         return answer
 
@@ -394,27 +413,5 @@ class Dialogue:
         self._corrections.settle(self._shown[1])
         if self._shown == (0, ""):  # the report had ended before this starter came back to it
             await self._show_research(in_pager=False)
-        try:
-            result = await retry_until_answered(self._client, self._report.result, self._screen.say)
-        except WorkflowFailureError as failure:
-            cause = failure.cause
-            reason = cause.message if isinstance(cause, FailureError) else cause
-            ended = {
-                "CANCELED": "was cancelled",
-                "TERMINATED": f"was terminated: {reason}",
-                "TIMED_OUT": "ran out of time",
-            }
-            self._screen.say_error(f"The report {ended.get(status.name, f'failed: {reason}')}")
-            return 1
-        self._screen.say(f"Result: {result}")
-        if path := find_pdf(self._report.id, result):
-            self._screen.show_file(path, self._open_pdf)
-        return 0
-
-
-def _advise(status: ReportStatus) -> str:
-    if status.phase != Phase.WAITING:
-        return ""
-    if status.draft:
-        return f"Type 'edit' to ask again, or 'keep' to take draft {status.draft}."
-    return TRY_AGAIN
+        ask_result = partial(self._request, self._report.result)
+        return await show_result(self._screen, self._report.id, status, ask_result, self._open_pdf)

@@ -10,7 +10,8 @@ from beyond.report import find_fault
 from beyond.terminal.screen import Screen
 from models import WORKFLOW_ID_PREFIX, Phase, ReportStatus
 
-OLDER_WORKER = "The report did not take your text. Its Worker may run an older version."
+NOT_TAKEN = "The report did not take your text."
+OLDER_WORKER = f"{NOT_TAKEN} Its Worker may run an older version."  # it does not say why
 
 
 def save_draft(screen: Screen, workflow_id: str, number: int, draft: str) -> None:
@@ -71,8 +72,8 @@ class Corrections:
         is_current = status.draft == self.sent
         if not self.sent or (is_current and status.phase == Phase.RESEARCHING):
             return  # nothing was sent, or the correction waits behind an EDIT
-        if is_current and status.phase == Phase.WAITING and "correct" not in status.error.lower():
-            self._screen.say(OLDER_WORKER)
+        if is_current and status.phase == Phase.WAITING:
+            self._screen.say(NOT_TAKEN if status.error else OLDER_WORKER)
         self.settle(status.text)
 
     def settle(self, draft: str) -> None:

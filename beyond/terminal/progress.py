@@ -25,14 +25,15 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.report import explain_failure
+from beyond.server.connection import limits_requests
 from models import TASK_QUEUE, LiveDraft
 
 DESCRIBE_TIMEOUT = timedelta(seconds=3)  # for a request that the server answers without a Worker
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
-LIMITED = "Temporal limits the rate of requests, so the Worker may be slow."
+WORKER_IS_SILENT = "A Worker may run, but none has answered in time. Try again."
 NONE_OF_ITS_VERSION = (
-    "The report is pinned to version {0.build_id} of {0.deployment_name}, and no Worker of that "
-    "version is polling. Start one."
+    "The report needs version {0.build_id} of {0.deployment_name}, and no Worker of that version "
+    "is polling. Start one."
 )
 NONE_IS_CURRENT = (
     "The Workers that poll have a version that is not the current one. Make it current: temporal "
@@ -40,10 +41,13 @@ NONE_IS_CURRENT = (
     "--build-id {0.build_id}"
 )
 STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the Activity's name
-# We say that no Worker runs if none has claimed a task for this many polls and this many seconds:
+# A Worker seems to be missing if none has claimed a task for this many polls and this many seconds:
 # polls are quick after a decision, and few if the server is slow.
 UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
 UNANSWERED_QUERIES = 2  # in a row, for the same conclusion; a busy Worker may miss one
+# Then the server is asked. A Worker that has polled so lately is not missing. (One that waits at
+# the server may have polled a minute ago, but it would have got the task.)
+POLLED_LATELY = timedelta(seconds=10)
 
 
 def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
@@ -85,25 +89,35 @@ async def find_live_draft(
 async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) -> str:
     """Returns which Worker the report waits for, and how to start it.
 
-    With Worker Versioning, not every Worker will do. `info` is the report's, from its description.
+    Returns "" if such a Worker polls, or if nobody can tell because the server limits requests or
+    does not answer. With Worker Versioning, not every Worker will do. `info` is the report's, from
+    its description.
     """
-    pinned = info.versioning_info.deployment_version
-    if pinned.build_id:
-        return NONE_OF_ITS_VERSION.format(pinned)
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=TASK_QUEUE),
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
+    if limits_requests(client):
+        return ""
     try:
         queue = await client.workflow_service.describe_task_queue(request, timeout=DESCRIBE_TIMEOUT)
-    except RPCError as error:  # the server may refuse, or limit requests
-        return LIMITED if error.status == RPCStatusCode.RESOURCE_EXHAUSTED else NO_WORKER
-    polling = [poller.deployment_options for poller in queue.pollers]
-    current = queue.versioning_info.current_deployment_version.build_id
-    if polling and polling[0].build_id and not current:
-        return NONE_IS_CURRENT.format(polling[0])
-    return NO_WORKER
+    except RPCError as error:  # the key may lack the permission
+        return NO_WORKER if error.status == RPCStatusCode.PERMISSION_DENIED else ""
+    wanted = info.versioning_info.deployment_version
+    if not wanted.build_id:
+        wanted = queue.versioning_info.current_deployment_version
+    lately = datetime.now(UTC) - POLLED_LATELY
+    if wanted.build_id in (
+        poller.deployment_options.build_id
+        for poller in queue.pollers
+        if poller.last_access_time.ToDatetime(UTC) > lately
+    ):
+        return ""
+    if wanted.build_id:
+        return NONE_OF_ITS_VERSION.format(wanted)
+    others = [one.deployment_options for one in queue.pollers if one.deployment_options.build_id]
+    return NONE_IS_CURRENT.format(others[0]) if others else NO_WORKER
 
 
 class Progress:
@@ -142,7 +156,9 @@ class Progress:
         untaken = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED or (
             due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         )
-        if untaken and not self.is_paused:
+        if self.is_paused:
+            return  # it has no task, but its Worker may be missing as before
+        if untaken:
             self._untaken_polls += 1
         else:
             self._untaken_polls, self._taken_at = 0, time.monotonic()
@@ -157,7 +173,7 @@ class Progress:
 
     @property
     def worker_is_missing(self) -> bool:
-        """Whether no Worker seems to run, after several polls."""
+        """Whether no Worker seems to run, after several polls. The server knows more."""
         for_long = time.monotonic() - self._taken_at >= UNTAKEN_SECONDS
         is_untaken = for_long and self._untaken_polls >= UNTAKEN_POLLS
         # Queries also stay unanswered while a Workflow Task fails, but then there is a Worker.
@@ -183,7 +199,7 @@ class Progress:
             return "the Workflow fails: see the Worker's log"
         failure = self._activity.last_failure
         if failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT:
-            return "the Worker of the last attempt is gone"
+            return "Temporal lost contact with the last attempt"
         return explain_failure(failure.application_failure_info.type, failure.message)
 
     @property

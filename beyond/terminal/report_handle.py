@@ -2,10 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError
+from temporalio.service import RPCError
 
+from beyond.process import RefusedError
 from models import ReportStatus, UserDecisionSignal
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -27,3 +33,16 @@ class ReportHandle:
     discard: Callable[[], Awaitable[None]]
     describe: Callable[[], Awaitable[DescribeWorkflowExecutionResponse]]
     result: Callable[[], Awaitable[str]]
+
+
+async def with_payloads(request: Callable[[], Awaitable[T]]) -> T:
+    """Makes a request that encodes or decodes payloads. Raises RefusedError if that fails."""
+    try:
+        return await request()
+    except (RPCError, RefusedError, WorkflowFailureError, WorkflowQueryFailedError):
+        raise
+    except Exception as error:  # a codec or a converter may raise anything
+        raise RefusedError(
+            f"A payload cannot be encoded or decoded: {error}. "
+            "Give this program the codec and the key that the others have."
+        ) from None

@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
+from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkflowExecution
@@ -15,18 +16,22 @@ from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
     GetWorkflowExecutionHistoryRequest,
     ListWorkflowExecutionsRequest,
+    ListWorkflowExecutionsResponse,
 )
 from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.process import RefusedError
-from beyond.reports_dir import find_reports_dir
+from beyond.server.connection import NO_SERVER, retry_until_answered
+from beyond.terminal.ending import name_pdf
 from beyond.terminal.progress import (
     DESCRIBE_TIMEOUT,
+    WORKER_IS_SILENT,
     explain_missing_worker,
     is_open,
     is_paused,
 )
+from beyond.terminal.report_handle import with_payloads
 from beyond.terminal.screen import Screen
 from beyond.terminal.words import YES_OR_NO, means_yes
 from models import (
@@ -53,10 +58,10 @@ UUID = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
 NARROWEST_PHASE, NARROWEST_TOPIC, NARROWEST_ID = 4, 9, 8
 UNKNOWN, FAILING = "?", "FAILING"  # the phase if no Worker answers, or if it answers with an error
-# What the SDK raises for a payload that is encrypted or has another type.
-UNREADABLE = KeyError, RuntimeError, TypeError, ValueError
 
 QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # takes a Workflow ID
+
+T = TypeVar("T")
 
 
 # One report.
@@ -88,10 +93,10 @@ async def read_topic(client: Client, workflow_id: str, run_id: str = "") -> str:
     summary = description.execution_config.user_metadata.summary
     try:
         if summary.data:
-            [topic] = await client.data_converter.decode([summary], [str])
+            [topic] = await with_payloads(partial(client.data_converter.decode, [summary], [str]))
             return summarize(topic)
-        return summarize(await _read_input(client, workflow_id, run_id))
-    except UNREADABLE:
+        return summarize(await with_payloads(partial(_read_input, client, workflow_id, run_id)))
+    except RefusedError:
         return UNKNOWN
 
 
@@ -136,23 +141,6 @@ def shorten_id(workflow_id: str) -> str:
     return uuid[1] if uuid and own != workflow_id else own
 
 
-def find_pdf(workflow_id: str, result: str) -> Path | None:
-    """Returns the path of the report's PDF if it is in the starter's own REPORTS_DIR, or None.
-
-    `result` is the sentence that the Workflow returned; the file's name is its last word.
-    """
-    try:
-        path = (find_reports_dir() / _name_pdf(result)).resolve()
-        # Another report's file may have this name; ours contains the Workflow ID.
-        return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
-    except OSError:  # the PDF is elsewhere, then
-        return None
-
-
-def _name_pdf(result: str) -> str:
-    return result.rpartition(": ")[2]
-
-
 async def confirm_discard(screen: Screen) -> bool:
     """Whether the person says yes, which a pipe has to, too. Raises LeaveError."""
     confirmed = means_yes(await screen.ask("Discard this report for good? [y/N] ", YES_OR_NO))
@@ -166,23 +154,27 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
 
     Raises RefusedError if there is no such open report, LeaveError, and RPCError.
     """
-    workflow_id = await find_report(client, wanted)
-    description = await describe_report(client, workflow_id)
+
+    async def ask(request: Callable[[], Awaitable[T]]) -> T:
+        return await retry_until_answered(client, request, screen.say)
+
+    workflow_id = await ask(partial(find_report, client, wanted))
+    description = await ask(partial(describe_report, client, workflow_id))
     if not is_open(description):
         raise RefusedError(f"{workflow_id} has ended already: there is nothing to discard.")
-    await introduce_report(client, screen, workflow_id)
+    await ask(partial(introduce_report, client, screen, workflow_id))
     if not await confirm_discard(screen):
         return
     report = client.get_workflow_handle(workflow_id)
-    await report.cancel()
+    await ask(report.cancel)
     if is_paused(description):
         screen.say("The report ends when somebody unpauses it.")
         return
     try:
-        await asyncio.wait_for(report.result(), CANCEL_TIMEOUT)
+        await asyncio.wait_for(ask(report.result), CANCEL_TIMEOUT)
     except TimeoutError:
         reason = await explain_missing_worker(client, description.workflow_execution_info)
-        screen.say(f"The report ends as soon as a Worker runs. {reason}")
+        screen.say(f"The report ends as soon as a Worker answers. {reason}".rstrip())
     except WorkflowFailureError:
         screen.say("The report is discarded.")
     else:
@@ -227,10 +219,10 @@ async def find_latest_report(client: Client) -> str:
 
     Raises RefusedError if no report is open, and RPCError.
     """
-    async for page in _list(client, OPEN_ONES, size=1):
-        for one in page:
-            return one.execution.workflow_id
-    raise RefusedError(NONE_OPEN)
+    latest = (await _list_page(client, OPEN_ONES, size=1)).executions
+    if not latest:
+        raise RefusedError(NONE_OPEN)
+    return latest[0].execution.workflow_id
 
 
 async def _search(client: Client, part: str) -> list[str]:
@@ -243,30 +235,33 @@ async def _search(client: Client, part: str) -> list[str]:
         conditions.insert(0, f"WorkflowId STARTS_WITH '{WORKFLOW_ID_PREFIX}{part}'")
     for condition in conditions:
         for state in (OPEN_ONES, ENDED_ONES):
-            pages = _list(client, f"{state} AND {condition}", size=1000)
-            found = [one.execution.workflow_id async for page in pages for one in page]
+            found = await _list_ids(client, f"{state} AND {condition}")
             if ids := list(dict.fromkeys(id for id in found if part in id)):  # runs share an ID
                 return ids
     return []
 
 
-async def _list(
-    client: Client, query: str, size: int = PAGE
-) -> AsyncIterator[list[WorkflowExecutionInfo]]:
-    """Yields pages of `size` Workflows, the newest first.
+async def _list_ids(client: Client, query: str) -> list[str]:
+    ids, token = list[str](), b""
+    while True:
+        page = await _list_page(client, query, size=1000, token=token)
+        ids += [one.execution.workflow_id for one in page.executions]
+        token = page.next_page_token
+        if not token:
+            return ids
+
+
+async def _list_page(
+    client: Client, query: str, size: int = PAGE, token: bytes = b""
+) -> ListWorkflowExecutionsResponse:
+    """Returns up to `size` Workflows, the newest first. `token` is of the page before.
 
     (Client.list_workflows would raise ValueError at a paused one.)
     """
-    token = b""
-    while True:
-        request = ListWorkflowExecutionsRequest(
-            namespace=client.namespace, page_size=size, next_page_token=token, query=query
-        )
-        answer = await client.workflow_service.list_workflow_executions(request, retry=True)
-        yield list(answer.executions)
-        token = answer.next_page_token
-        if not token:
-            return
+    request = ListWorkflowExecutionsRequest(
+        namespace=client.namespace, page_size=size, next_page_token=token, query=query
+    )
+    return await client.workflow_service.list_workflow_executions(request, retry=True)
 
 
 # Listing.
@@ -276,21 +271,23 @@ async def list_reports(
     client: Client, screen: Screen, query_status: QueryStatus, *, ended: bool, every: bool
 ) -> None:
     """Shows the newest open or ended reports, or `every` one, a row each. Raises RPCError."""
+
+    async def ask(request: Callable[[], Awaitable[T]]) -> T:
+        return await retry_until_answered(client, request, screen.say_error)
+
     condition = ENDED_ONES if ended else OPEN_ONES
     last_column = "PDF" if ended else "Draft"
-    shown, worker_answers = 0, True
-    async for page in _list(client, condition):
-        if page and not shown:
-            widths = _choose_widths(screen, page, last_column)
+    read = partial(_read_ended, client) if ended else partial(_read_open, client, query_status)
+    shown, token, worker_answers = 0, b"", True
+    while not shown or (every and token):
+        page = await ask(partial(_list_page, client, condition, token=token))
+        token = page.next_page_token
+        if not page.executions:
+            break
+        if not shown:
+            widths = _choose_widths(screen, page.executions, last_column)
             screen.show_row(["ID", "Topic", "Age", "Phase", last_column], widths)
-        rows = [
-            asyncio.create_task(
-                _read_ended(client, one)
-                if ended
-                else _read_open(client, one, query_status if worker_answers else None)
-            )
-            for one in page
-        ]
+        rows = [asyncio.create_task(ask(partial(read, one))) for one in page.executions]
         for row in rows:
             workflow_id, *cells = await row
             screen.show_row(
@@ -298,13 +295,11 @@ async def list_reports(
             )
         phases = [row.result()[3] for row in rows if row.result()[1] != UNKNOWN]
         if worker_answers and phases and all(phase == UNKNOWN for phase in phases):
-            worker_answers = False
-            reason = await explain_missing_worker(client, page[0])
+            worker_answers, read = False, partial(_read_open, client, None)
+            reason = await explain_missing_worker(client, page.executions[0]) or WORKER_IS_SILENT
             screen.say_error(f"Phases and drafts are unknown. {reason}")
-        shown += len(page)
-        if not every:
-            break
-    total = (await client.count_workflows(condition)).count
+        shown += len(page.executions)
+    total = (await ask(partial(client.count_workflows, condition))).count
     if not shown:
         screen.say("No report has ended yet." if ended else NONE_OPEN)
     elif total > shown and not every:
@@ -312,23 +307,28 @@ async def list_reports(
 
 
 async def _read_open(
-    client: Client, one: WorkflowExecutionInfo, query_status: QueryStatus | None
+    client: Client, query_status: QueryStatus | None, one: WorkflowExecutionInfo
 ) -> Sequence[str]:
-    """Returns the cells of an open report's row. Without `query_status`, it asks no Worker."""
+    """Returns the cells of an open report's row. Without `query_status`, it asks no Worker.
+
+    Raises RPCError if the server does not answer, or limits requests.
+    """
     workflow_id = one.execution.workflow_id
     phase, draft, topic = UNKNOWN, UNKNOWN, ""
     if one.status == Status.WORKFLOW_EXECUTION_STATUS_PAUSED:  # it answers no Query
         phase = "PAUSED"
     elif query_status:
         try:
-            status = await query_status(workflow_id)
+            status = await with_payloads(partial(query_status, workflow_id))
         except WorkflowQueryFailedError:
             phase = FAILING
-        except UNREADABLE:
-            topic = UNKNOWN
         except RPCError as error:
             if error.status == RPCStatusCode.FAILED_PRECONDITION:
                 phase = FAILING
+            elif error.status in NO_SERVER | {RPCStatusCode.RESOURCE_EXHAUSTED}:
+                raise  # unlike a timeout, it says nothing of a Worker
+        except RefusedError:
+            topic = UNKNOWN
         else:
             phase, draft = status.phase.value, str(status.draft)
             topic = summarize(cut_instructions(status.prompt))
@@ -343,13 +343,15 @@ async def _read_ended(client: Client, one: WorkflowExecutionInfo) -> Sequence[st
     if one.status == Status.WORKFLOW_EXECUTION_STATUS_COMPLETED:
         report = client.get_workflow_handle(workflow_id, run_id=run_id, result_type=str)
         try:
-            pdf = _name_pdf(await report.result())
-        except UNREADABLE:
+            pdf = name_pdf(await with_payloads(report.result))
+        except RefusedError:
             pdf = UNKNOWN
     return workflow_id, topic, _format_age(one.close_time), end, pdf
 
 
-def _choose_widths(screen: Screen, page: list[WorkflowExecutionInfo], last: str) -> Sequence[int]:
+def _choose_widths(
+    screen: Screen, page: Sequence[WorkflowExecutionInfo], last: str
+) -> Sequence[int]:
     """Returns the widths of all cells but the last. The topic gets what the others leave.
 
     A long ID, which another program gave its report, is cut before Phase and Draft are.

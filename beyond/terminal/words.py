@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from models import Phase, ReportStatus
+
 SHORTCUTS = {"1": "query", "2": "keep", "3": "edit", "?": "help"}  # the tutorial's numbers, "?"
 YES_OR_NO = "yes", "no"
 CHOICES = """\
@@ -9,6 +11,7 @@ CHOICES = """\
 2. Type 'keep' to approve the research and create PDF
 3. Type 'edit' to modify the research"""
 COMPLETE = "Research is complete!"
+TRY_AGAIN = "Type 'edit' to try again."
 LINE = "=" * 50
 MORE = "Type 'help' for more."
 WITHOUT_A_DRAFT = ("query", "edit", "discard", "help", "quit")  # the words that need no draft
@@ -52,3 +55,12 @@ def find_word(typed: str, words: Iterable[str]) -> tuple[str, str]:
 def means_yes(answer: str) -> bool:
     """Whether the answer to a question for yes or no is yes."""
     return answer.strip().lower() in ("y", "yes")
+
+
+def advise(status: ReportStatus) -> str:
+    """Returns what a person can type after an error, or "" while the report goes on by itself."""
+    if status.phase != Phase.WAITING:
+        return ""
+    if status.draft:
+        return f"Type 'edit' to ask again, or 'keep' to take draft {status.draft}."
+    return TRY_AGAIN

@@ -8,7 +8,7 @@ from loopback_llm import LoopbackLLM, Reply
 from starters import Begin, OpenStarter
 from support import PATIENCE, decisions_on, edit, keep
 
-from beyond.terminal.dialogue import DEFAULT_PROMPT
+from beyond.terminal.topic import DEFAULT_PROMPT
 from beyond.terminal.words import CHOICES, LINE
 from models import WORKFLOW_ID_PREFIX, UserDecision, UserDecisionSignal
 
