@@ -206,7 +206,16 @@ def test_a_formula_within_a_line_pushes_lines_apart_only_where_they_would_touch(
         lines = sorted({y for text, _, y, _ in pieces(read(draft).pages[0]) if "word" in text})
         return max(above - below for below, above in pairwise(lines))
 
-    for formula in (r"$x_i^2$", r"$\frac{a}{b}$", r"$\int_0^T f\,dt$", r"$\sqrt{x}$"):
+    for formula in (
+        *(
+            r"$x_i^2$",
+            r"$\frac{a}{b}$",
+            r"$\int_0^T f\,dt$",
+            r"$\sqrt{x}$",
+            r"$\sum_i \frac{a}{b}$",
+        ),
+        *(r"$\prod_p \frac{a}{b}$", r"$\bigcup_i A$", r"$\displaystyle\int_0^T f\,dt$"),
+    ):
         assert widest(formula) == pytest.approx(BODY * 1.42)
     matrix = r"$\begin{pmatrix} a \\ b \\ c \\ d \end{pmatrix}$"
     made = set_formula(matrix, BODY, False)
@@ -336,7 +345,9 @@ def test_links_to_headings_work_within_the_pdf() -> None:
     lines = [y for text, _, y, _ in pieces(reader.pages[0]) if text == "The Sea"]
     assert len(goals(reader)) == 1
     assert lines[1] < goals(reader)[0] < lines[1] + 60
-    assert len(goals(read("# The Sea\n\nUp to [the title](#the-sea)."))) == 1
+    for title in ("The Sea", "ที่มา", "परिचय"):
+        draft = f"# {title}\n\nUp to [it](#{title.lower().replace(' ', '-')})."
+        assert len(goals(read(draft))) == 1
 
 
 def test_a_heading_in_a_list_has_its_bullet() -> None:
@@ -402,12 +413,26 @@ def test_rules_at_the_edge_of_a_section_are_dropped() -> None:
         "***Bold title***\n\n---",
         "Some text.\n\n- **Bold title**\n",
         "Some text.<br>**Bold title**",
+        "**Bold title** [3]",
+        "- **Bold title** (2024)",
     ],
 )
 def test_a_bold_line_stays_on_the_page_of_its_text(line: str) -> None:
     for lines in range(28, 46):
         for page in texts("x<br>" * lines + f"\n\n{line}\n\nfirst line"):
             assert ("Bold title" in page) == ("first line" in page)
+
+
+@pytest.mark.parametrize("block", ["| below | b |\n|-|-|\n| c | d |", "```\nbelow\none\ntwo\n```"])
+def test_a_caption_stays_on_the_page_of_its_table_or_code(block: str) -> None:
+    for lines in range(28, 46):
+        for page in texts("x<br>" * lines + f"\n\nTable 1. A caption\n\n{block}\n\nend"):
+            assert ("caption" in page) == ("below" in page)
+
+
+def test_a_long_list_of_bold_items_leaves_no_page_half_empty() -> None:
+    first, *_ = texts("x<br>" * 10 + "\n\n" + "- **Item**\n" * 70 + "\nend")
+    assert first.count("Item") > 20
 
 
 def test_a_line_with_some_bold_words_is_no_heading() -> None:
@@ -473,6 +498,10 @@ CHAPTERS = ["The sea", "What it costs", "Who pays", "And then"]
         ("- **{0}**: what is said there", "## 3. {0}", True),
         ("1. {0} – in brief", "## Kapitel 3: {0}", True),
         ("三、{0}", "## 第三章 {0}", True),
+        ("- 第3章　{0}（第7頁）", "## 三、{0}", True),
+        ("(1) {0} (p. 7)", "## B. {0}", True),
+        ("- **Section 3 — {0}** says it", "## Section 3: {0}", True),
+        ("    {0} 7", "## {0}", True),
         ("| [Read on](#{1}) | 7 |", "## {0}", True),
         ("- Something else", "## {0}", False),
     ],
