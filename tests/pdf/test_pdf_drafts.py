@@ -18,7 +18,7 @@ from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
 from beyond.pdf.pages import HEIGHT, WIDTH
 from beyond.pdf.prepare import prepare
-from beyond.pdf.tables import NARROW_PADDING, SIZES, STARVED, Table, share_width
+from beyond.pdf.tables import ENOUGH, NARROW_PADDING, SIZES, Table, share_width
 from beyond.pdf.tags import Element
 from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
@@ -82,12 +82,16 @@ def test_prose_beside_long_identifiers_keeps_a_readable_width() -> None:
 
     rows = [[make(text) for text in (name, name.replace("X", "IN"), "2", prose)]]
     *names, _, last = share_width(rows, WIDTH, NARROW_PADDING)
-    assert last >= STARVED - 0.1 and sum(share_width(rows, WIDTH, NARROW_PADDING)) <= WIDTH + 0.1
+    assert last >= ENOUGH[0] - 0.1 and sum(share_width(rows, WIDTH, NARROW_PADDING)) <= WIDTH + 0.1
     assert min(names) > 100
     for cell, width in zip(rows[0], names, strict=False):
         cell.wrap(width - 2 * NARROW_PADDING, 0)
         ends = ["".join(part.source for _, part in line.parts)[-1] for line in cell.lines]
         assert set(ends[:-1]) == {"_"}
+    path, *short = "/api/v1/" * 8, "450 ms", "120 ms", "30 ms"
+    figures = [[make(text) for text in (path, *short)]]
+    for cell, width in zip(figures[0][1:], share_width(figures, 300)[1:], strict=True):
+        assert width >= cell.natural_width
     roomy = [[make(text) for text in (name, prose)]]
     assert share_width(roomy, WIDTH)[0] >= roomy[0][0].least_width
 
