@@ -43,7 +43,7 @@ FORMULA_IN_ROW = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 ENTRY = re.compile(r"^ {0,3}\[(\d{1,9})\]:?[ \t]+\S", re.MULTILINE)
-PRICE = re.compile(r"\d(?=.*?(?:\s|[A-Za-z]{2}))[^\\^_={}<>+]*|[A-Z_]{2,}\W?", re.DOTALL)
+PRICE = re.compile(r"\d(?=.*?(?:\s|[A-Za-z]{2}))[^\\^_={}<>+]*|[A-Z_]{2,}\W", re.DOTALL)
 CURRENCY = re.compile(r"\d.*(?<![A-Za-z])[A-Z][A-Za-z]{0,2}", re.DOTALL)  # of "$30 or R$ 150"
 MATHEMATICAL = re.compile(r"[\\^_=+<>{}/|*\-]")  # without one of these, \[1\] is a citation
 DISPLAYED = ("\\[", "$$", "\\begin")  # beginnings of displayed formulas

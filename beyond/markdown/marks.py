@@ -16,31 +16,39 @@ POWER = re.compile(r"[0-9]|[A-Za-z][A-Za-z0-9]")  # what is around "**" in "2**1
 def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., bool]:
     """Wrap a rule of emphasis: of two marks such as **, the first opens and the second closes.
 
-    CommonMark decides by the characters beside a mark. That fails beside Chinese punctuation and
-    for "**Costs: ** 120".
+    CommonMark decides by the characters beside a mark. That fails beside Chinese punctuation, for
+    "**Costs: ** 120" and for "**one****two**".
     """
 
     def judge(state: StateInline, silent: bool) -> bool:
         start, known = state.pos, len(state.delimiters)
         if not tokenize(state, silent):
             return False
-        made = state.delimiters[known:]
-        if state.pos - start == 2 and made and state.src[start] != "_":
-            above = islice(reversed(state.delimiters), len(made), None)
-            before = next((d for d in above if d.marker == made[0].marker), None)
-            pending = before is not None and before.open
-            sides = state.src[max(0, start - 1) : start], state.src[state.pos : state.pos + 1]
-            spaces = [not part.strip() for part in sides]
-            for delimiter in made:
-                if spaces == [True, True]:
-                    delimiter.open, delimiter.close = False, pending
-                elif spaces == [False, False]:
-                    delimiter.open, delimiter.close = not pending, pending
+        made, length = state.delimiters[known:], state.pos - start
+        if made and length in (2, 4) and state.src[start] != "_":
+            _judge_mark(state, made, start)
         elif not any(delimiter.open or delimiter.close for delimiter in made):
             del state.delimiters[known:]  # or each later mark would be compared with them
         return True
 
     return judge
+
+
+def _judge_mark(state: StateInline, made: list[Delimiter], start: int) -> None:
+    """Decide whether the mark between `start` and the present place opens, closes, or both."""
+    above = islice(reversed(state.delimiters), len(made), None)
+    before = next((d for d in above if d.marker == made[0].marker), None)
+    pending = before is not None and before.open
+    sides = state.src[max(0, start - 1) : start], state.src[state.pos : state.pos + 1]
+    spaces = [not part.strip() for part in sides]
+    half = len(made) // 2
+    for number, delimiter in enumerate(made):
+        if state.pos - start == 2 and spaces == [True, True]:
+            delimiter.open, delimiter.close = False, pending
+        elif state.pos - start == 2 and spaces == [False, False]:
+            delimiter.open, delimiter.close = not pending, pending
+        elif spaces == [False, False] and pending:  # **one****two**
+            delimiter.open, delimiter.close = number >= half, number < half
 
 
 @dataclass

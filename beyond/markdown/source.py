@@ -10,6 +10,8 @@ CHATTER = 4  # lines outside a fence around a draft, such as "Here is your repor
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:(?:[\w-]+:|- |[ \t]).*\n|\n)++)---[ \t]*\n")
 DELIMITERS = re.compile(r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
+BAR = re.compile(r"(?<!\\)\|")  # between two cells
+CODE = re.compile("`[^`]+`")
 SPARSE = 10  # rows times columns for each cell; beyond this, a table is nearly empty
 
 
@@ -71,8 +73,8 @@ def replace_front_matter(text: str) -> str:
 def mend_lines(text: str) -> str:
     """Mend tables and headings that the parser would misread.
 
-    A table gets a column for each cell and loses blank lines between its rows. "##Title" gets a
-    space.
+    A table gets a column for each cell, loses blank lines between its rows, and ends at a line of
+    text. "##Title" gets a space.
     """
     out: list[str] = []
     fence = ""
@@ -94,6 +96,9 @@ def mend_lines(text: str) -> str:
         if len(line) > 2 and "|" in header and _delimits(line):
             rows, number = _take_rows(lines, number)
             out[-2:] = _make_room([header, line, *rows])
+            below = "".join(lines[number : number + 1])
+            if "|" not in below and header.lstrip().startswith("|"):
+                out.append("")  # or the parser would take a line of text for a row
     return "\n".join(out)
 
 
@@ -121,6 +126,8 @@ def _take_rows(lines: list[str], number: int) -> tuple[list[str], int]:
 
 def _make_room(table: list[str]) -> list[str]:
     """A table as wide as its longest row; the parser drops cells beyond the header."""
+    columns = _count_cells(table[1])
+    table = [_escape_code(row) if _count_cells(row) > columns else row for row in table]
     cells = [_count_cells(row) for row in table]
     most = max(cells)
     if is_sparse(rows=len(table), columns=most, cells=sum(cells)):
@@ -129,9 +136,14 @@ def _make_room(table: list[str]) -> list[str]:
     return [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
 
 
+def _escape_code(row: str) -> str:
+    """A row with its code in one cell, as in `int | None`."""
+    return CODE.sub(lambda code: BAR.sub(r"\|", code[0]), row)
+
+
 def _count_cells(row: str) -> int:
     """The number of cells in a row of a table."""
-    return len(re.split(r"(?<!\\)\|", row.strip("> \t").removeprefix("|").removesuffix("|")))
+    return len(BAR.split(row.strip("> \t").removeprefix("|").removesuffix("|")))
 
 
 def is_sparse(*, rows: int, columns: int, cells: int) -> bool:

@@ -100,8 +100,12 @@ class Face(TTFont):  # type: ignore[misc]
         self.shaper.draw_glyph(self.face.charToGlyph[ord(char)], outline)
         return " ".join(path)
 
-    def _shape(self, text: str, rtl: bool) -> tuple[float, str]:
-        """The width at 1 point and the glyphs, from left to right, of a text of one script."""
+    def _shape(self, text: str, rtl: bool) -> tuple[float, tuple[tuple[float, Any], ...]]:
+        """The width at 1 point of a text of one script, and its glyphs from left to right.
+
+        The glyphs are in stretches, each with how far it is raised, in ems. ReportLab forgets to
+        lower the line again after two glyphs that it raises itself.
+        """
         buffer = hb.Buffer()
         buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS
         buffer.add_str(text)
@@ -111,23 +115,26 @@ class Face(TTFont):  # type: ignore[misc]
         glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
         ends = dict(pairwise([*sorted({info.cluster for info, _ in glyphs}), len(text)]))
         labelled: list[Any] = []
-        if glyphs and glyphs[0][1].y_offset:
-            labelled = [(None, JOINER)]  # a blank: ReportLab cannot begin with a raised glyph
         for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
             # Some readers reorder the text that they extract, so each glyph stands for one
             # character. For a ligature, blanks stand for its other characters.
             source = text[start : ends[start]][:: -1 if rtl else 1]
             labelled += zip_longest(group, source, fillvalue="")
-        shown, data, unit = "", [], 1000 / self.face.unitsPerEm
+        shown, data, rises, unit = "", [], [], 1000 / self.face.unitsPerEm
         for glyph, label in labelled:
             info, at = glyph or (None, None)
             index = info.codepoint if info else self.face.charToGlyph[ord(" ")]
             label = label or JOINER
-            moves = (at.x_advance, at.y_advance, at.x_offset, at.y_offset) if at else (0,) * 4
+            advance, offset, rise = (at.x_advance, at.x_offset, at.y_offset) if at else (0, 0, 0)
             width = self.shaper.get_glyph_h_advance(index) * unit
             shown += self._assign_character(index, label, width)
-            data.append(ShapeData(0, *(move * unit for move in moves), width))
-        return sum(item.x_advance for item in data) / 1000, ShapedStr(shown, data)
+            data.append(ShapeData(0, advance * unit, 0, offset * unit, 0, width))
+            rises.append(rise * unit / 1000)
+        stretches, end = [], 0
+        for raised, group in groupby(rises):
+            start, end = end, end + len(list(group))
+            stretches.append((raised, ShapedStr(shown[start:end], data[start:end])))
+        return sum(item.x_advance for item in data) / 1000, tuple(stretches)
 
     def _assign_character(self, glyph: int, label: str, width: float) -> str:
         code = self.characters.get((glyph, label, width))

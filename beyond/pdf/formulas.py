@@ -34,8 +34,11 @@ REWRITTEN = (
         "",
     ),
 )
-# ziamath makes an integral with limits as tall as a displayed one, unless braces enclose it.
-INTEGRAL = re.compile(r"\\(i{1,3}nt|oint)(?![A-Za-z])(?!\s*\\limits)(?:\s*\\nolimits(?![A-Za-z]))?")
+# ziamath makes a large sign as tall as the fraction beside it, unless braces enclose it.
+LARGE = re.compile(
+    r"\\(i{1,3}nt|oint|sum|(?:co)?prod|big(?:cup|cap|vee|wedge|sqcup|uplus|oplus|otimes|odot))"
+    r"(?![A-Za-z])(?!\s*\\limits)(?:\s*\\nolimits(?![A-Za-z]))?"
+)
 # This sign reserves the place of characters that the formula font lacks. Its outline is the only
 # one with these SVG operators, by which it is found. Its width and the left, right and bottom edge
 # of its outline are in ems.
@@ -99,7 +102,7 @@ def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
     for pattern, replacement in REWRITTEN:
         tex = pattern.sub(replacement, tex)
     if not displayed:
-        tex = INTEGRAL.sub(r"{\\\1}", tex)
+        tex = LARGE.sub(r"{\\\1}", tex)
     try:
         return _set_latex(NUMBERED.sub("", tex), size * SIZE_SCALE, displayed, source)
     except Exception as error:  # any kind: ziamath does not say what it raises

@@ -2,6 +2,7 @@
 """Reads a draft's tree: headings and their names, tasks, displayed formulas."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile, groupby, takewhile
@@ -16,13 +17,17 @@ from beyond.markdown.sources import split_constructs
 from beyond.pdf.prepare import Prepared
 from beyond.pdf.words import SOFT_HYPHEN
 
-# "1.2 ", "Chapter 3: ", "IV. ", "第一章 " before a title; "..... 12" after it; " – a remark".
+# "1.2 ", "(3) ", "Chapter 3: ", "IV. ", "B. ", "第一章 " before a title.
 NUMBERING = re.compile(
-    r"\A(?:[^\W\d]++\s++(?=[\dIVX]++\s*+[.:)–—-]))?(?:[\d.]+|[IVXivx]+[.):]|第?[一二三四五六七八九十]+[章节節、.．])?"
-    r"[\s.:)–—-]*"
+    r"\A[(（]?(?:[^\s\d]++\s++(?=[\dIVX]++\s*+[.:)–—-]))?"
+    r"(?:[IVXivx]++[.):]|[A-Za-z][.)]|[第제]?(?:[\d.]++|[一二三四五六七八九十]++)(?:部分|[章节節篇部장부])?)?"
+    r"[\s.:)）、．–—-]*+"
 )
-PAGE = re.compile(r"(?<![\s.…·_])(?=\s*+[.…·_]\s*+[.…·_])[\s.…·_]++\d++\s*+\Z")
-REMARK = re.compile(r":\s|\s[–—-]\s|：")
+PAGE = re.compile(  # "..... 12", "(p. 12)" or "– page 12" after a title
+    r"(?:(?<![\W_])[\W_]++|[(（–—-][^\d()]{0,8}+)\d++[页頁쪽]?\W*+\Z"
+)
+ASIDE = re.compile(r"\[[^][]*\]|[(（][^()（）]*[)）]")  # "[3]", "(2024)"
+REMARK = re.compile(r":\s|\s[–—-]\s|：")  # between a title and what is said about it
 
 
 def grow_blocks(draft: Prepared) -> Iterator[Node]:
@@ -61,7 +66,11 @@ def read_words(node: Node) -> str:
 
 def make_slug(title: str) -> str:
     """The name of a heading in an address, as GitHub makes it."""
-    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+    # The signs of category M are vowels and accents.
+    kept = (
+        c for c in title.lower() if c in " -_" or c.isalnum() or unicodedata.category(c)[0] == "M"
+    )
+    return "".join(kept).replace(" ", "-")
 
 
 def name_places(titles: Iterator[str]) -> Iterator[str]:
@@ -74,22 +83,33 @@ def name_places(titles: Iterator[str]) -> Iterator[str]:
 
 
 def name_chapter(title: str) -> str:
-    """The name of a chapter without its number and its page, by which lists are compared."""
-    words = PAGE.sub("", NUMBERING.sub("", title.strip()))
-    return make_slug(words or title).strip("-")
+    """The name of a chapter without its number, by which lists are compared."""
+    return make_slug(NUMBERING.sub("", title.strip()) or title).strip("-")
 
 
 def find_listed(block: Node) -> set[str]:
-    """What a block lists that may be chapters: the names of its lines, and where its links lead."""
+    """What a block lists that may be chapters: the names of its lines, and where its links lead.
+
+    A line has several names: all of it, without its page, without a remark, and what it emphasizes.
+    """
     listed: set[str] = set()
     for node in block.walk():
         if node.type == "inline" and node.parent and node.parent.type != "heading":
             for line in split_lines(node.children):
-                text = "".join(leaf.content for part in line for leaf in part.walk())
-                listed |= {name_chapter(text), name_chapter(REMARK.split(text)[0])}
-        elif node.type == "link":
+                listed |= name_line("".join(leaf.content for part in line for leaf in part.walk()))
+        elif node.type in ("fence", "code_block"):
+            listed = listed.union(*map(name_line, node.content.splitlines()))
+        elif node.type in ("strong", "link"):
+            listed |= name_line("".join(leaf.content for leaf in node.walk()))
+        if node.type == "link":
             listed.add(unquote(str(node.attrGet("href"))))
     return listed
+
+
+def name_line(line: str) -> set[str]:
+    """The names of the chapters that a line may list."""
+    title = NUMBERING.sub("", line.strip())
+    return {name_chapter(part) for part in (line, PAGE.sub("", title), REMARK.split(title)[0])}
 
 
 def split_lines(nodes: Iterable[Node]) -> Iterator[list[Node]]:
@@ -155,14 +175,17 @@ def strip_breaks(nodes: list[Node]) -> list[Node]:
 
 
 def introduces(nodes: Sequence[Node]) -> bool:
-    """Whether a paragraph ends in a colon, or in a bold line, which serves as a heading."""
+    """Whether a paragraph ends in a colon, or in a bold line, which serves as a heading.
+
+    A bold line may have a number before it, and an aside after it, such as a source's number.
+    """
     *_, line = split_lines(nodes)
     leaves = list(_find_leaves(line, False))
     text = "".join(leaf.content for leaf, _ in leaves).rstrip()
     if text.endswith((":", "\uff1a")):
         return True
     rest = dropwhile(lambda found: not found[1], leaves)  # a number or a sign may come first
-    plain = "".join(leaf.content for leaf, bold in rest if not bold)
+    plain = ASIDE.sub("", "".join(leaf.content for leaf, bold in rest if not bold))
     number = "".join(leaf.content for leaf, _ in takewhile(lambda found: not found[1], leaves))
     return number != text and not any(map(str.isalpha, number)) and not any(map(str.isalnum, plain))
 

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from markdown_it.tree import SyntaxTreeNode as Node
@@ -17,7 +18,7 @@ from beyond.pdf.lines import Style
 from beyond.pdf.paint import FAINT, RULE, color
 from beyond.pdf.tables import Table
 from beyond.pdf.tags import Element, Tags
-from beyond.pdf.text import HALF_PAGE, Text
+from beyond.pdf.text import HALF_PAGE, LONE, Text
 from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
 
 TITLE = "Research Report"
@@ -31,6 +32,7 @@ LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running
 ENTRIES = 26  # of a table of contents; as many as fit on the first page
 LEAD = 60.0  # the highest text that stays above the table of contents
 NUMBERS = 36.0  # the width of the page numbers in it
+CHAIN = 6  # the most texts that stay together because each introduces the next
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
 
 WORD_START = re.compile(rf"[^\s{HAN_KANA}]+\Z")  # the beginning of a word that is cut off
@@ -243,8 +245,7 @@ def add_heights(flowables: Sequence[Any]) -> float:
 
 def keep_together(flowables: Sequence[Any]) -> list[Any]:
     """The flowables with conditional page breaks, which keep each with what it introduces."""
-    if len(flowables) > 1 and isinstance(flowables[-1], Text) and isinstance(flowables[-2], Text):
-        flowables[-2].style.keeps |= len(flowables[-1].lines) == 1  # no page has one line only
+    mark_captions(flowables)
     out: list[Any] = []
     held: list[Any] = []
     for flowable in flowables:
@@ -252,6 +253,8 @@ def keep_together(flowables: Sequence[Any]) -> list[Any]:
             held and isinstance(flowable, Rule)
         ):
             held.append(flowable)
+            if len(held) > CHAIN:
+                out.append(held.pop(0))
             continue
         if held:
             needed = sum(one.height + one.spaceBefore for one in held) + flowable.spaceBefore
@@ -264,3 +267,18 @@ def keep_together(flowables: Sequence[Any]) -> list[Any]:
             held = []
         out.append(flowable)
     return out + held
+
+
+def mark_captions(flowables: Sequence[Any]) -> None:
+    """Let a short text stay with the table or the code below it.
+
+    The text before the very last one stays with that if it is a single line.
+    """
+    for text, below in pairwise(flowables):
+        if not isinstance(text, Text):
+            continue
+        is_code = isinstance(below, Text) and below.style.shaded
+        if (is_code and not text.style.shaded) or isinstance(below, Table):
+            text.style.keeps |= len(text.lines) <= LONE
+        elif isinstance(below, Text) and below is flowables[-1]:
+            text.style.keeps |= len(below.lines) == 1

@@ -81,12 +81,16 @@ class Painter:
         if look.color != self.fill:
             self.fill = look.color
             self.text.setFillColor(color(look.color))
-        if look.rise != self.rise:
-            self.rise = look.rise
-            self.text.setRise(look.rise)
+        self.raise_to(look.rise)
         if look.is_decorated:
             self.decorate(x, y, part)
         self.show(part)
+
+    def raise_to(self, rise: float) -> None:
+        """Move what follows up from the base line, by points."""
+        if rise != self.rise:
+            self.rise = rise
+            self.text.setRise(rise)
 
     def enter(self, link: str, code: bool, language: str) -> None:
         """Choose the element of a part whose link, kind or language is not that of the last one."""
@@ -102,6 +106,11 @@ class Painter:
 
     def show(self, part: Part) -> None:
         """Add the glyphs of a part, with the spacing that fills its line."""
+        if not isinstance(part.shown, str):
+            for raised, glyphs in part.shown:
+                self.raise_to(part.look.rise + raised * part.look.size)
+                self.text.textOut(glyphs)
+            return
         if part.spacing:
             self.text.setCharSpace(part.spacing)
         spread = part.spacing > TIGHT * part.look.size or len(part.shown) > len(part.source)
@@ -136,7 +145,7 @@ class Painter:
     def decorate(self, x: float, y: float, part: Part) -> None:
         """Paint a part's frame and lines, and make it a link or the target of one."""
         look, end, canvas = part.look, x + part.width, self.canvas
-        if look.framed and part.shown.strip():
+        if look.framed and part.source.strip():
             with canvas.tags.mark(None):
                 canvas.setStrokeColor(color(RULE))
                 canvas.setLineWidth(0.6)

@@ -22,7 +22,7 @@ FIGURE = re.compile(
 NARROW = 8.0  # the least width of a column's text
 IDENTIFIER = 120.0  # a wider word is an address or an identifier, which may break
 LEAST = 40.0  # a narrower column is not worth giving to an address
-STARVED = 75.0  # a column of prose gets this before identifiers are kept whole
+ENOUGH = (100.0, 75.0)  # columns of prose get one of these before identifiers are kept whole
 WEIGHT = 0.8  # exponent of what a column lacks; below 1, because long text wraps anyway
 TOLERANCE = 0.1  # for rounding in sums of widths
 
@@ -183,12 +183,14 @@ def share_width(
         return wanted
     least = [max(cell.least_width for cell in column) + space for column in columns]
     widths = _shrink(least, room) if sum(least) > room else _widen(least, wanted, room)
-    prose = {number for number, most in enumerate(wanted) if most >= 2 * STARVED}
-    if all(widths[number] >= STARVED for number in prose):
-        return widths
-    hungry = [max(width, STARVED) if n in prose else width for n, width in enumerate(least)]
     joined = [max(cell.joined_width for cell in column) + space for column in columns]
-    return _feed(hungry, joined, wanted, room) or widths
+    for enough in ENOUGH:
+        fair = [min(most, enough) for most in wanted]
+        if all(width >= share - TOLERANCE for width, share in zip(widths, fair, strict=True)):
+            break
+        if fed := _feed([*map(max, least, fair)], [*map(max, joined, fair)], wanted, room):
+            return fed
+    return widths
 
 
 def _shrink(least: list[float], room: float) -> list[float]:
@@ -212,20 +214,20 @@ def _shrink(least: list[float], room: float) -> list[float]:
 
 
 def _feed(
-    hungry: list[float], joined: list[float], wanted: list[float], room: float
+    whole: list[float], broken: list[float], wanted: list[float], room: float
 ) -> list[float] | None:
-    """Widths that leave room for prose, because identifiers break at their joints.
+    """Widths that starve no column, because identifiers break at their joints.
 
-    None if that is not enough.
+    The columns need the widths `whole` if no identifier breaks, and `broken` if all do. None if
+    there is no room even for these.
     """
-    lack = sum(hungry) - room
+    lack = sum(whole) - room
+    spare = [width - least for width, least in zip(whole, broken, strict=True)]
     if lack <= 0:
-        return _widen(hungry, wanted, room)
-    spare = [max(0.0, width - low) for width, low in zip(hungry, joined, strict=True)]
-    spare = [0.0 if width <= STARVED else more for width, more in zip(hungry, spare, strict=True)]
+        return _widen(whole, wanted, room)
     if lack > sum(spare):
         return None
-    return [width - lack * more / sum(spare) for width, more in zip(hungry, spare, strict=True)]
+    return [width - lack * more / sum(spare) for width, more in zip(whole, spare, strict=True)]
 
 
 def _widen(least: list[float], wanted: list[float], room: float) -> list[float]:

@@ -120,7 +120,7 @@ class Part(NamedTuple):
 
     look: Look
     font: Face | None  # None for a formula
-    shown: Any  # a str, glyphs, or a Box
+    shown: Any  # a str, glyphs as `Face.shape` returns them, or a Box
     width: float  # points
     direction: str = "L"
     source: str = ""  # the text as it was written

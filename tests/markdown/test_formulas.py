@@ -26,6 +26,7 @@ from reading import children, formulas, lines
         ("`$x$` and ``$y$``\n\n```sh\necho $A $B \\(x\\)\n```", []),
         ("    $indented$ code", ["$indented$"]),
         ("$HOME/$PATH", []),
+        ("From $GDP$ and $TP$: x", ["$GDP$", "$TP$"]),
     ],
 )
 def test_formulas_are_found_and_prices_are_not_formulas(markdown: str, expected: list[str]) -> None:

@@ -76,6 +76,7 @@ def test_long_paragraphs_and_deep_nesting_become_code() -> None:
         ("|A|B|\n|-|-|\n|1|2|up|\n|3|4|", ["AB", "12up", "34"]),
         ("|A|B|\n|-|-|\n\n|1|2|\n\n|3|4|", ["AB", "12", "34"]),
         ("A|B\n-|-\n1|2|3", ["AB", "123"]),
+        ("|A|B|\n|-|-|\n|`int | None`|2|\n|`a|b|\n", ["AB", "`int | None`2", "`ab"]),
         ("|P|US|\n|-|-|\n|S|$30|R$ 150|\n|$P(A|B)$|$x$|", ["PUS", "S$30R$ 150", "$P(A|B)$$x$"]),
     ],
 )
@@ -86,6 +87,12 @@ def test_tables_keep_all_cells(markdown: str, rows: list[str]) -> None:
             found.append("")
         found[-1:] = [found[-1] + token.content] if token.type == "inline" else found[-1:]
     assert found == rows
+
+
+def test_a_line_of_text_below_a_table_is_no_row_of_it() -> None:
+    found = kinds("|a|\n|-|\n|b|\n*Source: own work*\n- item")
+    assert found.count("tr_open") == 2
+    assert found[found.index("table_close") :][1:4:2] == ["paragraph_open", "paragraph_close"]
 
 
 @pytest.mark.parametrize(

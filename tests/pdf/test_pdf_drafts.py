@@ -18,7 +18,7 @@ from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
 from beyond.pdf.pages import HEIGHT, WIDTH
 from beyond.pdf.prepare import prepare
-from beyond.pdf.tables import NARROW_PADDING, SIZES, STARVED, Table, share_width
+from beyond.pdf.tables import ENOUGH, NARROW_PADDING, SIZES, Table, share_width
 from beyond.pdf.tags import Element
 from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
@@ -60,12 +60,16 @@ def test_prose_beside_long_identifiers_keeps_a_readable_width() -> None:
 
     rows = [[make(text) for text in (name, name.replace("X", "IN"), "2", prose)]]
     *names, _, last = share_width(rows, WIDTH, NARROW_PADDING)
-    assert last >= STARVED - 0.1 and sum(share_width(rows, WIDTH, NARROW_PADDING)) <= WIDTH + 0.1
+    assert last >= ENOUGH[0] - 0.1 and sum(share_width(rows, WIDTH, NARROW_PADDING)) <= WIDTH + 0.1
     assert min(names) > 100
     for cell, width in zip(rows[0], names, strict=False):
         cell.wrap(width - 2 * NARROW_PADDING, 0)
         ends = ["".join(part.source for _, part in line.parts)[-1] for line in cell.lines]
         assert set(ends[:-1]) == {"_"}
+    path, *short = "/api/v1/" * 8, "450 ms", "120 ms", "30 ms"
+    figures = [[make(text) for text in (path, *short)]]
+    for cell, width in zip(figures[0][1:], share_width(figures, 300)[1:], strict=True):
+        assert width >= cell.natural_width
     roomy = [[make(text) for text in (name, prose)]]
     assert share_width(roomy, WIDTH)[0] >= roomy[0][0].least_width
 
@@ -157,7 +161,13 @@ def test_no_page_has_a_single_line_of_a_paragraph() -> None:
             "***Bold title***\n\n---",
             "Some text.\n\n- **Bold title**\n",
             "Some text.<br>**Bold title**",
+            "**Bold title** [3]",
+            "- **Bold title** (2024)",
         )
+    ]
+    + [
+        (f"Table 1. A caption\n\n{block}\n\nend", ["caption", "below"])
+        for block in ("| below | b |\n|-|-|\n| c | d |", "```\nbelow\none\ntwo\n```")
     ],
 )
 def test_what_introduces_a_block_stays_on_its_page(draft: str, together: list[str]) -> None:
@@ -201,7 +211,16 @@ def test_a_formula_within_a_line_pushes_lines_apart_only_where_they_would_touch(
         lines = sorted({y for text, _, y, _ in pieces(read(draft).pages[0]) if "word" in text})
         return max(above - below for below, above in pairwise(lines))
 
-    for formula in (r"$x_i^2$", r"$\frac{a}{b}$", r"$\int_0^T f\,dt$", r"$\sqrt{x}$"):
+    for formula in (
+        *(
+            r"$x_i^2$",
+            r"$\frac{a}{b}$",
+            r"$\int_0^T f\,dt$",
+            r"$\sqrt{x}$",
+            r"$\sum_i \frac{a}{b}$",
+        ),
+        *(r"$\prod_p \frac{a}{b}$", r"$\bigcup_i A$", r"$\displaystyle\int_0^T f\,dt$"),
+    ):
         assert widest(formula) == pytest.approx(BODY * 1.42)
     matrix = r"$\begin{pmatrix} a \\ b \\ c \\ d \end{pmatrix}$"
     made = set_formula(matrix, BODY, False)
@@ -329,7 +348,9 @@ def test_links_to_headings_work_within_the_pdf() -> None:
     lines = [y for text, _, y, _ in pieces(reader.pages[0]) if text == "The Sea"]
     assert len(goals(reader)) == 1
     assert lines[1] < goals(reader)[0] < lines[1] + 60
-    assert len(goals(read("# The Sea\n\nUp to [the title](#the-sea)."))) == 1
+    for title in ("The Sea", "ที่มา", "परिचय"):
+        draft = f"# {title}\n\nUp to [it](#{title.lower().replace(' ', '-')})."
+        assert len(goals(read(draft))) == 1
 
 
 def test_a_heading_in_a_list_has_its_bullet() -> None:
@@ -377,6 +398,11 @@ def test_rules_at_the_edge_of_a_section_are_dropped() -> None:
     plain = "# A\n\nx\n\n## B\n\ny"
     assert rules("---\n\n# A\n\nx\n\n---\n\n## B\n\ny\n\n---") == rules(plain)
     assert rules("# A\n\nx\n\n---\n\ny") > rules("# A\n\nx\n\ny")
+
+
+def test_a_long_list_of_bold_items_leaves_no_page_half_empty() -> None:
+    first, *_ = texts("x<br>" * 10 + "\n\n" + "- **Item**\n" * 70 + "\nend")
+    assert first.count("Item") > 20
 
 
 def test_a_line_with_some_bold_words_is_no_heading() -> None:
@@ -443,6 +469,10 @@ CHAPTERS = ["The sea", "What it costs", "Who pays", "And then"]
         ("- **{0}**: what is said there", "## 3. {0}", True),
         ("1. {0} – in brief", "## Kapitel 3: {0}", True),
         ("三、{0}", "## 第三章 {0}", True),
+        ("- 第3章　{0}（第7頁）", "## 三、{0}", True),
+        ("(1) {0} (p. 7)", "## B. {0}", True),
+        ("- **Section 3 — {0}** says it", "## Section 3: {0}", True),
+        ("    {0} 7", "## {0}", True),
         ("| [Read on](#{1}) | 7 |", "## {0}", True),
         ("- Something else", "## {0}", False),
     ],

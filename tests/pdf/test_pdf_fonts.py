@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import read
 from pypdf import PdfReader
 from reportlab.pdfgen.canvas import Canvas
 
@@ -65,8 +66,19 @@ def test_shaped_text_can_be_extracted(text: str) -> None:
     font = get_face("Text")
     width, glyphs = font.shape(text, text[0] in "اש")
     assert width > 0
-    shown = page(font.fontName, glyphs).pages[0].extract_text()
+    shown = "".join(page(font.fontName, part).pages[0].extract_text() for _, part in glyphs)
     assert sorted(re.sub(r"\s", "", shown)) == sorted(text)
+
+
+def test_letters_beside_raised_marks_stand_on_the_base_line() -> None:
+    content: Any = read("تشهد نموًّا").pages[0].get_contents()
+    rises, rise = [], 0.0
+    for operands, operator in content.operations:
+        if operator == b"Ts":
+            rise = float(operands[0])
+        elif operator in (b"Tj", b"TJ") and rise not in rises[-1:]:
+            rises.append(rise)
+    assert [bool(rise) for rise in rises] == [False, True, True, False]
 
 
 def test_pdfs_do_not_name_helvetica() -> None:
