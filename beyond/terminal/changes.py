@@ -49,7 +49,7 @@ def compare(old: str, new: str) -> list[Paragraph]:
 
 
 def summarize(paragraphs: Sequence[Paragraph]) -> str:
-    """Returns such as "changes 6 paragraphs, adds 1, moves 1, deletes 2 and keeps 43"."""
+    """Returns what a draft does, such as "changes 6 paragraphs, adds 1 and keeps 43"."""
 
     def count(matches: Callable[[Paragraph], object]) -> int:
         return sum(1 for paragraph in paragraphs if matches(paragraph))
