@@ -72,7 +72,7 @@ class Screen:
         return self._switch_off("ECHO", "ICANON")
 
     def say(self, text: str) -> None:
-        """Prints a line or more, without control characters. A terminal's break between words."""
+        """Prints lines without control characters. In a window, they break between words."""
         if self.terminal:
             wrapper = textwrap.TextWrapper(
                 self.columns, break_long_words=False, break_on_hyphens=False
