@@ -163,8 +163,7 @@ PLAYED_DRAFTS = set(PLAYED) - {NO_REASON, WITH_SOURCES}
 async def test_an_answer_of_unusual_shape_becomes_a_complete_draft(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str, streamed: bool
 ) -> None:
-    for variable, value in llm.play(json.loads(PLAYED[name].read_text())).items():
-        monkeypatch.setenv(variable, value)
+    llm.play(json.loads(PLAYED[name].read_text()), monkeypatch)
     writing = Writing()
     answer = await complete(LLMCallInput("tides"), LIMIT, writing, last_try=not streamed)
     assert (content_of(answer), answer["choices"][0]["finish_reason"]) == (TIDES, "stop")
@@ -178,8 +177,7 @@ async def test_a_gemini_stream_without_a_finish_reason_is_retried(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has usage with each piece, which says nothing of its end."""
-    for variable, value in llm.play(json.loads(PLAYED[NO_REASON].read_text())).items():
-        monkeypatch.setenv(variable, value)
+    llm.play(json.loads(PLAYED[NO_REASON].read_text()), monkeypatch)
     with pytest.raises(ApplicationError, match="the provider stopped in") as error:
         await complete(LLMCallInput("tides"), LIMIT, Writing())
     assert not error.value.non_retryable
@@ -188,9 +186,7 @@ async def test_a_gemini_stream_without_a_finish_reason_is_retried(
 async def test_the_sources_of_an_answer_engine_are_numbered(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = json.loads(PLAYED[WITH_SOURCES].read_text())
-    for variable, value in llm.play(case).items():
-        monkeypatch.setenv(variable, value)
+    llm.play(json.loads(PLAYED[WITH_SOURCES].read_text()), monkeypatch)
     text = content_of(await complete(LLMCallInput("tides"), LIMIT, Writing()))
     assert "each day[1][2]." in text
     assert "1. [The moon and the tide](<https://tides.example.org/moon>)\n2. [Why" in text
@@ -303,8 +299,7 @@ async def test_malformed_answers_from_gemini_count_as_cut_off(
     candidate = {"content": content, "index": 0, "finishReason": reason}
     body = {"candidates": [candidate], "usageMetadata": usage}
     case = {"model": "gemini/gemini-2.5-pro", "base": ["GEMINI_API_BASE", ""]}
-    for variable, value in llm.play(case | {"whole": body, "stream": [body]}).items():
-        monkeypatch.setenv(variable, value)
+    llm.play(case | {"whole": body, "stream": [body]}, monkeypatch)
     result = await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=not streamed)
     assert result["choices"][0]["finish_reason"] == reason
 
