@@ -88,6 +88,8 @@ class WorkerProcess(subprocess.Popen[bytes]):
 
 
 StartWorker = Callable[..., WorkerProcess]
+Answer = Callable[[socket.socket], object]
+Serve = Callable[..., int]
 
 
 class OwnServer:

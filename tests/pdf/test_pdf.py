@@ -1,9 +1,7 @@
 """What a person sees, finds and clicks in a report, for any draft."""
 
 import hashlib
-import os
 import re
-import subprocess
 import sys
 import time
 import unicodedata
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from machine import PROJECT
+from machine import run_python
 from pages import notes_of, pieces, read, texts
 from pypdf import PdfReader
 
@@ -240,16 +238,7 @@ def test_equal_drafts_give_equal_bytes_in_another_process_whatever_came_before()
         "import hashlib; from beyond import pdf;"
         f"print(hashlib.md5(pdf.render({draft!r}, workflow_id='w')).hexdigest())"
     )
-    made = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in "12"
-    }
+    made = {run_python(program, PYTHONHASHSEED=seed).strip() for seed in "12"}
     assert made == {hashlib.md5(pdf.render(draft, workflow_id="w")).hexdigest()}
     assert pdf.render(draft, workflow_id="x") != pdf.render(draft, workflow_id="w")
 
