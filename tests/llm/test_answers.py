@@ -210,10 +210,12 @@ async def test_a_heading_begins_a_line(llm: LoopbackLLM, glued: str, apart: str)
     assert content_of(await ask(llm, answer(glued))) == apart
 
 
-async def test_one_character_is_a_draft(llm: LoopbackLLM) -> None:
-    llm.replies.append(Reply("\u200b7\n"))
-    result = await llm_call(LLMCallInput("seven"))
-    assert result["choices"][0]["message"]["content"] == "\u200b7\n"
+@pytest.mark.parametrize(
+    "text", ["\u200b7\n", "x" * (DRAFT_LIMIT - 1000)], ids=["one character", "just small enough"]
+)
+async def test_the_shortest_and_the_longest_answer_are_drafts(llm: LoopbackLLM, text: str) -> None:
+    llm.replies.append(Reply(text))
+    assert content_of(await llm_call(LLMCallInput("seven"))) == text
 
 
 @pytest.mark.parametrize(
@@ -233,11 +235,6 @@ async def test_an_answer_too_large_for_a_report_fails_with_its_size(
         error.value.message,
     )
     assert not last_try or f" {size} MB" in error.value.message
-
-
-async def test_an_answer_just_small_enough_is_a_draft(llm: LoopbackLLM) -> None:
-    llm.replies.append(Reply("x" * (DRAFT_LIMIT - 1000)))
-    await llm_call(LLMCallInput("bees"))
 
 
 # Finish reasons.

@@ -243,13 +243,6 @@ def test_equal_drafts_give_equal_bytes_in_another_process_whatever_came_before()
     assert pdf.render(draft, workflow_id="x") != pdf.render(draft, workflow_id="w")
 
 
-def test_threads_that_render_together_give_the_same_pdfs() -> None:
-    drafts = [f"# {i}\n\nשם क्षेत्र น้ำ 你好 **{i}** `x`" for i in range(16)]
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(pdf.render, drafts))
-    assert together == [pdf.render(draft) for draft in drafts]
-
-
 def test_one_draft_is_rendered_at_a_time() -> None:
     pdf.render("# Bees")  # loads the fonts
     with ThreadPoolExecutor(1) as thread:
@@ -379,14 +372,12 @@ def test_every_word_of_markdown_is_printed(parts: list[tuple[str, list[str]]]) -
 
 
 @PROPERTY
-@given(st.text(st.characters()), st.text(), st.text(st.characters()))
+@given(
+    st.text(st.characters()) | st.text("#>-*_`~[]()!|<br/>&;:1. \t\n\\aé\u0301א汉🎉"),
+    st.text(),
+    st.text(st.characters()),
+)
 def test_any_text_renders_in_time(draft: str, topic: str, workflow_id: str) -> None:
     start = time.process_time()
-    read(draft, topic=topic, workflow_id=workflow_id)
+    assert len(read(draft, topic=topic, workflow_id=workflow_id).pages) >= 1
     assert time.process_time() - start < BUDGET
-
-
-@PROPERTY
-@given(st.text("#>-*_`~[]()!|<br/>&;:1. \t\n\\aé\u0301א汉🎉"))
-def test_any_markup_renders(draft: str) -> None:
-    assert len(read(draft).pages) >= 1

@@ -1,16 +1,15 @@
 """A draft's inline Markdown on a terminal: set by rich, in every width, with every word."""
 
-import io
 import re
 from string import ascii_lowercase
+from typing import Any
 
 import pages
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
+from on_screen import print_draft
 
-from beyond.terminal.markdown import set_markdown
 from beyond.terminal.screen import Screen
 
 WIDTHS = (20, 80, 200)  # columns
@@ -61,10 +60,7 @@ NOTES = "\n\n[r]: http://r.org\n\n[^1]: a *[**note**](http://n.org)*"
 
 def show(markdown: str, columns: int = 80) -> str:
     """What a terminal shows of a draft, with one space between two words."""
-    printed = io.StringIO()
-    Console(file=printed, width=columns).print(set_markdown(markdown))
-    assert all(len(line) <= columns for line in printed.getvalue().split("\n"))
-    return " ".join(printed.getvalue().split())
+    return " ".join(print_draft(markdown, columns).split())
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -107,10 +103,9 @@ def test_a_picture_stays_where_it_is_and_its_data_is_not_shown() -> None:
 
 
 def test_the_text_of_a_link_keeps_its_style() -> None:
-    printed = io.StringIO()
-    console = Console(file=printed, force_terminal=True, color_system="standard", no_color=True)
-    console.print(set_markdown(f"[plain **bold**]({ADDRESS})"))
-    assert re.search("\x1b\\[1[;m][^\x1b]*bold", printed.getvalue())
+    options: dict[str, Any] = {"force_terminal": True, "color_system": "standard", "no_color": True}
+    printed = print_draft(f"[plain **bold**]({ADDRESS})", **options)
+    assert re.search("\x1b\\[1[;m][^\x1b]*bold", printed)
 
 
 def keeps_every_word(draft: str, wanted: set[str]) -> None:
