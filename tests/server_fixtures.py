@@ -171,8 +171,8 @@ def start_worker(
     """Call it for each Worker that the test wants; all are killed at its end."""
     workers: list[WorkerProcess] = []
 
-    def start(project: Path = PROJECT, *, continue_after: int = 0) -> WorkerProcess:
-        workers.append(WorkerProcess(tmp_path, project, continue_after=continue_after))
+    def start(project: Path = PROJECT, *, first: str = "") -> WorkerProcess:
+        workers.append(WorkerProcess(tmp_path, project, first=first))
         return workers[-1].wait_until_polling()
 
     yield start

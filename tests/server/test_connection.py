@@ -176,7 +176,7 @@ async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(tmp_p
         request = DescribeNamespaceRequest(namespace=client.namespace)
         ask = partial(client.workflow_service.describe_namespace, request)
         await asyncio.gather(
-            *(retry_until_answered(client, ask, said.append, NO_SERVER) for _ in range(30))
+            *(retry_until_answered(client, ask, said.append, NO_SERVER) for _ in range(12))
         )
         address = client.service_client.config.target_host
     assert said == [f"Temporal at {address} limits the rate of requests: this may take longer"]

@@ -336,7 +336,9 @@ def test_an_unknown_namespace_is_refused_without_a_traceback(
 # Shutdown.
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
 async def test_a_stopped_worker_finishes_its_call(
     client: Client, llm: LoopbackLLM, start_worker: StartWorker, number: signal.Signals
 ) -> None:
