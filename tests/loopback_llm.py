@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
+import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -99,13 +100,14 @@ class LoopbackLLM:
         if self._server.is_running():
             self._server.stop()
 
-    def play(self, case: dict[str, Any]) -> dict[str, str]:
-        """Answers as `case` says, and returns the settings with which its provider is asked."""
+    def play(self, case: dict[str, Any], environment: pytest.MonkeyPatch) -> None:
+        """Answers as `case` says, and sets what its provider is asked with."""
         self.case = case
         variable, path = case["base"]
         settings: dict[str, str] = case.get("env", {})
         address = self.base_url.removesuffix("/v1") + path
-        return {"LLM_MODEL": case["model"], variable: address, **settings}
+        for name, value in {"LLM_MODEL": case["model"], variable: address, **settings}.items():
+            environment.setenv(name, value)
 
     @property
     def base_url(self) -> str:

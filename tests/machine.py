@@ -1,6 +1,8 @@
 """Where the project is, and an environment that holds nothing of its developer's."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
@@ -15,3 +17,12 @@ def forget_own_settings() -> None:
         if name.startswith(("TEMPORAL_", "LLM_", "REPORTS_", "PAPER")) or name.endswith("_API_KEY"):
             del os.environ[name]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def run_python(code: str, **settings: str) -> str:
+    """What a program prints that imports the project. Raises CalledProcessError if it fails."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=os.environ | settings, capture_output=True, text=True, check=True
+    )
+    return done.stdout

@@ -2,6 +2,10 @@
 
 import fcntl
 import shutil
+import socket
+import ssl
+import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,8 +18,10 @@ from stand_ins import StandIns, stand_ins_of
 from starters import Begin, OpenStarter, Starter
 from support import (
     KEY,
+    Answer,
     OwnServer,
     ReportHandle,
+    Serve,
     StartWorker,
     WorkerProcess,
     client_of,
@@ -165,8 +171,8 @@ def start_worker(
     """Call it for each Worker that the test wants; all are killed at its end."""
     workers: list[WorkerProcess] = []
 
-    def start(project: Path = PROJECT, *, continue_after: int = 0) -> WorkerProcess:
-        workers.append(WorkerProcess(tmp_path, project, continue_after=continue_after))
+    def start(project: Path = PROJECT, *, first: str = "") -> WorkerProcess:
+        workers.append(WorkerProcess(tmp_path, project, first=first))
         return workers[-1].wait_until_polling()
 
     yield start
@@ -275,3 +281,47 @@ def begin(client: Client, open_starter: OpenStarter) -> Begin:
         return starter, report_of(client, starter.begin())
 
     return start
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Call it with what is done to each connection, and for TLS with its context; has the port."""
+    listeners: list[socket.socket] = []
+
+    def accept(listener: socket.socket, answer: Answer, context: ssl.SSLContext | None) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+                with context.wrap_socket(connection, True) if context else connection as stream:
+                    answer(stream)
+            except OSError:
+                if listener.fileno() < 0:
+                    return
+
+    def start(answer: Answer, context: ssl.SSLContext | None = None) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=accept, args=[listener, answer, context], daemon=True).start()
+        port: int = listener.getsockname()[1]
+        return port
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost, and one of its authority, which no machine knows."""
+    folder = tmp_path_factory.mktemp("certificates")
+    (folder / "extensions").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    for command in (
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority "
+        "-addext subjectAltName=DNS:localhost",
+        "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem "
+        "-extfile extensions",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    return folder

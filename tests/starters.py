@@ -136,6 +136,11 @@ class Starter:
         self.asked_to_decide()
         self.types(words)
 
+    def begins_to_decide(self, keys: str) -> None:
+        self.asked_to_decide()
+        self.presses(keys)
+        self.line_is(f"Your decision (query/keep/edit): {keys}")
+
     def asked_for_instructions(self) -> None:
         self.decide("edit")
         self.asked("Enter additional instructions (optional):")

@@ -58,18 +58,26 @@ PATIENCE = 90
 RECORDED_LIMIT = 5  # Signals and Activities, so that the history of a long report is short
 
 
+# A report continues as new after this many Signals and Activities.
+CONTINUE_SOON = "from beyond import event_history as h; h.CONTINUE_AFTER = {}"
+# Temporal notices in 8 seconds, not in 20, that a Worker is away.
+NOTICE_SOON = (
+    "from beyond import heartbeats as h; "
+    "h.HEARTBEAT_INTERVAL, h.HEARTBEAT_TIMEOUT = (h.timedelta(seconds=n) for n in (2, 8))"
+)
+
+
 class WorkerProcess(subprocess.Popen[bytes]):
     """worker.py as a person starts it; its output is in `log`.
 
-    With `continue_after`, a report continues as new after so many Signals and Activities.
+    `first` is Python that runs before, such as `CONTINUE_SOON`.
     """
 
-    def __init__(self, folder: Path, project: Path = PROJECT, *, continue_after: int = 0) -> None:
+    def __init__(self, folder: Path, project: Path = PROJECT, *, first: str = "") -> None:
         self.log_file = folder / f"worker-{uuid4()}.log"
         command = [sys.executable, str(project / "worker.py")]
-        if continue_after:
-            limit = f"from beyond import event_history as h; h.CONTINUE_AFTER = {continue_after}"
-            start = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {limit}; import worker"
+        if first:
+            start = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {first}; import worker"
             command = [sys.executable, "-c", f"{start}; worker.main()"]
         with self.log_file.open("wb") as output:
             super().__init__(command, stdout=output, stderr=subprocess.STDOUT)
@@ -88,6 +96,8 @@ class WorkerProcess(subprocess.Popen[bytes]):
 
 
 StartWorker = Callable[..., WorkerProcess]
+Answer = Callable[[socket.socket], object]
+Serve = Callable[..., int]
 
 
 class OwnServer:

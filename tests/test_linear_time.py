@@ -304,7 +304,3 @@ def test_a_nearly_empty_table_becomes_code() -> None:
 def test_a_source_with_a_huge_number_is_kept_as_text() -> None:
     entry = f"[{'1' * 5_000}] A book"
     assert entry in " ".join(map(get_words, read(entry).tokens))
-
-
-def test_a_heading_of_many_pages_renders() -> None:
-    assert render("# " + "word " * 4_000).startswith(b"%PDF")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from machine import PROJECT
+from machine import PROJECT, run_python
 
 FIVE = {"models", "workflow", "activities", "worker", "starter"}
 
@@ -62,6 +62,4 @@ def test_the_init_of_beyond_is_empty() -> None:
 @pytest.mark.parametrize("module", ["workflow", "starter", "worker"])
 def test_importing_a_module_loads_neither_litellm_nor_reportlab(module: str) -> None:
     code = f"import {module}, sys; print(sorted({{'litellm', 'reportlab'}} & set(sys.modules)))"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert run_python(code) == "[]\n"

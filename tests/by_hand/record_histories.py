@@ -15,6 +15,7 @@ from machine import PROJECT
 from support import (
     RECORDED_LIMIT,
     ReportHandle,
+    begin_call,
     correct,
     edit,
     eventually,
@@ -63,9 +64,7 @@ async def test_keep(client: Client, task_queue: str) -> None:
 
 async def test_edits(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
     """Two that wait together, an empty one, and Signals that are ignored."""
-    llm.go_on.clear()
-    report = await start_report(client, "bees", task_queue)
-    await eventually(lambda: llm.in_flight == 1)
+    report = await begin_call(client, llm, "bees", task_queue)
     await edit(report, "shorter")
     await edit(report, "in verse")
     await report.signal("user_decision_signal")
@@ -108,9 +107,7 @@ async def test_continue_as_new(
 ) -> None:
     """The run that hands over, with Signals undecided, and the one that takes over."""
     monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", RECORDED_LIMIT)
-    llm.go_on.clear()
-    report = await start_report(client, "bees", task_queue)
-    await eventually(lambda: llm.in_flight == 1)
+    report = await begin_call(client, llm, "bees", task_queue)
     for number in range(3):
         await edit(report, f"instruction {number}")
     await keep(report)
@@ -166,10 +163,8 @@ async def test_correct(client: Client, task_queue: str) -> None:
 
 async def test_stop(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
     """Of the first draft, of a revision, and when nothing is being written."""
-    llm.go_on.clear()
-    report = await start_report(client, "bees", task_queue)
+    report = await begin_call(client, llm, "bees", task_queue)
     for number in range(2):
-        await eventually(lambda: llm.in_flight == 1)
         await stop(report)
         await status_when(report, lambda s: "was stopped" in s.error)
         await eventually(lambda: llm.in_flight == 0)

@@ -23,6 +23,7 @@ sys.path.extend(map(str, Path(__file__).parents[1:3]))
 from loopback_llm import LoopbackLLM, Reply
 from machine import forget_own_settings
 from support import (
+    CONTINUE_SOON,
     KEY,
     ReportHandle,
     WorkerProcess,
@@ -79,7 +80,7 @@ class Soak:
         print("\n".join(self.faults) or "no fault")
 
     def _start_worker(self) -> WorkerProcess:
-        return WorkerProcess(self.folder, continue_after=CONTINUE_AFTER)
+        return WorkerProcess(self.folder, first=CONTINUE_SOON.format(CONTINUE_AFTER))
 
     async def _start_server(self) -> WorkflowEnvironment:
         return await start_server(

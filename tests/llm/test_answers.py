@@ -163,8 +163,7 @@ PLAYED_DRAFTS = set(PLAYED) - {NO_REASON, WITH_SOURCES}
 async def test_an_answer_of_unusual_shape_becomes_a_complete_draft(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str, streamed: bool
 ) -> None:
-    for variable, value in llm.play(json.loads(PLAYED[name].read_text())).items():
-        monkeypatch.setenv(variable, value)
+    llm.play(json.loads(PLAYED[name].read_text()), monkeypatch)
     writing = Writing()
     answer = await complete(LLMCallInput("tides"), LIMIT, writing, last_try=not streamed)
     assert (content_of(answer), answer["choices"][0]["finish_reason"]) == (TIDES, "stop")
@@ -178,8 +177,7 @@ async def test_a_gemini_stream_without_a_finish_reason_is_retried(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has usage with each piece, which says nothing of its end."""
-    for variable, value in llm.play(json.loads(PLAYED[NO_REASON].read_text())).items():
-        monkeypatch.setenv(variable, value)
+    llm.play(json.loads(PLAYED[NO_REASON].read_text()), monkeypatch)
     with pytest.raises(ApplicationError, match="the provider stopped in") as error:
         await complete(LLMCallInput("tides"), LIMIT, Writing())
     assert not error.value.non_retryable
@@ -188,9 +186,7 @@ async def test_a_gemini_stream_without_a_finish_reason_is_retried(
 async def test_the_sources_of_an_answer_engine_are_numbered(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = json.loads(PLAYED[WITH_SOURCES].read_text())
-    for variable, value in llm.play(case).items():
-        monkeypatch.setenv(variable, value)
+    llm.play(json.loads(PLAYED[WITH_SOURCES].read_text()), monkeypatch)
     text = content_of(await complete(LLMCallInput("tides"), LIMIT, Writing()))
     assert "each day[1][2]." in text
     assert "1. [The moon and the tide](<https://tides.example.org/moon>)\n2. [Why" in text
@@ -214,10 +210,12 @@ async def test_a_heading_begins_a_line(llm: LoopbackLLM, glued: str, apart: str)
     assert content_of(await ask(llm, answer(glued))) == apart
 
 
-async def test_one_character_is_a_draft(llm: LoopbackLLM) -> None:
-    llm.replies.append(Reply("\u200b7\n"))
-    result = await llm_call(LLMCallInput("seven"))
-    assert result["choices"][0]["message"]["content"] == "\u200b7\n"
+@pytest.mark.parametrize(
+    "text", ["\u200b7\n", "x" * (DRAFT_LIMIT - 1000)], ids=["one character", "just small enough"]
+)
+async def test_the_shortest_and_the_longest_answer_are_drafts(llm: LoopbackLLM, text: str) -> None:
+    llm.replies.append(Reply(text))
+    assert content_of(await llm_call(LLMCallInput("seven"))) == text
 
 
 @pytest.mark.parametrize(
@@ -237,11 +235,6 @@ async def test_an_answer_too_large_for_a_report_fails_with_its_size(
         error.value.message,
     )
     assert not last_try or f" {size} MB" in error.value.message
-
-
-async def test_an_answer_just_small_enough_is_a_draft(llm: LoopbackLLM) -> None:
-    llm.replies.append(Reply("x" * (DRAFT_LIMIT - 1000)))
-    await llm_call(LLMCallInput("bees"))
 
 
 # Finish reasons.
@@ -303,8 +296,7 @@ async def test_malformed_answers_from_gemini_count_as_cut_off(
     candidate = {"content": content, "index": 0, "finishReason": reason}
     body = {"candidates": [candidate], "usageMetadata": usage}
     case = {"model": "gemini/gemini-2.5-pro", "base": ["GEMINI_API_BASE", ""]}
-    for variable, value in llm.play(case | {"whole": body, "stream": [body]}).items():
-        monkeypatch.setenv(variable, value)
+    llm.play(case | {"whole": body, "stream": [body]}, monkeypatch)
     result = await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=not streamed)
     assert result["choices"][0]["finish_reason"] == reason
 

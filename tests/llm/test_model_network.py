@@ -2,18 +2,15 @@
 
 import asyncio
 import shutil
-import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from loopback_llm import LoopbackLLM
-from support import KEY, eventually
+from support import KEY, Serve, eventually
 from temporalio.exceptions import ApplicationError
 
 from beyond.llm import complete, load_litellm
@@ -27,49 +24,12 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@contextmanager
-def serving(answer: Callable[[socket.socket], object]) -> Iterator[int]:
-    """Yields the port of a server that does this to each connection, and closes it."""
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:  # the test is over
-                return
-            with connection:
-                try:
-                    answer(connection)
-                except OSError:  # the caller leaves, or does not speak TLS
-                    continue
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that nobody has signed, with its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "certificate.pem"
-
-
 @pytest.fixture
-def tls(certificate: Path) -> AbstractContextManager[int]:
+def tls(certificates: Path, serve: Serve) -> int:
+    """The port of a server with a certificate that only it has signed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
-
-    def answer(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as encrypted:
-            encrypted.recv(1)
-
-    return serving(answer)
+    context.load_cert_chain(certificates / "ca.pem", certificates / "ca.key")
+    return serve(lambda connection: connection.recv(1), context)
 
 
 @pytest.fixture(autouse=True)
@@ -112,10 +72,12 @@ async def test_an_outage_is_retried(
     assert not error.non_retryable
 
 
-async def test_a_closed_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closed_connection_is_retried(
+    monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
     """By a TLS server, too: it answers plain text with an alert, or with nothing."""
-    with serving(lambda connection: connection.recv(100)) as port:
-        error = await fail(monkeypatch, f"http://127.0.0.1:{port}/v1")
+    port = serve(lambda connection: connection.recv(100))
+    error = await fail(monkeypatch, f"http://127.0.0.1:{port}/v1")
     assert error.message == (
         f"openai/gpt-4o: 127.0.0.1:{port} closed the connection without an answer; "
         "if this goes on, write https:// in OPENAI_BASE_URL"
@@ -124,10 +86,9 @@ async def test_a_closed_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_plain_text_to_a_tls_server_names_the_cure(
-    monkeypatch: pytest.MonkeyPatch, tls: AbstractContextManager[int]
+    monkeypatch: pytest.MonkeyPatch, tls: int
 ) -> None:
-    with tls as port:
-        error = await fail(monkeypatch, f"http://localhost:{port}/v1")
+    error = await fail(monkeypatch, f"http://localhost:{tls}/v1")
     assert error.message.endswith("if this goes on, write https:// in OPENAI_BASE_URL")
 
 
@@ -181,15 +142,14 @@ async def test_https_to_a_plain_server_is_refused_with_the_cure(
 
 @pytest.mark.parametrize("file", ["", "/no/such/file.pem"])
 async def test_an_unknown_certificate_is_refused_with_the_cure(
-    monkeypatch: pytest.MonkeyPatch, tls: AbstractContextManager[int], file: str
+    monkeypatch: pytest.MonkeyPatch, tls: int, file: str
 ) -> None:
     if file:
         monkeypatch.setenv("SSL_CERT_FILE", file)
-    with tls as port:
-        error = await fail(monkeypatch, f"https://localhost:{port}/v1")
+    error = await fail(monkeypatch, f"https://localhost:{tls}/v1")
     missing = f"; there is no file {file}" if file else ""
     assert error.message == (
-        f"openai/gpt-4o: the certificate of localhost:{port} is not trusted "
+        f"openai/gpt-4o: the certificate of localhost:{tls} is not trusted "
         f"(self-signed certificate){missing}; "
         f"set SSL_CERT_FILE to its authority's certificate and {RESTART}"
     )
@@ -197,11 +157,10 @@ async def test_an_unknown_certificate_is_refused_with_the_cure(
 
 
 async def test_the_cure_for_an_unknown_certificate_works(
-    monkeypatch: pytest.MonkeyPatch, tls: AbstractContextManager[int], certificate: Path
+    monkeypatch: pytest.MonkeyPatch, tls: int, certificates: Path
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with tls as port:
-        error = await fail(monkeypatch, f"https://localhost:{port}/v1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+    error = await fail(monkeypatch, f"https://localhost:{tls}/v1")
     assert "closed the connection without an answer" in error.message  # by then, it is trusted
 
 

@@ -29,8 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
 async def ask(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, case: dict[str, Any], streamed: bool
 ) -> str:
-    for name, value in llm.play(case).items():
-        monkeypatch.setenv(name, value)
+    llm.play(case, monkeypatch)
     answer = await complete(
         LLMCallInput("tea"), timedelta(minutes=1), Writing(), last_try=not streamed
     )

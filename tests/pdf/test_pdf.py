@@ -1,9 +1,7 @@
 """What a person sees, finds and clicks in a report, for any draft."""
 
 import hashlib
-import os
 import re
-import subprocess
 import sys
 import time
 import unicodedata
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from machine import PROJECT
+from machine import run_python
 from pages import notes_of, pieces, read, texts
 from pypdf import PdfReader
 
@@ -240,25 +238,9 @@ def test_equal_drafts_give_equal_bytes_in_another_process_whatever_came_before()
         "import hashlib; from beyond import pdf;"
         f"print(hashlib.md5(pdf.render({draft!r}, workflow_id='w')).hexdigest())"
     )
-    made = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in "12"
-    }
+    made = {run_python(program, PYTHONHASHSEED=seed).strip() for seed in "12"}
     assert made == {hashlib.md5(pdf.render(draft, workflow_id="w")).hexdigest()}
     assert pdf.render(draft, workflow_id="x") != pdf.render(draft, workflow_id="w")
-
-
-def test_threads_that_render_together_give_the_same_pdfs() -> None:
-    drafts = [f"# {i}\n\nשם क्षेत्र น้ำ 你好 **{i}** `x`" for i in range(16)]
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(pdf.render, drafts))
-    assert together == [pdf.render(draft) for draft in drafts]
 
 
 def test_one_draft_is_rendered_at_a_time() -> None:
@@ -390,14 +372,12 @@ def test_every_word_of_markdown_is_printed(parts: list[tuple[str, list[str]]]) -
 
 
 @PROPERTY
-@given(st.text(st.characters()), st.text(), st.text(st.characters()))
+@given(
+    st.text(st.characters()) | st.text("#>-*_`~[]()!|<br/>&;:1. \t\n\\aé\u0301א汉🎉"),
+    st.text(),
+    st.text(st.characters()),
+)
 def test_any_text_renders_in_time(draft: str, topic: str, workflow_id: str) -> None:
     start = time.process_time()
-    read(draft, topic=topic, workflow_id=workflow_id)
+    assert len(read(draft, topic=topic, workflow_id=workflow_id).pages) >= 1
     assert time.process_time() - start < BUDGET
-
-
-@PROPERTY
-@given(st.text("#>-*_`~[]()!|<br/>&;:1. \t\n\\aé\u0301א汉🎉"))
-def test_any_markup_renders(draft: str) -> None:
-    assert len(read(draft).pages) >= 1

@@ -3,14 +3,13 @@
 import asyncio
 import socket
 import ssl
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 from starters import piped
+from support import Serve
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 
 from beyond.server.connection import (
@@ -20,35 +19,6 @@ from beyond.server.connection import (
     retry_until_answered,
 )
 from beyond.server.dev_server import start_server
-
-Answer = Callable[[socket.socket], None]
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., str]]:
-    """Call it with what answers each connection, and for TLS with its context."""
-    listeners: list[socket.socket] = []
-
-    def accept(listener: socket.socket, answer: Answer, context: ssl.SSLContext | None) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-                with context.wrap_socket(connection, True) if context else connection as stream:
-                    answer(stream)
-            except OSError:
-                if listener.fileno() < 0:
-                    return
-
-    def start(answer: Answer, context: ssl.SSLContext | None = None) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-        threading.Thread(target=accept, args=[listener, answer, context], daemon=True).start()
-        return f"localhost:{listener.getsockname()[1]}"
-
-    yield start
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
 
 
 def say_bad_request(stream: socket.socket) -> None:
@@ -79,21 +49,6 @@ def refuse_key(stream: socket.socket) -> None:
             stream.sendall(frame(4, 1, bytes(4)))
 
 
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost, of an authority that no machine knows."""
-    folder = tmp_path_factory.mktemp("certificates")
-    (folder / "extensions").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
-    for command in (
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority",
-        "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem "
-        "-extfile extensions",
-    ):
-        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
 @pytest.fixture
 def tls(certificates: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -118,14 +73,13 @@ def problem(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 
 Problem = Callable[..., str]
-Serve = Callable[..., str]
 
 
 @pytest.mark.parametrize("place", ["environment", "temporal.toml", "nowhere"])
 def test_a_refused_api_key_is_reported_with_where_it_is_set(
     place: str, serve: Serve, problem: Problem, tmp_path: Path
 ) -> None:
-    address = serve(refuse_key)
+    address = f"localhost:{serve(refuse_key)}"
     if place == "environment":
         said = problem(ADDRESS=address, API_KEY="a-key", TLS="false")
         assert said == (
@@ -150,7 +104,7 @@ def test_a_refused_api_key_is_reported_with_where_it_is_set(
 def test_plain_text_to_a_tls_server_names_the_setting_for_tls(
     serve: Serve, problem: Problem, tls: ssl.SSLContext
 ) -> None:
-    address = serve(say_bad_request, tls)
+    address = f"localhost:{serve(say_bad_request, tls)}"
     assert problem(ADDRESS=address) == (
         f"Temporal at {address} closes the connection. If it uses TLS, set "
         "TEMPORAL_TLS=true, or TEMPORAL_API_KEY for Temporal Cloud."
@@ -160,7 +114,7 @@ def test_plain_text_to_a_tls_server_names_the_setting_for_tls(
 def test_tls_to_a_plain_text_server_names_the_settings_that_turn_it_on(
     serve: Serve, problem: Problem
 ) -> None:
-    address = serve(say_bad_request)
+    address = f"localhost:{serve(say_bad_request)}"
     assert problem(ADDRESS=address, TLS="true") == (
         f"Temporal at {address} does not use TLS, but TEMPORAL_API_KEY or TEMPORAL_TLS is set. "
         "Unset both, or set another TEMPORAL_ADDRESS."
@@ -170,7 +124,7 @@ def test_tls_to_a_plain_text_server_names_the_settings_that_turn_it_on(
 def test_a_wrong_certificate_is_reported_with_its_setting(
     serve: Serve, problem: Problem, tls: ssl.SSLContext, certificates: Path
 ) -> None:
-    address = serve(say_bad_request, tls)
+    address = f"localhost:{serve(say_bad_request, tls)}"
     assert problem(ADDRESS=address, TLS="true") == (
         f"The certificate of Temporal at {address} was issued by an authority that this machine "
         "does not trust. Set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the file with that authority's "
@@ -192,7 +146,7 @@ def test_a_server_that_requires_a_client_certificate_names_its_settings(
 ) -> None:
     tls.load_verify_locations(certificates / "ca.pem")
     tls.verify_mode = ssl.CERT_REQUIRED
-    address = serve(say_bad_request, tls)
+    address = f"localhost:{serve(say_bad_request, tls)}"
     assert problem(ADDRESS=address, TLS_SERVER_CA_CERT_PATH=certificates / "ca.pem") == (
         f"Temporal at {address} closes the connection. If it requires a client certificate, set "
         "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH to its files."
@@ -222,7 +176,7 @@ async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(tmp_p
         request = DescribeNamespaceRequest(namespace=client.namespace)
         ask = partial(client.workflow_service.describe_namespace, request)
         await asyncio.gather(
-            *(retry_until_answered(client, ask, said.append, NO_SERVER) for _ in range(30))
+            *(retry_until_answered(client, ask, said.append, NO_SERVER) for _ in range(12))
         )
         address = client.service_client.config.target_host
     assert said == [f"Temporal at {address} limits the rate of requests: this may take longer"]

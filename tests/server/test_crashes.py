@@ -13,6 +13,7 @@ import pytest
 from loopback_llm import LoopbackLLM, Reply
 from support import (
     KEY,
+    NOTICE_SOON,
     PATIENCE,
     RESULT,
     OwnServer,
@@ -114,10 +115,10 @@ async def test_reports_survive_a_server_that_is_killed(
 async def test_a_frozen_worker_closes_its_call_after_another_took_over(
     client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
-    frozen = start_worker()
+    frozen = start_worker(first=NOTICE_SOON)
     report = await begin_call(client, llm, "bees")
     frozen.send_signal(signal.SIGSTOP)
-    start_worker()
+    start_worker(first=NOTICE_SOON)
     await eventually(lambda: len(llm.calls) == 2)
     frozen.send_signal(signal.SIGCONT)
     await eventually(lambda: llm.calls[0].abandoned)
@@ -139,8 +140,8 @@ async def test_a_worker_frozen_during_a_pdf_adds_no_second_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REPORTS_DIR", str(tmp_path / "reports"))
-    llm.default = Reply("A paragraph of *words*.\n\n" * 20_000)  # seconds of work
-    frozen = start_worker()
+    llm.default = Reply("A paragraph of *words*.\n\n" * 6_000)  # seconds of work
+    frozen = start_worker(first=NOTICE_SOON)
     report = await start_report(client, "bees")
     await waiting(report, draft=1)
     await keep(report, draft=1)
@@ -151,7 +152,7 @@ async def test_a_worker_frozen_during_a_pdf_adds_no_second_one(
 
     await eventually(has_begun)
     frozen.send_signal(signal.SIGSTOP)
-    start_worker()
+    start_worker(first=NOTICE_SOON)
     result = await report.result()
     frozen.send_signal(signal.SIGCONT)
     frozen.terminate()

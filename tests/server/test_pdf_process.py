@@ -52,6 +52,13 @@ async def renderer() -> AsyncIterator[PDFProcess]:
         await process.wait()
 
 
+@pytest.fixture
+async def process(renderer: PDFProcess) -> psutil.Process:
+    """The renderer's process, which has rendered a PDF."""
+    await renderer.render(LIMIT, markdown="# Bees")
+    return process_of(renderer)
+
+
 def process_of(renderer: PDFProcess) -> psutil.Process:
     assert renderer._process
     return psutil.Process(renderer._process.pid)
@@ -75,18 +82,17 @@ async def test_one_process_serves_many_pdfs(renderer: PDFProcess) -> None:
 
 async def test_a_process_that_reaches_the_limit_is_killed_and_the_next_pdf_comes(
     renderer: PDFProcess,
+    process: psutil.Process,
 ) -> None:
-    await renderer.render(LIMIT, markdown="# Bees")
-    process = process_of(renderer)
     with pytest.raises(TimeoutError):
         await renderer.render(timedelta(seconds=0.5), markdown=SLOW)
     await eventually(lambda: has_ended(process))
     assert (await renderer.render(LIMIT, markdown="# Bees")).startswith(b"%PDF")
 
 
-async def test_a_process_whose_pdf_is_cancelled_is_killed(renderer: PDFProcess) -> None:
-    await renderer.render(LIMIT, markdown="# Bees")
-    process = process_of(renderer)
+async def test_a_process_whose_pdf_is_cancelled_is_killed(
+    renderer: PDFProcess, process: psutil.Process
+) -> None:
     process.suspend()
     rendering = asyncio.create_task(renderer.render(LIMIT, markdown="# Bees"))
     await asyncio.sleep(0.1)
@@ -98,9 +104,8 @@ async def test_a_process_whose_pdf_is_cancelled_is_killed(renderer: PDFProcess) 
 
 async def test_a_process_killed_during_a_pdf_raises_and_the_next_pdf_comes(
     renderer: PDFProcess,
+    process: psutil.Process,
 ) -> None:
-    await renderer.render(LIMIT, markdown="# Bees")
-    process = process_of(renderer)
     process.suspend()
     rendering = asyncio.create_task(renderer.render(LIMIT, markdown=SLOW))
     await asyncio.sleep(0.1)
@@ -118,9 +123,9 @@ async def test_a_process_that_fails_raises_and_says_why_in_the_log(
     assert "KeyError: 'of no size'" in capfd.readouterr().err
 
 
-async def test_a_process_killed_between_two_pdfs_is_replaced(renderer: PDFProcess) -> None:
-    await renderer.render(LIMIT, markdown="# Bees")
-    process = process_of(renderer)
+async def test_a_process_killed_between_two_pdfs_is_replaced(
+    renderer: PDFProcess, process: psutil.Process
+) -> None:
     process.kill()
     await eventually(lambda: has_ended(process))
     await asyncio.sleep(0.1)

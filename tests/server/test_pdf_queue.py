@@ -8,7 +8,6 @@ import psutil
 import pytest
 from loopback_llm import LoopbackLLM
 from support import (
-    RESULT,
     attempts_of,
     draft_of,
     eventually,
@@ -22,7 +21,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
 import activities
-from activities import create_pdf, create_pdf_in_turn, llm_call
+from activities import create_pdf_in_turn, llm_call
 from beyond import heartbeats
 from models import PDFGenerationInput, Phase
 
@@ -113,13 +112,3 @@ async def test_drafts_do_not_wait_for_pdfs_and_no_pdf_is_made_twice(
     assert len(results) == len(list((tmp_path / "reports").iterdir())) == 60
     for report in reports:
         assert max(await attempts_of(report)) == 1
-
-
-async def test_another_worker_can_run_the_plain_functions(
-    client: Client, llm: LoopbackLLM, tmp_path: Path
-) -> None:
-    async with worker_here(client, llm_call, create_pdf) as queue:
-        report = await start_report(client, "bees", queue)
-        await keep(report)
-        assert await report.result() == RESULT
-    assert (tmp_path / "research_pdf.pdf").exists()

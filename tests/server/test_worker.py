@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from machine import PROJECT
+from machine import PROJECT, run_python
 from support import (
     KEY,
     PATIENCE,
@@ -336,7 +336,9 @@ def test_an_unknown_namespace_is_refused_without_a_traceback(
 # Shutdown.
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
 async def test_a_stopped_worker_finishes_its_call(
     client: Client, llm: LoopbackLLM, start_worker: StartWorker, number: signal.Signals
 ) -> None:
@@ -395,9 +397,7 @@ def test_a_demo_imports_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import asyncio, sys, activities, models; "
     code += "asyncio.run(activities.llm_call(models.LLMCallInput('bees'))); "
     code += "print('litellm' in sys.modules)"
-    command = [sys.executable, "-c", code]
-    output = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert output.stdout == "False\n"
+    assert run_python(code) == "False\n"
 
 
 def test_importing_litellm_does_not_stop_other_threads_for_a_garbage_collection(
@@ -422,10 +422,7 @@ load_litellm()
 gc.collect()
 print(gc.isenabled(), longest)
 """
-    printed = subprocess.check_output(
-        [sys.executable, "-c", code], cwd=PROJECT, timeout=PATIENCE, text=True
-    )
-    is_enabled, longest = printed.split()
+    is_enabled, longest = run_python(code).split()
     assert is_enabled == "True"
     assert float(longest) < 0.1  # seconds
 
@@ -440,9 +437,7 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("LLM_API_KEY", KEY)
         code = "from beyond.llm import load_litellm; print(load_litellm().__name__)"
-        command = [sys.executable, "-c", code]
-        printed = subprocess.check_output(command, cwd=PROJECT, timeout=PATIENCE, text=True)
-        assert printed == "litellm\n"
+        assert run_python(code) == "litellm\n"
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has called
             proxy.accept()

@@ -76,13 +76,15 @@ def open_editor(starter: Starter, folder: Path) -> None:
 # Correcting.
 
 
-async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
+async def test_a_correction_is_the_next_draft_an_edit_revises_it_and_undo_brings_it_back(
     llm: LoopbackLLM, open_starter: OpenStarter, use_editor: UseEditor, tmp_path: Path
 ) -> None:
     use_editor("sed -i 's/honey/wax/' \"$1\"")
     starter = open_starter("bees")
     starter.decide("changes")
     starter.sees("There is no earlier draft to compare with.")
+    starter.decide("undo")
+    starter.sees("There is no earlier draft to go back to.")
     starter.decide("correct")
     starter.sees("Signal sent to make your text the next draft")
     starter.sees("Draft 2")
@@ -101,6 +103,9 @@ async def test_a_correction_is_the_next_draft_and_an_edit_revises_it(
     assert "wax" in llm.calls[-1].messages[-2]["content"]
     assert llm.calls[-1].messages[-1]["content"].endswith("make it shorter")
     starter.decide("undo")
+    starter.sees("Signal sent to go back to the draft before")
+    starter.sees("Draft 4")
+    starter.sees("wax")
     starter.sees("Draft 4 is draft 2 again.")
     starter.sees("Draft 4: 1 of 4 paragraphs changed.")  # from the draft that was left
     starter.keep()
@@ -425,16 +430,3 @@ async def test_save_writes_the_draft_and_never_over_another_file(
     assert file.read_text() == "mine"
     starter.keep()
     starter.sees(RESULT)
-
-
-async def test_edit_on_one_line_and_words_with_more_behind_them(
-    llm: LoopbackLLM, begin: Begin
-) -> None:
-    starter, report = begin()
-    for typed in ("keep it", "c"):
-        starter.decide(typed)
-    starter.sees("'c' can mean changes or correct.")
-    starter.decide("Edit  In the style of Twain")
-    starter.sees("Draft 2")
-    [decision] = await decisions_on(report)
-    assert decision.additional_prompt == "In the style of Twain"

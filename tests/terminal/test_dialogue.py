@@ -196,9 +196,7 @@ async def test_a_decision_carries_the_number_of_the_draft_on_the_screen(begin: B
 
 async def test_somebody_elses_keep_ends_the_starter(begin: Begin) -> None:
     starter, report = begin()
-    starter.asked_to_decide()
-    starter.presses("edi")
-    starter.line_is("Your decision (query/keep/edit): edi")
+    starter.begins_to_decide("edi")
     await keep(report, draft=1)
     starter.sees_result()
     assert starter.ends() == 0
@@ -206,9 +204,7 @@ async def test_somebody_elses_keep_ends_the_starter(begin: Begin) -> None:
 
 async def test_somebody_elses_edit_shows_its_draft_above_what_is_being_typed(begin: Begin) -> None:
     starter, report = begin()
-    starter.asked_to_decide()
-    starter.presses("kee")
-    starter.line_is("Your decision (query/keep/edit): kee")
+    starter.begins_to_decide("kee")
     await edit(report, "with honey")
     starter.sees("Draft 2")
     starter.sees("Additional instructions: with honey")

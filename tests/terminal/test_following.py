@@ -120,9 +120,7 @@ async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
     begin: Begin,
 ) -> None:
     starter, report = begin()
-    starter.asked_to_decide()
-    starter.presses("kee")
-    starter.line_is("Your decision (query/keep/edit): kee")
+    starter.begins_to_decide("kee")
     await end(report)
     assert starter.ends() == 1
     assert starter.errors == said

@@ -26,9 +26,7 @@ def reach_the_live_line(starter: Starter, llm: LoopbackLLM) -> None:
 
 def reach_the_decision(starter: Starter, llm: LoopbackLLM) -> None:
     starter.begin()
-    starter.asked_to_decide()
-    starter.presses("kee")
-    starter.line_is("Your decision (query/keep/edit): kee")
+    starter.begins_to_decide("kee")
 
 
 CTRL_C = "\x03"

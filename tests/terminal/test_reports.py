@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from loopback_llm import LoopbackLLM, Reply
+from loopback_llm import LoopbackLLM
 from starters import OpenStarter, piped, write_script
 from support import eventually, is_running, keep, listed, start_report, waiting
 from temporalio import activity
@@ -296,22 +296,3 @@ def test_the_command_that_opens_the_pdf_is_shown(open_starter: OpenStarter) -> N
     starter = open_starter("bees")
     starter.keep()
     starter.sees(re.compile(r"^Open it with: \S+ \S+research_pdf\.pdf$", re.MULTILINE))
-
-
-async def test_undo_brings_a_draft_back_under_the_next_number(
-    llm: LoopbackLLM, open_starter: OpenStarter
-) -> None:
-    llm.replies += [Reply(text="the first text"), Reply(text="the second text")]
-    starter = open_starter("bees")
-    starter.decide("undo")
-    starter.sees("There is no earlier draft to go back to.")
-    starter.edit("another")
-    starter.sees("Draft 2")
-    starter.sees("the second text")
-    starter.decide("undo")
-    starter.sees("Signal sent to go back to the draft before")
-    starter.sees("Draft 3")
-    starter.sees("the first text")
-    starter.keep()
-    starter.sees_result()
-    assert len(llm.calls) == 2

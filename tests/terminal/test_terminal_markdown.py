@@ -1,16 +1,15 @@
 """A draft's inline Markdown on a terminal: set by rich, in every width, with every word."""
 
-import io
 import re
 from string import ascii_lowercase
+from typing import Any
 
 import pages
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
+from on_screen import print_draft
 
-from beyond.terminal.markdown import set_markdown
 from beyond.terminal.screen import Screen
 
 WIDTHS = (20, 80, 200)  # columns
@@ -61,23 +60,20 @@ NOTES = "\n\n[r]: http://r.org\n\n[^1]: a *[**note**](http://n.org)*"
 
 def show(markdown: str, columns: int = 80) -> str:
     """What a terminal shows of a draft, with one space between two words."""
-    printed = io.StringIO()
-    Console(file=printed, width=columns).print(set_markdown(markdown))
-    assert all(len(line) <= columns for line in printed.getvalue().split("\n"))
-    return " ".join(printed.getvalue().split())
+    return " ".join(print_draft(markdown, columns).split())
 
 
-@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("link", LINKS)
-def test_a_link_is_its_text_and_once_its_address(link: str, place: str) -> None:
+def test_a_link_is_its_text_and_once_its_address(link: str) -> None:
     markdown, shown = LINKS[link]
-    draft = PLACES[place].format(markdown)
     expected = " ".join(f"See {shown} ({ADDRESS}) end.".split())
-    assert expected in show(draft)
-    assert show(draft).count(ADDRESS) == 1
-    [page] = pages.read(draft).pages
     printed = " ".join(re.sub("🌆|~~", "", f"See {shown} end.").split())
-    assert printed in " ".join(page.extract_text().split())
+    for place in PLACES.values():
+        draft = place.format(markdown)
+        assert expected in show(draft)
+        assert show(draft).count(ADDRESS) == 1
+        [page] = pages.read(draft).pages
+        assert printed in " ".join(page.extract_text().split())
 
 
 @pytest.mark.parametrize(
@@ -107,10 +103,9 @@ def test_a_picture_stays_where_it_is_and_its_data_is_not_shown() -> None:
 
 
 def test_the_text_of_a_link_keeps_its_style() -> None:
-    printed = io.StringIO()
-    console = Console(file=printed, force_terminal=True, color_system="standard", no_color=True)
-    console.print(set_markdown(f"[plain **bold**]({ADDRESS})"))
-    assert re.search("\x1b\\[1[;m][^\x1b]*bold", printed.getvalue())
+    options: dict[str, Any] = {"force_terminal": True, "color_system": "standard", "no_color": True}
+    printed = print_draft(f"[plain **bold**]({ADDRESS})", **options)
+    assert re.search("\x1b\\[1[;m][^\x1b]*bold", printed)
 
 
 def keeps_every_word(draft: str, wanted: set[str]) -> None:
@@ -119,20 +114,18 @@ def keeps_every_word(draft: str, wanted: set[str]) -> None:
         assert not {word for word in wanted if word not in shown}, (draft, columns)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("outer", INLINES)
-def test_inline_constructs_nest_in_each_other(outer: str, block: str) -> None:
-    drafts: list[str] = []
+def test_inline_constructs_nest_in_each_other(outer: str) -> None:
+    texts: list[str] = []
     wanted: set[str] = set()
     for inner, letter in zip(INLINES, ascii_lowercase[: len(INLINES)], strict=True):
         words = [f"first{letter}", f"inside{letter}", f"alone{letter}", f"last{letter}"]
         first, inside, alone, last = words
         among = outer.format(f"before {inner.format(inside)} after")
-        drafts.append(
-            BLOCKS[block].format(f"{first} {among} {outer.format(inner.format(alone))} {last}")
-        )
+        texts.append(f"{first} {among} {outer.format(inner.format(alone))} {last}")
         wanted.update(words)
-    keeps_every_word("\n\nthen\n\n".join(drafts), wanted)
+    for block in BLOCKS.values():
+        keeps_every_word("\n\nthen\n\n".join(map(block.format, texts)), wanted)
 
 
 WORDS = st.sampled_from(("bees", "wasps", "hives"))

@@ -45,18 +45,28 @@ async def test_an_unknown_word_gets_the_tutorials_sentence_and_a_new_prompt(
 
 async def test_unique_prefixes_work_and_an_ambiguous_one_asks_which(begin: Begin) -> None:
     starter, report = begin()
-    starter.decide("q")
-    starter.sees("'q' can mean query or quit.")
+    for word, told in (
+        ("q", "'q' can mean query or quit."),
+        ("c", "'c' can mean changes or correct."),
+        ("keep it", "Please enter either 'keep', 'edit', or 'query'"),
+    ):
+        starter.decide(word)
+        starter.sees(told)
     starter.decide("Que")
     starter.sees("Research Result:")
     starter.decide("e")
     starter.asked("Enter additional instructions (optional):")
     starter.types("shorter")
     starter.sees("Draft 2")
+    starter.decide("Edit  In the style of Twain")
+    starter.sees("Draft 3")
     starter.decide("k")
     starter.sees_result()
-    kinds = [decision.decision for decision in await decisions_on(report)]
-    assert kinds == [UserDecision.EDIT, UserDecision.KEEP]
+    assert [(one.decision, one.additional_prompt) for one in await decisions_on(report)] == [
+        (UserDecision.EDIT, "shorter"),
+        (UserDecision.EDIT, "In the style of Twain"),
+        (UserDecision.KEEP, ""),
+    ]
 
 
 async def test_help_explains_each_word(open_starter: OpenStarter) -> None:

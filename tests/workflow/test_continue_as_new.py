@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from stand_ins import StandIns, during_a_call, refusal
 from support import (
+    CONTINUE_SOON,
     RESULT,
     ReportHandle,
     StartWorker,
@@ -163,7 +164,7 @@ async def test_a_decision_that_arrives_as_a_report_continues_as_new_counts(
 ) -> None:
     """While a Query was in flight, the report got stuck, or the decision was lost."""
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
-    first = start_worker(continue_after=3)
+    first = start_worker(first=CONTINUE_SOON.format(3))
     report = await start_report(client, "bees")
     everywhere = report_of(client, report.id)
     await waiting(everywhere, draft=1)
@@ -171,7 +172,7 @@ async def test_a_decision_that_arrives_as_a_report_continues_as_new_counts(
     first.kill()
     asking = asyncio.create_task(draft_of(everywhere))
     await everywhere.signal("user_decision_signal", {"decision": decision, "draft": 1})
-    start_worker(continue_after=3)
+    start_worker(first=CONTINUE_SOON.format(3))
     assert "bees" in await asking
     if decision == "EDIT":
         await waiting(everywhere, draft=2)

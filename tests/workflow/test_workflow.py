@@ -10,6 +10,7 @@ from support import (
     PATIENCE,
     RESULT,
     ReportHandle,
+    begin_call,
     draft_of,
     edit,
     events_of,
@@ -145,9 +146,7 @@ async def cancelled(report: ReportHandle) -> None:
 async def test_cancelling_a_report_stops_its_call(
     client: Client, llm: LoopbackLLM, task_queue: str
 ) -> None:
-    llm.default = Reply(delay=PATIENCE)
-    report = await start_report(client, "bees", task_queue)
-    await eventually(lambda: llm.in_flight == 1)
+    report = await begin_call(client, llm, "bees", task_queue)
     await cancelled(report)
     await eventually(lambda: llm.calls[0].abandoned)
     assert len(llm.calls) == 1
