@@ -211,7 +211,7 @@ class Progress:
             return "the Workflow fails: see the Worker's log"
         failure = self._activity.last_failure
         if failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT:
-            return "Temporal lost contact with the last attempt"
+            return "the last attempt lost contact"
         return explain_failure(failure.application_failure_info.type, failure.message)
 
     @property

@@ -232,6 +232,8 @@ async def test_the_live_line_says_that_the_workflow_fails(
         starter = open_starter("--workflow-id", report.id)
         line = re.compile(r"… \d+ s \(attempt \d, the Workflow fails: see the Worker's log\)")
         await asyncio.to_thread(starter.sees, line)
+        done = await asyncio.to_thread(piped, "", "--list")
+        assert re.search(rf"^{report.id}\t.*\tFAILING\t\?$", done.stdout, re.M)
     assert NO_WORKER not in starter.text
 
 

@@ -15,6 +15,7 @@ from starters import KEPT, OpenStarter, piped
 from support import (
     WorkerProcess,
     decisions_on,
+    draft_of,
     edit,
     eventually,
     free_port,
@@ -35,6 +36,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities import llm_call
@@ -212,9 +214,7 @@ def test_a_lost_heartbeat_accuses_no_worker() -> None:
     lost.timeout_type = TimeoutType.TIMEOUT_TYPE_HEARTBEAT
     watched = progress.Progress()
     watched.update(description)
-    assert watched.line() == (
-        "Researching… 0 s (attempt 2, Temporal lost contact with the last attempt)"
-    )
+    assert watched.line() == ("Researching… 0 s (attempt 2, the last attempt lost contact)")
 
 
 @pytest.mark.usefixtures("away_from_the_worker")
@@ -281,6 +281,25 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
         worker.kill()
         worker.wait()
         await first.shutdown()
+
+
+async def test_a_report_whose_worker_has_long_gone_is_not_listed_as_failing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server answers a Query with an error if none has polled for 20 seconds; here, for one."""
+    port, window = free_port(), 'matching.queryPollerUnavailableWindow="1s"'
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    options = [f"--dynamic-config-value={window}"]
+    async with await start_server(port, log=tmp_path / "log", extra_args=options) as environment:
+        async with worker_here(environment.client, llm_call, task_queue=TASK_QUEUE):
+            report = await start_report(environment.client, "bees")
+            await waiting(report, draft=1)
+        await asyncio.sleep(2)
+        with pytest.raises(RPCError, match="no poller seen"):
+            await draft_of(report)
+        done = await asyncio.to_thread(piped, "", "--list")
+    assert done.returncode == 0
+    assert done.stdout.endswith("\t?\t?\n")
 
 
 async def test_ctrl_c_ends_the_starter_while_the_server_is_away(
