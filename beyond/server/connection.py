@@ -27,7 +27,7 @@ LIMIT_INTERVAL = 5
 LIMIT_MEMORY = 60  # seconds without a refusal, after which the server no longer limits requests
 
 # The errors of a request if there is no server, or if the connection breaks before the reply.
-NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN}
+NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL}
 # Those, or no reply in time. The SDK reports its own deadline as CANCELLED.
 NO_ANSWER = NO_SERVER | {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
 
@@ -170,11 +170,14 @@ async def retry_until_answered(
 ) -> T:
     """Retries `request` until a server answers, and says when the server goes away and comes back.
 
-    Retries it, too, while the server limits requests, and says that once. Raises RefusedError if
-    the server refuses the API key, and RPCError for an error that is not in `no_answer`.
+    A connection that breaks once is no outage. Retries the request, too, while the server limits
+    requests, and says that once. Raises RefusedError if the server refuses the API key, and
+    RPCError for an error that is not in `no_answer`.
     """
     address = client.service_client.config.target_host
+    attempt = 0
     while True:
+        attempt += 1
         try:
             answer = await request()
         except RPCError as error:
@@ -183,20 +186,25 @@ async def retry_until_answered(
             if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:
                 if not limits_requests(client):
                     say(f"Temporal at {address} limits the rate of requests: this may take longer")
-                _refused_at[address] = time.monotonic()
+                note_refusal(client)
                 await asyncio.sleep(LIMIT_INTERVAL)
                 continue
             if error.status not in no_answer:
                 raise
-            if address not in _away:
+            if attempt > 1 and address not in _away:
                 say(f"Temporal is not reachable at {address}; trying again")
-            _away.add(address)
+                _away.add(address)
             await asyncio.sleep(RETRY_INTERVAL)
         else:
             if address in _away:
                 say("Temporal is reachable again")
             _away.discard(address)
             return answer
+
+
+def note_refusal(client: Client) -> None:
+    """Notes that the server has refused a request as one too many."""
+    _refused_at[client.service_client.config.target_host] = time.monotonic()
 
 
 def limits_requests(client: Client) -> bool:

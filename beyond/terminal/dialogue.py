@@ -29,6 +29,7 @@ from beyond.terminal.changes import compare, describe, summarize
 from beyond.terminal.draft_files import Corrections, save_draft
 from beyond.terminal.ending import show_result
 from beyond.terminal.progress import (
+    LIMITED,
     WORKER_IS_SILENT,
     Progress,
     explain_missing_worker,
@@ -345,7 +346,7 @@ class Dialogue:
         if seems_missing and not self._worker_is_missing:
             if reason := await self._explain():
                 self._screen.say_whole(reason)
-                self._worker_is_missing = True
+                self._worker_is_missing = reason != LIMITED
         elif self._worker_is_missing and not seems_missing:
             self._screen.say("A Worker has picked it up.")
             self._worker_is_missing = False

@@ -20,16 +20,18 @@ from temporalio.api.workflow.v1 import (
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
     DescribeWorkflowExecutionResponse,
+    GetWorkflowExecutionHistoryReverseRequest,
 )
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.report import explain_failure
-from beyond.server.connection import limits_requests
+from beyond.server.connection import limits_requests, note_refusal
 from models import TASK_QUEUE, LiveDraft
 
 DESCRIBE_TIMEOUT = timedelta(seconds=3)  # for a request that the server answers without a Worker
 NO_WORKER = f'No Worker is polling Task Queue "{TASK_QUEUE}". Start one: uv run worker.py'
+LIMITED = "Temporal limits the rate of requests, so the Worker may be slow."
 WORKER_IS_SILENT = "A Worker may run, but none has answered in time. Try again."
 NONE_OF_ITS_VERSION = (
     "The report needs version {0.build_id} of {0.deployment_name}, and no Worker of that version "
@@ -93,16 +95,26 @@ async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) ->
     does not answer. With Worker Versioning, not every Worker will do. `info` is the report's, from
     its description.
     """
+    if limits_requests(client):
+        return ""
+    service = client.workflow_service
+    # To the server, this request is as unimportant as a Worker's polls: it is refused if they are.
+    probe = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace, execution=info.execution, maximum_page_size=1
+    )
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=TASK_QUEUE),
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
-    if limits_requests(client):
-        return ""
     try:
-        queue = await client.workflow_service.describe_task_queue(request, timeout=DESCRIBE_TIMEOUT)
-    except RPCError as error:  # the key may lack the permission
+        await service.get_workflow_execution_history_reverse(probe, timeout=DESCRIBE_TIMEOUT)
+        queue = await service.describe_task_queue(request, timeout=DESCRIBE_TIMEOUT)
+    except RPCError as error:
+        if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:
+            note_refusal(client)
+            return LIMITED
+        # A key may lack the permission to look.
         return NO_WORKER if error.status == RPCStatusCode.PERMISSION_DENIED else ""
     wanted = info.versioning_info.deployment_version
     if not wanted.build_id:
@@ -199,7 +211,7 @@ class Progress:
             return "the Workflow fails: see the Worker's log"
         failure = self._activity.last_failure
         if failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT:
-            return "Temporal lost contact with the last attempt"
+            return "the last attempt lost contact"
         return explain_failure(failure.application_failure_info.type, failure.message)
 
     @property

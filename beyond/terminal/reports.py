@@ -10,6 +10,7 @@ from typing import TypeVar
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
+from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
@@ -79,8 +80,9 @@ async def describe_report(
         namespace=client.namespace,
         execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
     )
+    # Without the SDK's retries, which would hide that the server limits requests.
     return await client.workflow_service.describe_workflow_execution(
-        request, retry=True, timeout=DESCRIBE_TIMEOUT
+        request, timeout=DESCRIBE_TIMEOUT
     )
 
 
@@ -323,7 +325,7 @@ async def _read_open(
         except WorkflowQueryFailedError:
             phase = FAILING
         except RPCError as error:
-            if error.status == RPCStatusCode.FAILED_PRECONDITION:
+            if _says_that_it_fails(error):
                 phase = FAILING
             elif error.status in NO_SERVER | {RPCStatusCode.RESOURCE_EXHAUSTED}:
                 raise  # unlike a timeout, it says nothing of a Worker
@@ -334,6 +336,15 @@ async def _read_open(
             topic = summarize(cut_instructions(status.prompt))
     topic = topic or await read_topic(client, workflow_id)
     return workflow_id, topic, _format_age(one.start_time), phase, draft
+
+
+def _says_that_it_fails(error: RPCError) -> bool:
+    """Whether the server refuses a Query because a Workflow Task of the report has failed.
+
+    Without these details, the same status means that no Worker has polled lately.
+    """
+    status = error.grpc_status
+    return any(detail.Is(WorkflowNotReadyFailure.DESCRIPTOR) for detail in status.details)
 
 
 async def _read_ended(client: Client, one: WorkflowExecutionInfo) -> Sequence[str]:

@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from starters import piped
-from support import Serve
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from starters import OpenStarter, piped
+from support import Serve, WorkerProcess, eventually, free_port
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
+from temporalio.client import Client
 
+from beyond.server import connection
 from beyond.server.connection import (
     NO_SERVER,
     TemporalUnreachableError,
     connect,
+    limits_requests,
     retry_until_answered,
 )
 from beyond.server.dev_server import start_server
@@ -116,8 +119,9 @@ def test_tls_to_a_plain_text_server_names_the_settings_that_turn_it_on(
 ) -> None:
     address = f"localhost:{serve(say_bad_request)}"
     assert problem(ADDRESS=address, TLS="true") == (
-        f"Temporal at {address} does not use TLS, but TEMPORAL_API_KEY or TEMPORAL_TLS is set. "
-        "Unset both, or set another TEMPORAL_ADDRESS."
+        f"Temporal at {address} does not use TLS, but an API key or TLS is set: in "
+        "TEMPORAL_API_KEY, in a variable TEMPORAL_TLS… or in temporal.toml. Unset it there, or set "
+        "another TEMPORAL_ADDRESS."
     )
 
 
@@ -138,7 +142,27 @@ def test_a_wrong_certificate_is_reported_with_its_setting(
     )
     said = problem(TLS_CLIENT_CERT_PATH=__file__, TLS_CLIENT_KEY_PATH=__file__)
     assert said.startswith("The client certificate or its key cannot be read. ")
-    assert problem(TLS_SERVER_CA_CERT_PATH="/nowhere") == "/nowhere: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    "name", ["TLS_SERVER_CA_CERT_PATH", "TLS_CLIENT_CERT_PATH", "TLS_CLIENT_KEY_PATH"]
+)
+def test_a_tls_file_that_cannot_be_read_is_reported_with_its_setting(
+    name: str, problem: Problem
+) -> None:
+    assert problem(ADDRESS="localhost:7233", **{name: "/nowhere"}) == (
+        f"TEMPORAL_{name} names the file /nowhere for TLS, which cannot be read: No such file or "
+        "directory. Name another one."
+    )
+
+
+def test_a_tls_file_of_temporal_toml_that_cannot_be_read_is_reported(
+    problem: Problem, tmp_path: Path
+) -> None:
+    (tmp_path / "no-temporal.toml").write_text(
+        '[profile.default.tls]\nserver_ca_cert_path = "/nowhere"\n'
+    )
+    assert problem().startswith("temporal.toml names the file /nowhere for TLS, which cannot be ")
 
 
 def test_a_server_that_requires_a_client_certificate_names_its_settings(
@@ -166,12 +190,18 @@ async def test_an_address_without_host_or_port_is_refused(
     )
 
 
-async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(tmp_path: Path) -> None:
-    limits = ["frontend.namespaceRPS=4", "frontend.globalNamespaceRPS=4"]
-    options = [f"--dynamic-config-value={limit}" for limit in limits]
+LIMITS = [
+    f"--dynamic-config-value=frontend.{limit}"
+    for limit in ("namespaceRPS=4", "globalNamespaceRPS=4", "namespaceBurstRatio=1")
+]
+
+
+async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     log = tmp_path / "server.log"
-    async with await start_server(log=log, extra_args=options) as environment:
+    async with await start_server(log=log, extra_args=LIMITS) as environment:
         client = environment.client
         request = DescribeNamespaceRequest(namespace=client.namespace)
         ask = partial(client.workflow_service.describe_namespace, request)
@@ -179,7 +209,55 @@ async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(tmp_p
             *(retry_until_answered(client, ask, said.append, NO_SERVER) for _ in range(12))
         )
         address = client.service_client.config.target_host
+        assert limits_requests(client)
+        monkeypatch.setattr(connection, "LIMIT_MEMORY", 0)
+        assert not limits_requests(client)  # it is forgotten
     assert said == [f"Temporal at {address} limits the rate of requests: this may take longer"]
+
+
+async def test_in_a_limited_namespace_every_starter_gets_its_draft_and_no_worker_is_missed(
+    tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five that poll each second would leave no request to the Worker."""
+    port = free_port()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
+    log = tmp_path / "server.log"
+    async with await start_server(port, log=log, extra_args=LIMITS):
+        worker = WorkerProcess(tmp_path).wait_until_polling()
+        try:
+            starters = [open_starter(f"topic {number}") for number in range(5)]
+            for starter in starters:
+                starter.asked_to_decide()
+                assert "No Worker" not in starter.text
+            lists = [asyncio.to_thread(piped, "", "--list") for _ in range(3)]
+            for done in await asyncio.gather(*lists):
+                assert done.returncode == 0
+                assert "No Worker" not in done.stderr
+                assert done.stdout.count("\ttopic ") == len(starters)
+        finally:
+            worker.kill()
+            worker.wait()
+
+
+async def test_an_outage_is_told_once_to_requests_that_wait_together(tmp_path: Path) -> None:
+    port = free_port()
+    address, said = f"127.0.0.1:{port}", list[str]()
+    server = await start_server(port, log=tmp_path / "server.log")
+    client = await Client.connect(address)
+    await server.shutdown()
+
+    async def ask() -> None:
+        await client.workflow_service.get_system_info(GetSystemInfoRequest())
+
+    waiting = asyncio.gather(*(retry_until_answered(client, ask, said.append) for _ in range(5)))
+    await eventually(lambda: bool(said))
+    async with await start_server(port, log=tmp_path / "server.log"):
+        await waiting
+    assert said == [
+        f"Temporal is not reachable at {address}; trying again",
+        "Temporal is reachable again",
+    ]
 
 
 async def test_a_dev_server_is_suggested_only_for_this_machine(

@@ -272,7 +272,7 @@ def test_a_second_one_joins_the_server_of_the_first(
     first = open_local("bees")
     first.sees("dev server is running")
     second = open_local()
-    second.sees(f"Joining the server at 127.0.0.1:{port}. It stops with whoever started it.")
+    second.sees(f"Joining the server at 127.0.0.1:{port}. It does not stop with this starter.")
     second.asked("Enter your research topic or question:")
     first.asked_to_decide()
     for starter in (second, first):

@@ -148,6 +148,8 @@ def test_encryption_with_a_wrong_key_or_none_is_refused_in_one_sentence(
     assert run_starter(project, "", "--workflow-id", workflow_id, code=1) == (
         "What Temporal holds was encrypted with another key. Set that one in PAYLOAD_KEY.\n"
     )
+    row = run_starter(project, "", "--list").splitlines()[1].split("\t")
+    assert [row[column] for column in (0, 1, 3, 4)] == [workflow_id, "?", "?", "?"]
 
 
 async def test_encryption_hides_the_draft_that_is_being_written(

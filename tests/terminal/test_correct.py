@@ -27,7 +27,7 @@ from support import (
 from temporalio.client import Client
 
 from beyond.data_dir import APP
-from beyond.terminal.draft_files import OLDER_WORKER, Corrections
+from beyond.terminal.draft_files import NOT_TAKEN, OLDER_WORKER, Corrections
 from beyond.terminal.screen import Screen
 from models import DRAFT_LIMIT, Phase, ReportStatus, UserDecision
 
@@ -307,6 +307,9 @@ def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_t
     assert capsys.readouterr().out == ""
     correcting.follow(ReportStatus(Phase.WAITING, 1, "bees", "", DRAFT))
     assert capsys.readouterr().out == f"{OLDER_WORKER}\nYour correction of draft 1 is in {file}\n"
+    correcting.sent = 1
+    correcting.follow(ReportStatus(Phase.WAITING, 1, "bees", "Incorrect API key provided.", DRAFT))
+    assert capsys.readouterr().out == f"{NOT_TAKEN}\nYour correction of draft 1 is in {file}\n"
     correcting.settle("MINE")
     assert not file.exists()
 

@@ -127,9 +127,26 @@ async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
 
 
 @pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("host", "cure"),
+    [
+        (
+            "127.0.0.1",
+            " Next time, let the server keep its reports: "
+            "temporal server start-dev --db-filename temporal.db",
+        ),
+        ("0.0.0.0", ""),  # stands for another machine, whose server is no dev server
+    ],
+)
 async def test_a_report_that_the_server_has_lost_ends_the_starter_with_one_sentence(
-    client: Client, open_starter: OpenStarter
+    host: str,
+    cure: str,
+    client: Client,
+    open_starter: OpenStarter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    port = client.service_client.config.target_host.rpartition(":")[2]
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"{host}:{port}")
     starter = open_starter()
     workflow_id = starter.begin()
     starter.asked_to_decide()
@@ -137,10 +154,7 @@ async def test_a_report_that_the_server_has_lost_ends_the_starter_with_one_sente
     request.workflow_execution.workflow_id = workflow_id
     await client.workflow_service.delete_workflow_execution(request)
     assert starter.ends() == 1
-    assert starter.errors == (
-        f"The server has no report {workflow_id} any more. Next time, let the server keep its "
-        "reports: temporal server start-dev --db-filename temporal.db\n"
-    )
+    assert starter.errors == f"The server has no report {workflow_id} any more.{cure}\n"
 
 
 @pytest.mark.usefixtures("worker")
@@ -211,6 +225,8 @@ async def test_the_live_line_says_that_the_workflow_fails(
         starter = open_starter("--workflow-id", report.id)
         line = re.compile(r"… \d+ s \(attempt \d, the Workflow fails: see the Worker's log\)")
         await asyncio.to_thread(starter.sees, line)
+        done = await asyncio.to_thread(piped, "", "--list")
+        assert re.search(rf"^{report.id}\t.*\tFAILING\t\?$", done.stdout, re.M)
     assert NO_WORKER not in starter.text
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,24 +15,35 @@ from support import (
     OwnServer,
     StartWorker,
     decisions_on,
+    draft_of,
     edit,
+    eventually,
     free_port,
     report_of,
     start_report,
     waiting,
+    worker_here,
 )
-from temporalio.api.enums.v1 import PendingWorkflowTaskState
+from temporalio.api.enums.v1 import (
+    PendingWorkflowTaskState,
+    TimeoutType,
+    WorkflowExecutionStatus,
+)
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
     SetWorkerDeploymentCurrentVersionRequest,
 )
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities import llm_call
+from beyond.server.dev_server import start_server
 from beyond.terminal import progress
-from beyond.terminal.progress import NO_WORKER
+from beyond.terminal.progress import NO_WORKER, explain_missing_worker
+from beyond.terminal.reports import describe_report
 from models import TASK_QUEUE, UserDecision
 from workflow import GenerateReportWorkflow
 
@@ -52,7 +64,7 @@ async def test_a_missing_worker_is_reported_and_does_not_freeze_the_prompt(
     report = report_of(away_from_the_worker, starter.started())
     starter.sees(NO_WORKER)
     worker = start_worker()
-    starter.sees("A Worker has picked it up again.")
+    starter.sees("A Worker has picked it up.")
     starter.asked_to_decide()  # it goes on by itself
     assert starter.text.count(NO_WORKER) == 1
 
@@ -88,7 +100,7 @@ async def test_a_missing_worker_is_reported_while_a_report_waits_for_its_person(
     starter.sees(re.compile("Waiting for the Worker… [0-2] s"))  # not since the report began
     starter.sees(NO_WORKER, timeout=10)
     start_worker()
-    starter.sees("A Worker has picked it up again.")
+    starter.sees("A Worker has picked it up.")
     starter.asked_to_decide()
     assert starter.text.count(NO_WORKER) == 1
 
@@ -125,7 +137,10 @@ async def test_a_worker_whose_version_is_not_current_is_not_reported_as_missing(
         await asyncio.to_thread(starter.asked_to_decide)
     async with versioned_worker(client, "v2"):
         starter = open_starter("--workflow-id", workflow_id)
-        await asyncio.to_thread(starter.sees, "The report is pinned to version v1 of research")
+        await asyncio.to_thread(starter.sees, "The report needs version v1 of research")
+        assert NO_WORKER not in starter.text
+        starter = open_starter("wasps")  # a new one needs the current version
+        await asyncio.to_thread(starter.sees, "The report needs version v1 of research")
     assert NO_WORKER not in starter.text
 
 
@@ -156,6 +171,50 @@ def test_a_worker_is_missing_after_several_polls_over_several_seconds(
         clock.now = number * interval
         watched.update(untaken)
     assert watched.worker_is_missing == missing
+
+
+async def test_a_worker_that_polls_is_not_missing_however_long_a_task_waits(
+    away_from_the_worker: Client,
+) -> None:
+    """Such as one with a long queue. Another program's may poll, too."""
+    client = away_from_the_worker
+    report = await start_report(client, "bees")
+    info = (await describe_report(client, report.id)).workflow_execution_info
+    assert await explain_missing_worker(client, info) == NO_WORKER
+    async with worker_here(client, task_queue=TASK_QUEUE):
+        await eventually(lambda: asks_for_no_worker(client, info))
+
+
+async def asks_for_no_worker(client: Client, info: WorkflowExecutionInfo) -> bool:
+    return await explain_missing_worker(client, info) == ""
+
+
+def test_a_pause_brings_no_worker_back() -> None:
+    untaken = DescribeWorkflowExecutionResponse()
+    untaken.pending_workflow_task.state = (
+        PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+    )
+    paused = DescribeWorkflowExecutionResponse()
+    paused.workflow_execution_info.status = WorkflowExecutionStatus.Value(
+        "WORKFLOW_EXECUTION_STATUS_PAUSED"
+    )
+    watched = progress.Progress()
+    for description in (*[untaken] * 5, paused):
+        watched.update(description)
+    assert watched.task_is_untaken
+
+
+def test_a_lost_heartbeat_accuses_no_worker() -> None:
+    """The server may have been away, not the Worker."""
+    description = DescribeWorkflowExecutionResponse()
+    activity = description.pending_activities.add()
+    activity.activity_type.name = "llm_call"
+    activity.attempt = 2
+    lost = activity.last_failure.timeout_failure_info
+    lost.timeout_type = TimeoutType.TIMEOUT_TYPE_HEARTBEAT
+    watched = progress.Progress()
+    watched.update(description)
+    assert watched.line() == ("Researching… 0 s (attempt 2, the last attempt lost contact)")
 
 
 @pytest.mark.usefixtures("away_from_the_worker")
@@ -212,6 +271,25 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     [kept] = await decisions_on(report_of(client, workflow_id))
     assert kept.decision == UserDecision.KEEP
     assert starter.text.count("Temporal is not reachable") == 1
+
+
+async def test_a_report_whose_worker_has_long_gone_is_not_listed_as_failing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server answers a Query with an error if none has polled for 20 seconds; here, for one."""
+    port, window = free_port(), 'matching.queryPollerUnavailableWindow="1s"'
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    options = [f"--dynamic-config-value={window}"]
+    async with await start_server(port, log=tmp_path / "log", extra_args=options) as environment:
+        async with worker_here(environment.client, llm_call, task_queue=TASK_QUEUE):
+            report = await start_report(environment.client, "bees")
+            await waiting(report, draft=1)
+        await asyncio.sleep(2)
+        with pytest.raises(RPCError, match="no poller seen"):
+            await draft_of(report)
+        done = await asyncio.to_thread(piped, "", "--list")
+    assert done.returncode == 0
+    assert done.stdout.endswith("\t?\t?\n")
 
 
 async def test_ctrl_c_ends_the_starter_while_the_server_is_away(

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from loopback_llm import LoopbackLLM
-from starters import OpenStarter, piped, write_script
+from starters import KEPT, OpenStarter, piped, write_script
 from support import eventually, is_running, keep, listed, start_report, waiting
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
@@ -109,7 +109,9 @@ async def write_at_once(input: LLMCallInput) -> dict[str, Any]:
     return {"choices": [{"message": {"content": input.prompt}}]}
 
 
-async def test_the_list_shows_unknown_for_an_encrypted_report(client: Client) -> None:
+async def test_an_encrypted_report_is_unknown_in_the_list_and_its_dialogue_says_why(
+    client: Client,
+) -> None:
     converter = DataConverter(payload_codec=Envelope())
     private = Client(client.service_client, namespace=client.namespace, data_converter=converter)
     worker = Worker(
@@ -125,10 +127,18 @@ async def test_the_list_shows_unknown_for_an_encrypted_report(client: Client) ->
         await waiting(report, draft=1)
         await listed(client, 2)
         done = await asyncio.to_thread(piped, "", "--list")
+        back = await asyncio.to_thread(piped, "", "--workflow-id", secret.id)
     assert (done.returncode, done.stderr) == (0, "")
     rows = {line.split("\t")[0]: line.split("\t") for line in done.stdout.splitlines()}
     assert rows[report.id][1] == "bees"
     assert [rows[secret.id][column] for column in (1, 3, 4)] == ["?", "?", "?"]
+    assert back.returncode == 1
+    assert re.fullmatch(
+        r"A payload cannot be encoded or decoded: .+\. "
+        r"Give this program the codec and the key that the others have\.\n",
+        back.stderr,
+    )
+    assert back.stdout.splitlines()[1].startswith(KEPT)  # not that it is paused
 
 
 async def test_an_ended_report_is_found_by_a_part_of_its_id(client: Client) -> None:
@@ -274,7 +284,7 @@ async def test_without_a_worker_a_discarded_report_ends_later(
     report = await start_report(away_from_the_worker, "bees")
     done = piped("yes\n", "--discard", report.id)
     assert done.returncode == 0
-    assert done.stdout.endswith(f"The report ends as soon as a Worker runs. {NO_WORKER}\n")
+    assert done.stdout.endswith(f"The report ends as soon as a Worker answers. {NO_WORKER}\n")
 
 
 async def test_open_opens_the_pdf(
