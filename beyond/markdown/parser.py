@@ -24,7 +24,7 @@ WORD = re.compile(r"\S*")
 ITEM = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")  # noqa: RUF001
 # A link's address in parentheses. If they do not close on their line, it ends at a space.
 ADDRESS = re.compile(
-    r"\([ ]*<?(?=[a-z]+://|www\.|mailto:|data:|\#|\.{0,2}/)"
+    r"\([ ]*<?(?=[a-z]+:\S|www\.|\#|[^\s()]*/)"
     r"(?:(?P<whole>(?:(?!\]\()[^()\n]|\([^()\n]*\))++)\)|(?P<part>[^\s)]+)\)?)",
     re.IGNORECASE,
 )

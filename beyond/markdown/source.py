@@ -10,6 +10,8 @@ CHATTER = 4  # lines outside a fence around a draft, such as "Here is your repor
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:(?:[\w-]+:|- |[ \t]).*\n|\n)++)---[ \t]*\n")
 DELIMITERS = re.compile(r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
+PLACEHOLDER = re.compile(r"\[\[?_?TOC_?\]\]?", re.IGNORECASE)  # for a table of contents
+HEADING_NAME = re.compile(r"\{#[\w.:-]++\}\s*+\Z")
 BAR = re.compile(r"(?<!\\)\|")  # between two cells
 CODE = re.compile("`[^`]+`")
 SPARSE = 10  # rows times columns for each cell; beyond this, a table is nearly empty
@@ -74,7 +76,7 @@ def mend_lines(text: str) -> str:
     """Mend tables and headings that the parser would misread.
 
     A table gets a column for each cell, loses blank lines between its rows, and ends at a line of
-    text. "##Title" gets a space.
+    text. "##Title" gets a space. "[TOC]" and "{#name}" go, which other programs would read.
     """
     out: list[str] = []
     fence = ""
@@ -91,7 +93,7 @@ def mend_lines(text: str) -> str:
         if fence or mark:
             out.append(line)
             continue
-        out.append(re.sub(r"^( {0,3}#{2,6})(?=[^\s#])", r"\1 ", line))
+        out.append(_mend_line(line))
         header = out[-2] if len(out) > 1 else ""
         if len(line) > 2 and "|" in header and _delimits(line):
             rows, number = _take_rows(lines, number)
@@ -100,6 +102,13 @@ def mend_lines(text: str) -> str:
             if "|" not in below and header.lstrip().startswith("|"):
                 out.append("")  # or the parser would take a line of text for a row
     return "\n".join(out)
+
+
+def _mend_line(line: str) -> str:
+    if PLACEHOLDER.fullmatch(line.strip()):
+        return ""
+    line = re.sub(r"^( {0,3}#{2,6})(?=[^\s#])", r"\1 ", line)
+    return HEADING_NAME.sub("", line) if line.lstrip(" ").startswith("#") else line
 
 
 def _delimits(line: str) -> bool:

@@ -95,7 +95,7 @@ def make_image(node: Node, look: Look) -> Sequence[Run]:
     """The description of a picture, as a link to the picture, which is not fetched."""
     address = str(node.attrGet("src") or "")
     remote = LIVE.match(address) is not None
-    text = node.content or (address.rpartition("/")[2] if remote else "")
+    text = node.content or (unquote(address.rpartition("/")[2]) if remote else "")
     if remote and not look.link:
         look = look._replace(color=LINK, link=address)
     return [(f"\xa0{text}\xa0", look._replace(framed=True))] if text.strip() else []

@@ -51,7 +51,7 @@ UNSPACED = re.compile(f"[{HAN_KANA}{OPENING}{CLOSING}ก-ฮเ-ไກ-ຮ]")
 # quotes, which do not tell whether they open or close.
 BREAKABLE = re.compile(f"[{HAN_KANA}{CLOSING}ก-ฮเ-ไກ-ຮ]")
 BEGINNINGS = f"{OPENING}{OPENING_QUOTES}([{{«‹„‚$€£¥\"'"
-ENDS = f"{CLOSING}{CLOSING_QUOTES})]}}»›,.;:!?%‰ฯ\"'"
+ENDS = f"{CLOSING}{CLOSING_QUOTES})]}}»›,.;:!?%‰ฯๆ\"'"
 # Spaces at which no line breaks: inside French quotes and before punctuation that stands apart.
 APART = re.compile(
     r"(?:(?<!\S)|(?<=[^\s«‹(\[{]\())([«‹(\[{]++) +|(?<! ) ++(?=[»›)\]}!?;:]+(?:[\s.,]|$))"

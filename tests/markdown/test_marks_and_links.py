@@ -103,6 +103,8 @@ def test_asterisks_and_underscores_that_are_text_are_printed(markdown: str) -> N
         ("[a](file:///two words) b", "(file:///two%20words|a) b"),
         ("[a](https://x.org/b", "(https://x.org/b|a)"),
         ("[a](https://x.org/b and c", "(https://x.org/b|a) and c"),
+        ("[a](x.org/b c) [d](doi:10.1/e f)", "(x.org/b%20c|a) (doi:10.1/e%20f|d)"),
+        ("see [1](and so on) and [2](note: none)", "see [1](and so on) and [2](note: none)"),
         ("[a [b] c](https://x.org/d e)", "(https://x.org/d%20e|a [b] c)"),
         ("![a b](https://x.org/c d.png) e", "a b e"),
         ("a](https://x.org) b", "a ((https://x.org|https://x.org)) b"),

@@ -108,6 +108,7 @@ def test_a_line_of_text_below_a_table_is_no_row_of_it() -> None:
         ),
         ("`【1†s】` 🥇 Gold", ["【1†s】 1 Gold"]),
         ("##标题\n\n#tag", ["标题", "#tag"]),
+        ("[TOC]\n\n## Costs {#costs}\n\n{#costs}", ["Costs", "{#costs}"]),
         ("A seat is $60+ a month, or some R$ 330.", ["A seat is $60+ a month, or some R$ 330."]),
     ],
 )

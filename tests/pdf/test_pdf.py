@@ -73,7 +73,10 @@ def outline(reader: PdfReader) -> list[Any]:
         ("```py\nif x:\n    y()\n```", "if x:\n    y()"),
         ("above\n\n---\n\nbelow", "above\nbelow"),
         ("![A chart](https://x.org/c.png)", "A chart"),
-        ("![](https://x.org/c.png) ![B](https://img.shields.io/x.svg)", "c.png"),
+        (
+            "![](https://x.org/c.png) ![](https://x.org/a d.png) ![B](https://img.shields.io/x.svg)",
+            "c.png a d.png",
+        ),
         ("![x](data:image/png;base64,AAAA) ![y](data:image/svg+xml;base64,AAAA)", "x y"),
         ("Done 🎉 👩\u200d🚀 ⚠️", "Done ⚠"),
         ("\ue000 \u0378 \U00020000", "[U+E000] [U+0378] [U+20000]"),

@@ -127,7 +127,7 @@ def test_words_that_may_be_codes_get_no_hyphen(word: str) -> None:
 
 
 def test_thai_lines_break_between_words() -> None:
-    words = ["ความ", "สำคัญ", "ของ", "การ", "พัฒนา", "เศรษฐกิจ", "ใน", "ประเทศ", "ไทย"]
+    words = ["ความ", "สำคัญ", "ต่างๆ", "ของ", "การ", "พัฒนา", "เศรษฐกิจ", "ใน", "ประเทศ", "ไทย"]
     for lines in many("".join(words) * 4):
         assert "".join(lines) == "".join(words) * 4
         for line in lines:
