@@ -124,8 +124,10 @@ class Report:
 
     def status(self) -> ReportStatus:
         state = self._state
+        # Only while a report continues as new does a decision wait here. The person has decided.
+        is_decided = self.phase == Phase.WAITING and self._queue
         return ReportStatus(
-            phase=self.phase,
+            phase=Phase.RESEARCHING if is_decided else self.phase,
             draft=state.number,
             prompt=state.prompt,
             error=self.error,
@@ -346,9 +348,13 @@ class Report:
 
     def carried(self) -> ContinuedReport:
         """Returns the next run's input, with as many of the earlier drafts as fit."""
-        earlier = self._state.earlier
-        while json_size(self._carry(earlier)) > PAYLOAD_LIMIT:
-            earlier = earlier[1:]
+        room = PAYLOAD_LIMIT - json_size(self._carry([]))
+        earlier: list[EarlierDraft] = []
+        for draft in reversed(self._state.earlier):
+            room -= json_size(draft) + len(", ")
+            if room < 0:
+                break
+            earlier.insert(0, draft)
         return self._carry(earlier)
 
     def _carry(self, earlier: list[EarlierDraft]) -> ContinuedReport:
@@ -406,9 +412,7 @@ def _explain_end(finish_reason: object) -> str:
 
 
 def _quote(instructions: str) -> str:
-    if len(instructions) <= QUOTE_LIMIT:
-        return instructions
-    return instructions[:QUOTE_LIMIT] + "…"
+    return instructions if len(instructions) <= QUOTE_LIMIT else f"{instructions[:QUOTE_LIMIT]}…"
 
 
 def _sentence(*parts: str) -> str:
