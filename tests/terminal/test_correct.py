@@ -152,6 +152,7 @@ async def test_visual_comes_before_editor_and_line_ends_of_windows_are_not_sent(
     starter, report = begin()
     starter.decide("correct")
     starter.sees("Draft 2")
+    starter.asked_to_decide()
     assert await draft_of(report) == DRAFT.replace("honey", "wax")
 
 
