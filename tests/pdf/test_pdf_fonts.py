@@ -72,7 +72,8 @@ def test_shaped_text_can_be_extracted(text: str) -> None:
 
 def test_letters_beside_raised_marks_stand_on_the_base_line() -> None:
     content: Any = read("تشهد نموًّا").pages[0].get_contents()
-    rises, rise = [], 0.0
+    rises: list[float] = []
+    rise = 0.0
     for operands, operator in content.operations:
         if operator == b"Ts":
             rise = float(operands[0])
