@@ -155,7 +155,7 @@ async def start_report(client: Client, screen: Screen, topic: str) -> str:
         if not topic:  # on the command line, it is in the shell's history
             screen.say_whole(f"The report was not started. Your topic was: {prompt}")
         raise
-    screen.say(f"Started workflow. Workflow ID: {handle.id}, RunID {handle.result_run_id}")
+    screen.say_whole(f"Started workflow. Workflow ID: {handle.id}, RunID {handle.result_run_id}")
     return workflow_id
 
 

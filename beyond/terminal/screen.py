@@ -81,7 +81,7 @@ class Screen:
         self.say_whole(text)
 
     def say_whole(self, text: str) -> None:
-        """Prints what people copy, such as a command: no line of it is broken."""
+        """Prints what people and programs copy, such as a command: no line of it is broken."""
         print(printable(text), flush=True)
 
     def say_error(self, text: str) -> None:
