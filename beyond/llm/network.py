@@ -1,4 +1,4 @@
-"""Why no answer arrived: an error's innermost cause, and whether it passes by itself."""
+"""Explains why no answer arrived: because of a wrong setting, or because of an outage."""
 
 import os
 import socket
