@@ -84,7 +84,7 @@ def replace_emoji_in_line(text: str) -> str:
 def replace_emoji(children: list[Token]) -> list[Token]:
     """The children of an inline token with signs in place of emoji.
 
-    Decoration is removed. Where nothing else stands, as in a cell or a link, its name replaces it.
+    Decoration is removed. If it is all that a cell or a link has, its name replaces it.
     """
     content = "".join(child.content for child in children)
     if content.isascii() or not EMOJI.search(content):
