@@ -103,7 +103,7 @@ class Face(TTFont):  # type: ignore[misc]
     def _shape(self, text: str, rtl: bool) -> tuple[float, tuple[tuple[float, Any], ...]]:
         """The width at 1 point of a text of one script, and its glyphs from left to right.
 
-        The glyphs are in stretches, each with its rise in ems. (ReportLab could raise glyphs itself,
+        The glyphs are in stretches, each with its rise in ems. (ReportLab can raise glyphs itself,
         but does not lower the line again after two of them.)
         """
         buffer = hb.Buffer()

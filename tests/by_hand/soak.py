@@ -174,7 +174,7 @@ class Soak:
                 self.faults.append(f"{report.id}: {instruction} counts {times} times")
 
     async def _wait(self, report: ReportHandle) -> ReportStatus:
-        """The status when the report waits or is done. A report that does not is stuck."""
+        """Returns the status once the report waits or is done. Notes a fault if it is stuck."""
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             status: ReportStatus = await self._try(

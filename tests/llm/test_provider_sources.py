@@ -140,7 +140,7 @@ def test_the_drafts_own_list_of_sources_is_continued(own: str, added: str) -> No
 
 
 @pytest.mark.parametrize("end", [f"## Steps\n\n1. Boil water.\n2. See [Tea]({TEA}).", "- a leaf"])
-def test_a_list_of_other_things_is_not_continued(end: str) -> None:
+def test_a_list_that_is_not_of_sources_is_not_continued(end: str) -> None:
     text = add_sources(f"# Tea\n\n{end}", pages({"url": STEEP, "title": "S"}))
     assert text == f"# Tea\n\n{end}\n\n## Sources\n\n1. [S](<{STEEP}>)\n"
 

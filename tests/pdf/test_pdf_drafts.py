@@ -500,7 +500,7 @@ def test_contents_of_a_right_to_left_draft_are_mirrored() -> None:
     assert max(numbers) < 100 < 400 < min(titles)
 
 
-def test_a_source_is_not_split_hangs_and_prints_its_address() -> None:
+def test_a_source_is_not_split_has_a_hanging_indent_and_prints_its_address() -> None:
     source = "[1] [A book](https://example.org/book)" + ", and so on" * 40
     draft = f"Cited [1].\n\n## Sources\n\n{source}\n\n[2] Another\n\n[3] More"
     found = pieces(read(draft).pages[0])

@@ -178,7 +178,7 @@ def demo_worker(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> W
 async def endless_pdf(
     client: Client, worker: WorkerProcess
 ) -> AsyncIterator[tuple[ReportHandle, psutil.Process]]:
-    """A report whose PDF does not come before its process, which is suspended, is resumed."""
+    """A report whose PDF waits until the test resumes the suspended process."""
     report = await start_report(client, "bees")
     await waiting(report, draft=1)
     renderer = await renderer_of(worker)
@@ -195,7 +195,7 @@ async def endless_pdf(
 
 
 async def renderer_of(worker: WorkerProcess) -> psutil.Process:
-    """The process that renders a Worker's PDFs, which starts it a moment after it polls."""
+    """Waits for the process that renders a Worker's PDFs, which starts after the Worker polls."""
     process = psutil.Process(worker.pid)
 
     def children() -> list[psutil.Process]:

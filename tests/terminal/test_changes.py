@@ -47,7 +47,7 @@ def summary(old: str, new: str) -> str:
     return summarize(compare(old, new))
 
 
-def test_changed_words_are_marked_and_paragraphs_between_are_one_line_with_their_heading() -> None:
+def test_changed_words_are_marked_and_unchanged_paragraphs_folded_under_their_heading() -> None:
     assert change("wax, and store", "comb, and keep") == [
         "… 2 paragraphs as before (## Honey)",
         "They make honey in a hive of [-wax-]{+comb+}, and [-store-]{+keep+} it in cells.",
@@ -151,7 +151,7 @@ def test_the_first_draft_is_all_new() -> None:
 
 
 def words(number: int) -> str:
-    """As often as in English, where one in twenty is "the"."""
+    """Words with the frequencies of English, where one in twenty is "the"."""
     return " ".join(f"w{int(20 * random.paretovariate(1))}" for _ in range(number))
 
 
