@@ -24,9 +24,9 @@ class UserDecision(StrEnum):
     KEEP = "KEEP"
     EDIT = "EDIT"
     WAIT = "WAIT"
-    UNDO = "UNDO"  # back to the draft before, without a call to the model
+    UNDO = "UNDO"  # back to the previous draft, without a call to the model
     CORRECT = "CORRECT"  # the person's own text is the next draft, without a call to the model
-    STOP = "STOP"  # cancels the call in progress; the draft before stays
+    STOP = "STOP"  # cancels the call in progress; the previous draft stays
 
     @classmethod
     def _missing_(cls, value: object) -> "UserDecision | None":

@@ -101,7 +101,7 @@ async def connect_to_temporal() -> Client:
     try:
         client = await connect(
             retry_config=RetryConfig(max_elapsed_time_millis=RETRY_FOR),
-            # The SDK would log to the terminal, into what is being typed.
+            # The SDK would log to the terminal, in the middle of what the person types.
             runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
         )
     except TemporalUnreachableError as error:

@@ -135,7 +135,7 @@ def _say(line: str) -> None:
 
 
 async def _warm_up() -> None:
-    """Loads LiteLLM and the fonts, which takes seconds. The Worker polls meanwhile."""
+    """Loads LiteLLM and the fonts, which takes seconds, while the Worker already polls."""
     await asyncio.to_thread(load_litellm)
     await start_pdf_process()
 

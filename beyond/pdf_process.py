@@ -1,4 +1,4 @@
-"""Renders PDFs in a process of its own, so that no draft can stop the Worker.
+"""Renders PDFs in a separate process, so that no draft can stop the Worker.
 
 The Worker starts `python -m beyond.pdf_process` and keeps it from one PDF to the next. A request is
 a pickle, and a response is a PDF. Each is preceded by its length.

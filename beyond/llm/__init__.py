@@ -49,7 +49,7 @@ async def complete(
 ) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once, and returns its answer in the OpenAI shape.
 
-    `writing` collects what the model writes meanwhile. If the model has searched, the text ends
+    `writing` collects the text while it arrives. If the model has searched, the returned text ends
     with its sources. The answer's `finish_reason` is "stop" for a complete text, "length",
     "content_filter", or the provider's own word. Raises ApplicationError with a sentence for a
     person; it is retryable if asking again can help. If the response is not a completion, breaks

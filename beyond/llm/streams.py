@@ -42,7 +42,7 @@ def may_stream() -> bool:
 
 
 def note_odd_stream(times: int = 1) -> None:
-    """Notes that a model's stream failed in a way in which a whole answer might not."""
+    """Notes that a model's stream failed where an answer in one piece might not have."""
     _odd_answers.setdefault(get_model(), []).extend([time.monotonic()] * times)
 
 

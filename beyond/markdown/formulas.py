@@ -56,7 +56,7 @@ ENCODED = re.compile(r"%F3(?:%[89AB][0-9A-F]){3}")  # such a character in an add
 class Formulas:
     """Hides the formulas of one draft in private characters, and restores them.
 
-    `hide` keeps the formulas that `restore` puts back, so each draft needs an object of its own.
+    `hide` keeps the formulas that `restore` puts back, so each draft needs a new object.
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ def make_tokens(
 
 
 def _is_code(inline: Token) -> bool:
-    """Whether a paragraph becomes code: a drawing of characters, or one that is too long."""
+    """Whether a paragraph becomes code because it is a drawing of characters, or too long."""
     return len(inline.content) > PARAGRAPH_LIMIT or DRAWN.fullmatch(inline.content) is not None
 
 

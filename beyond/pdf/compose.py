@@ -41,7 +41,7 @@ CODE = 8.75  # the text size of code: 82 characters a line
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 APART, CLOSE = 7.0, 3.0  # the space above a text, and above one in a list without blank lines
 BULLETS = "•\u2013"
-# Blocks beside which a list item's mark cannot stand.
+# Blocks that have no room for a list item's mark beside them.
 UNMARKED = {"hr", "table", "blockquote", "bullet_list", "ordered_list"}
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class Composer:
         raise ValueError(f"unknown block {node.type}")
 
     def make_paragraph(self, node: Node, place: Place) -> Iterator[Text]:
-        """A paragraph. Formulas that it displays become centred texts of their own."""
+        """A paragraph. Each displayed formula in it becomes a separate, centred text."""
         [inline] = node.children
         before = CLOSE if (is_tight(node) and place.lists) or place.size < BODY else APART
         pieces = split_displayed(inline.children)

@@ -30,7 +30,7 @@ class Line:
 
 @dataclass
 class Style:
-    """How a text stands on the page. Shared by the pieces of a text that a page break splits.
+    """How a text is laid out. Shared by the pieces of a text that a page break splits.
 
     Lengths are in points.
     """

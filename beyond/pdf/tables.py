@@ -13,7 +13,7 @@ from beyond.pdf.text import BAR, HALF_PAGE, PADDING, Text
 SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here; the largest that breaks no word is used
 SPACE = 10.0  # above and below a table
 HAIRLINE = 0.6
-WHOLE = 165.0  # a table that is no higher is not split
+WHOLE = 165.0  # a table of at most this height is not split
 NARROW_PADDING = 3.0  # for a table in which words would break otherwise
 WIDER = 36.0  # how far such a table may exceed its room
 FIGURE = re.compile(

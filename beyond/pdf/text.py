@@ -15,7 +15,7 @@ from beyond.pdf.paint import RULE, SHADE, Painter, color
 from beyond.pdf.words import BODY, INK, Word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
-HALF_PAGE = 324.0  # code, sources and rows of tables that are no higher are not split
+HALF_PAGE = 324.0  # code, sources and table rows of at most this height are not split
 BAR, JOINT = 2.5, 10.0  # a quote's bar: its width, and how far it reaches up to the text above
 MARK_GAP = 7.0  # between a bullet or a number and its text
 LONE, LONE_OF_CODE = 2, 3  # the fewest lines of a text, or of code, on either side of a page break

@@ -68,7 +68,7 @@ def answer(content: str, reason: str | None = "stop", **choice: Any) -> dict[str
     return {"choices": [{"index": 0, "finish_reason": reason, "message": message, **choice}]}
 
 
-# What is asked.
+# The request.
 
 
 async def test_a_call_outside_a_worker_answers_in_the_openai_shape(llm: LoopbackLLM) -> None:
@@ -303,7 +303,7 @@ async def test_malformed_answers_from_gemini_count_as_cut_off(
     assert result["choices"][0]["finish_reason"] == reason
 
 
-# The whole way.
+# From one draft to the next.
 
 
 async def test_an_edit_sends_no_thoughts(client: Client, llm: LoopbackLLM, task_queue: str) -> None:

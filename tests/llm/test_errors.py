@@ -541,7 +541,7 @@ async def test_no_error_quotes_a_password_in_an_address(
     assert "hunt22er" not in message
 
 
-# The whole way.
+# From the model to the status, the log and the Event History.
 
 
 @pytest.mark.usefixtures("worker")
@@ -568,7 +568,7 @@ async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     assert await report.result() == RESULT
     assert llm.most_in_flight == 1
     history = b"".join(e.SerializeToString() for e in (await report.fetch_history()).events)
-    assert b"the topic of bees" in history  # so that the search is known to find things
+    assert b"the topic of bees" in history  # otherwise the searches below prove nothing
     assert KEY.encode() not in history
     log = shared_worker.log[so_far:]
     assert log.count("Ignored a Signal") == 2

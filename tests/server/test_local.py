@@ -514,7 +514,7 @@ unix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins ar
 
 
 @unix_only
-async def test_the_temporal_cli_on_path_comes_before_the_one_in_the_cache(
+async def test_the_temporal_cli_on_path_takes_precedence_over_the_cache(
     cache: Path, tmp_path: Path, started_with: list[str | None]
 ) -> None:
     in_cache = write_script(cache / "temporal", "")

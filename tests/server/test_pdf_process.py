@@ -80,7 +80,7 @@ async def test_one_process_serves_many_pdfs(renderer: PDFProcess) -> None:
     assert process_of(renderer) == process
 
 
-async def test_a_process_that_reaches_the_limit_is_killed_and_the_next_pdf_comes(
+async def test_a_process_that_reaches_the_limit_is_killed_and_the_next_pdf_is_rendered(
     renderer: PDFProcess,
     process: psutil.Process,
 ) -> None:
@@ -102,7 +102,7 @@ async def test_a_process_whose_pdf_is_cancelled_is_killed(
     await eventually(lambda: has_ended(process))
 
 
-async def test_a_process_killed_during_a_pdf_raises_and_the_next_pdf_comes(
+async def test_a_process_killed_during_a_pdf_raises_and_the_next_pdf_is_rendered(
     renderer: PDFProcess,
     process: psutil.Process,
 ) -> None:

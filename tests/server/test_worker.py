@@ -348,10 +348,10 @@ async def test_a_stopped_worker_finishes_its_call(
     worker.send_signal(number)
     await eventually(lambda: STOPPING in worker.log)
     if number == signal.SIGHUP:
-        worker.send_signal(number)  # from the shell, and from the system
+        worker.send_signal(number)  # both the shell and the system send one
     if number == signal.SIGTERM:
         with pytest.raises(subprocess.TimeoutExpired):
-            # Longer than a heartbeat may be late: they go on.
+            # Longer than Temporal waits for a heartbeat, which shows that the Worker still sends them.
             await asyncio.to_thread(worker.wait, 12)
     llm.go_on.set()
     assert await ended(worker) == 0

@@ -142,7 +142,7 @@ async def test_an_editor_that_fails_or_changes_nothing_sends_nothing(
     assert await decisions_on(report) == []
 
 
-async def test_visual_comes_before_editor_and_line_ends_of_windows_are_not_sent(
+async def test_visual_takes_precedence_over_editor_and_windows_line_ends_are_not_sent(
     begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     use_editor: UseEditor,

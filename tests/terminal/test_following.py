@@ -135,7 +135,7 @@ async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
             " Next time, let the server keep its reports: "
             "temporal server start-dev --db-filename temporal.db",
         ),
-        ("0.0.0.0", ""),  # stands for another machine, whose server is no dev server
+        ("0.0.0.0", ""),  # counts as another machine's, so no dev server is suggested
     ],
 )
 async def test_a_report_that_the_server_has_lost_ends_the_starter_with_one_sentence(

@@ -51,7 +51,7 @@ def test_ctrl_d_before_the_prompt_is_ready_ends_the_starter(open_starter: OpenSt
         assert starter.ends() == 0
 
 
-def test_the_terminal_is_silent_and_not_in_line_mode_until_the_prompt_comes() -> None:
+def test_echo_and_line_mode_are_off_until_the_prompt_appears() -> None:
     """Uses a separate terminal, so that nothing else sets its modes."""
     code = "import time; from beyond.terminal.screen import Screen; "
     code += "Screen().stop_echo(); print('set'); time.sleep(60)"
@@ -230,7 +230,7 @@ async def test_less_says_how_to_go_back(
     starter.asked_to_decide()
 
 
-async def test_the_question_comes_again_after_a_pager_that_fails(
+async def test_the_question_is_asked_again_after_a_pager_fails(
     query_tall_draft: Callable[[], Starter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAGER", "no-such-pager")

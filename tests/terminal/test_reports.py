@@ -235,7 +235,7 @@ def test_an_unknown_id_is_refused_with_the_command_that_lists_reports(client: Cl
     )
 
 
-async def test_a_part_of_two_ids_is_refused_with_what_to_type_for_each(client: Client) -> None:
+async def test_a_part_of_two_ids_is_refused_with_a_longer_part_of_each(client: Client) -> None:
     for topic in ("bees", "wasps"):
         await waiting(await start_report(client, topic), draft=1)
     await listed(client, 2)

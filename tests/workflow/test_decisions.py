@@ -92,7 +92,7 @@ async def test_decisions_during_a_call_are_handled_in_order_after_it(
     await edit(report, "shorter")
     await keep(report)
     await edit(report, "too late: it comes after the approval")
-    await keep(report)  # asks for nothing that has not happened
+    await keep(report)  # a second KEEP changes nothing, so the status does not mention it
     stand_ins.go_on.set()
     assert await report.result() == RESULT
     status = await report.query(GenerateReportWorkflow.get_report_status)

@@ -233,7 +233,7 @@ def test_a_long_instruction_is_quoted_in_part() -> None:
     [
         *[("say no", "say no."), ("say no.", "say no."), ("say no...", "say no.")],
         *[("and why?", "and why?"), ("and more…", "and more…")],
-        ("'x'", "BadRequestError: 'x'."),  # as Python says of an error that nobody expected
+        ("'x'", "BadRequestError: 'x'."),  # as the text of Python's KeyError
     ],
 )
 def test_an_error_ends_with_one_full_stop(message: str, told: str) -> None:
