@@ -85,6 +85,10 @@ class GenerateReportWorkflow:
 
     @workflow.run
     async def run(self, input: ContinuedReport | GenerateReportInput | None = None) -> str:
+        """Returns the tutorial's sentence, which ends with the name of the PDF.
+
+        Raises ApplicationError if the input is wrong or the topic is too long.
+        """
         report = self._report
         if report.problem:
             raise ApplicationError(report.problem, type="WrongInput", non_retryable=True)

@@ -37,6 +37,7 @@ class ReadableCodec(PayloadCodec):
     """
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Returns the payloads unchanged."""
         return list(payloads)
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:

@@ -58,6 +58,7 @@ class Page:
 
     @property
     def key(self) -> str:
+        """The same for all spellings of its address, or "" without one."""
         return _key(self.address)
 
 

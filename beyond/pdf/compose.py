@@ -252,9 +252,11 @@ class Composer:
         return make_table(make_rows, WIDTH - place.left, place.left, place.bars)
 
     def make_row(self, node: Node, element: Element, size: float, place: Place) -> list[Text]:
+        """The cells of a row whose element is `element`, with text of `size` points."""
         return [self.make_cell(cell, element, size, place) for cell in node.children]
 
     def make_cell(self, node: Node, row: Element, size: float, place: Place) -> Text:
+        """A cell, whose element becomes a child of its row's."""
         head = node.type == "th"
         look = Look(size, bold=head, figures=True)
         runs = self.make_runs(node.children[0].children, look, place)

@@ -105,7 +105,7 @@ async def test_stale_keep(client: Client, llm: LoopbackLLM, task_queue: str) -> 
 async def test_continue_as_new(
     client: Client, llm: LoopbackLLM, task_queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run that hands over, with Signals undecided, and the one that takes over."""
+    """A run that continues as new with undecided Signals, and the run that handles them."""
     monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", RECORDED_LIMIT)
     report = await begin_call(client, llm, "bees", task_queue)
     for number in range(3):

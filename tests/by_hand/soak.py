@@ -1,4 +1,4 @@
-"""Reports on two Workers that are killed, paused and restarted with the server: by hand, with
+"""Makes reports with two Workers, which it kills, pauses and restarts with the server. Run it with
 
 uv run tests/by_hand/soak.py --minutes 20
 """

@@ -351,7 +351,7 @@ async def test_a_stopped_worker_finishes_its_call(
         worker.send_signal(number)  # both the shell and the system send one
     if number == signal.SIGTERM:
         with pytest.raises(subprocess.TimeoutExpired):
-            # Longer than Temporal waits for a heartbeat, which shows that the Worker still sends them.
+            # Longer than Temporal waits for a heartbeat: the Worker must still send them.
             await asyncio.to_thread(worker.wait, 12)
     llm.go_on.set()
     assert await ended(worker) == 0
