@@ -12,7 +12,7 @@ from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 HEARTBEAT_INTERVAL = timedelta(seconds=5)
-NEWS_INTERVAL = timedelta(seconds=0.5)  # to look for news; the Worker sends one a second at most
+NEWS_INTERVAL = timedelta(seconds=0.5)  # between looks; the Worker sends at most one a second
 HEARTBEAT_TIMEOUT = timedelta(seconds=20)  # allows for three lost heartbeats
 REFUSAL_DELAY = 2  # seconds to wait for Temporal's response if the attempt may have timed out
 

@@ -39,8 +39,8 @@ FINISHED = {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete",
 AT_LIMIT = {"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"}
 FILTERED = {"content_filter", "safety", "sensitive", "refusal"}
 BROKEN_OFF = {"error", "network_error"}
-# Fields with the encrypted pages that Claude has read: tens of kilobytes each, and useless here.
-UNREAD = ("web_search_results", "web_search_calls")
+# They hold the pages that Claude has read, encrypted: tens of kilobytes each, and useless here.
+ENCRYPTED_FIELDS = ("web_search_results", "web_search_calls")
 SLACK = 60  # seconds by which LiteLLM's time limit is longer, so that ours passes first
 
 
@@ -197,7 +197,7 @@ def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
     if not _is_readable(message.get("content")):
         raise make_empty_error(reason, message)
     message["content"] = add_sources(message["content"], raw.sources)
-    for name in UNREAD:
+    for name in ENCRYPTED_FIELDS:
         (message.get("provider_specific_fields") or {}).pop(name, None)
     size = default().payload_converter.to_payload(result).ByteSize()
     if size > DRAFT_LIMIT:

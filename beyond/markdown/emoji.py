@@ -39,7 +39,7 @@ SIGNS = {  # an emoji: its sign, and its CSS colour or "" for that of the text
     **{"♾": ("∞", ""), "🥇": ("1", ""), "🥈": ("2", ""), "🥉": ("3", "")},
 }
 PLAIN_EMOJI = "✔✘✖✓✗⚠❤♥▶➜"  # characters that are emoji without a variation selector, too
-ALONE = {"📈": "↗", "📉": "↘"}  # signs for emoji that have no words beside them, instead of a name
+ALONE = {"📈": "↗", "📉": "↘"}  # signs, instead of names, for emoji without words beside them
 # The zero-width joiner, the variation selector that asks for an emoji, and the skin tones.
 JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
 PICTURE = (

@@ -86,7 +86,8 @@ def _find_by_words(text: str, otherwise: str = "und") -> str:
     words = Counter(re.split(r"[\s.,;:!?()]+", text.lower()))
     counts = {tag: sum(words[stop] for stop in stops.split()) for tag, stops in STOP_WORDS.items()}
     found = max(counts, key=counts.__getitem__)
-    known = counts[found] > (found != "en")  # one word is enough for English only: others have "do"
+    # One match is enough for English only: an English "do" is also a frequent word of Polish.
+    known = counts[found] > (found != "en")
     return found if known else otherwise
 
 

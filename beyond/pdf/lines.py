@@ -25,7 +25,7 @@ class Line:
     ascent: float  # from its top to the base line
     descent: float  # from the base line to its bottom
     above: float  # the height of its formulas above the base line
-    below: float  # and their depth below it
+    below: float  # the depth of its formulas below the base line
 
 
 @dataclass

@@ -223,7 +223,7 @@ async def watch_server(client: Client, say: Callable[[str], None]) -> None:
         request = GetSystemInfoRequest()
         await client.workflow_service.get_system_info(request, timeout=SERVER_CHECK_INTERVAL)
 
-    with suppress(RPCError):  # the Worker reports an error that the server answers with
+    with suppress(RPCError):  # the Worker reports the errors that a server answers with
         while True:
             await retry_until_answered(client, ask, say)
             await asyncio.sleep(SERVER_CHECK_INTERVAL.total_seconds())

@@ -9,7 +9,7 @@ from itertools import groupby
 
 SIMILAR = 0.5  # two paragraphs that share this part of their words are one that was changed
 SAME_PLACE = 0.1  # added to that share if both are between the same unchanged paragraphs
-COMMON = 20  # paragraphs; a word in more old ones than these does not help to find the right one
+COMMON = 20  # paragraphs; a word in more of the old ones does not help to find the right one
 LONG = 4_000  # words, old and new; comparing a paragraph with more would take seconds
 
 FENCE = re.compile(r"`{3,}|~{3,}")

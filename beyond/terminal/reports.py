@@ -53,7 +53,9 @@ OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
 ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
 NONE_OPEN = "No report is open."
 LIST_THEM = "--list shows the open ones."
-TUTORIAL_PREFIXES = re.compile("generate-(research|reserach)-report-workflow-")  # it has both
+TUTORIAL_PREFIXES = re.compile(
+    "generate-(research|reserach)-report-workflow-"
+)  # it spells it both ways
 UUID = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The widths of a row's cells, in columns. A PDF's name is as long as research_pdf-1a2b3c4d.pdf.
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
