@@ -232,16 +232,14 @@ async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], boo
                         reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
                     )
                 except WorkflowQueryRejectedError as error:
-                    if error.status != WorkflowExecutionStatus.CONTINUED_AS_NEW:
-                        raise
-                    continue  # the run continued as new just now
+                    if error.status == WorkflowExecutionStatus.CONTINUED_AS_NEW:  # just now
+                        continue
+                    await report.result()
+                    raise
                 if wanted(status):
                     return status
                 answered = time.monotonic()
                 await asyncio.sleep(0.1)
-    except WorkflowQueryRejectedError:
-        await report.result()
-        raise
     except TimeoutError:
         ago = time.monotonic() - answered
         last = f"The last status, {ago:.1f} s ago, was {status}."

@@ -28,7 +28,7 @@ ADDRESS = re.compile(
     r"(?:(?P<whole>(?:(?!\]\()[^()\n]|\([^()\n]*\))++)\)|(?P<part>[^\s)]+)\)?)",
     re.IGNORECASE,
 )
-TITLE = re.compile(r"\s[\"'“]")  # the beginning of a link's title, which is not printed
+LINK_TITLE = re.compile(r"\s[\"'“]")  # the beginning of a link's title, which is not printed
 
 
 def make_parser() -> MarkdownIt:
@@ -120,7 +120,7 @@ def _take_loose_link(state: StateInline, silent: bool) -> bool:
 def _read_address(text: str) -> str:
     """The address in a link's parentheses, without the link's title."""
     text = text.strip()
-    title = TITLE.search(text)
+    title = LINK_TITLE.search(text)
     if title and text.endswith(('"', "'", "”")):
         text = text[: title.start()].rstrip()
     return text.removesuffix(">").replace(" ", "%20")

@@ -13,7 +13,7 @@ DELIMITERS = re.compile(r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \
 PLACEHOLDER = re.compile(r"\[\[?_?TOC_?\]\]?", re.IGNORECASE)  # for a table of contents
 HEADING_NAME = re.compile(r"\{#[\w.:-]++\}\s*+\Z")
 BAR = re.compile(r"(?<!\\)\|")  # between two cells
-CODE = re.compile("`[^`]+`")
+CODE_SPAN = re.compile("`[^`]+`")
 SPARSE = 10  # rows times columns for each cell; beyond this, a table is nearly empty
 
 
@@ -147,7 +147,7 @@ def _make_room(table: list[str]) -> list[str]:
 
 def _escape_code(row: str) -> str:
     """A row whose code stays in one cell although it has bars, as in `int | None`."""
-    return CODE.sub(lambda code: BAR.sub(r"\|", code[0]), row)
+    return CODE_SPAN.sub(lambda code: BAR.sub(r"\|", code[0]), row)
 
 
 def _count_cells(row: str) -> int:

@@ -10,8 +10,8 @@ from beyond.markdown.emoji import replace_emoji_in_line
 from beyond.pdf.bidi import is_rtl
 from beyond.pdf.compose import Composer, Place
 from beyond.pdf.pages import (
+    KICKER,
     LONG,
-    TITLE,
     TITLE_LIMIT,
     Pages,
     Rule,
@@ -57,7 +57,7 @@ def render(
         structure = Element("Document")
         composer = Composer(draft, structure)
         heading = composer.take_title()
-        kicker = TITLE if draft.language in ENGLISH else ""
+        kicker = KICKER if draft.language in ENGLISH else ""
         topic = "" if heading else topic
         title = shorten(composer.title or topic or draft.title or kicker or draft.opening)
         front = make_front(kicker, heading or topic, approved, is_rtl(title), structure)

@@ -14,7 +14,7 @@ from beyond.pdf.words import CODE_SCALE, RAISED_SCALE, Box, Look
 
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
 RAISED, LOWERED = 0.36, -0.18  # shares of the text's size, upwards
-LOOKS = {"strong", "em", "s"}  # nodes that change only the look
+STYLED = {"strong", "em", "s"}  # nodes that change only the look
 
 Run = tuple[str, Look] | Box
 
@@ -33,7 +33,7 @@ class Inline(NamedTuple):
     def make_run(self, node: Node, look: Look) -> Sequence[Run]:
         """The runs of one node and of those in it."""
         kind = node.type
-        if kind in LOOKS:
+        if kind in STYLED:
             return self.make_runs(node.children, _apply_looks(look, (kind,)))
         if kind == "link":
             return self.make_link(node, look)

@@ -5,7 +5,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import groupby
 
 import pyphen
@@ -110,7 +109,6 @@ def find_stretches(text: str, language: str) -> Iterator[tuple[int, int, str]]:
             yield start, end, tag
 
 
-@lru_cache(10_000)
 def _name_language(char: str) -> str:
     """The language of a letter's script; "" for Latin letters and signs."""
     script = _name_script(char)

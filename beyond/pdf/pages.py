@@ -21,12 +21,13 @@ from beyond.pdf.tags import Element, Tags
 from beyond.pdf.text import HALF_PAGE, LONE, Text
 from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
 
-TITLE = "Research Report"
+KICKER = "Research Report"  # above the title of an English draft, or in its place
 TITLE_SIZE = 24.0
 TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline
 THICKNESS = 0.7  # of a rule
-EDGE = 40.0  # two lines; a rule is drawn only if there is more room below it
-WIDTH, HEIGHT = 432.0, 648.0  # points, as all lengths here; some 80 characters a line
+ROOM_BELOW = 40.0  # two lines; a rule is drawn only if there is more room below it
+# Of the text on a page of any paper, in points, as all lengths here; some 80 characters a line.
+WIDTH, HEIGHT = 432.0, 648.0
 INDENT = 24.0  # of a list item or a quote
 LONG = 8 * HEIGHT  # a longer report gets a table of contents and running heads
 ENTRIES = 26  # of a table of contents; as many as fit on the first page
@@ -116,7 +117,7 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points. `height` is the room that is left on the page."""
-        self.width, self.seen = width, EDGE < height < HEIGHT - 0.1
+        self.width, self.seen = width, ROOM_BELOW < height < HEIGHT - 0.1
         return width, THICKNESS
 
     def draw(self) -> None:

@@ -1,7 +1,6 @@
 """Paints lines, and ties what it paints to the document's structure."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from reportlab.lib.colors import HexColor
@@ -16,7 +15,6 @@ TIGHT = 0.08  # ems; with more between two letters, readers see a space
 UNSEEN = 3  # the rendering mode of invisible text, ISO 32000-1, 9.3.6
 
 
-@lru_cache(100)
 def color(name: str) -> Any:
     """ReportLab's colour for a CSS colour such as #084d9e."""
     return HexColor(name)

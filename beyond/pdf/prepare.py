@@ -6,7 +6,6 @@ After this, every character can be printed, and every stretch has its language.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from markdown_it.token import Token
@@ -95,7 +94,6 @@ def make_printable(text: str) -> str:
     return "".join([found.get(char, char) or "" for char in text])
 
 
-@lru_cache(20_000)
 def _find_replacement(char: str) -> str | None:
     """What is printed for a character; None for a letter that no font has."""
     kind = unicodedata.category(char)

@@ -252,7 +252,6 @@ def _make_gap(before: list[Part], look: Look) -> Part:
     return _make_space(look)
 
 
-@lru_cache(1_000)
 def _make_space(look: Look) -> Part:
     font = get_face("Text", look.style)
     return Part(look, font, " ", font.measure(" ", look.size), "N", " ")

@@ -126,8 +126,10 @@ class Report:
     def status(self) -> ReportStatus:
         """Returns the answer to the Query `get_report_status`."""
         state = self._state
+        # Only while a report continues as new does a decision wait here. The person has decided.
+        is_decided = self.phase == Phase.WAITING and self._queue
         return ReportStatus(
-            phase=self.phase,
+            phase=Phase.RESEARCHING if is_decided else self.phase,
             draft=state.number,
             prompt=state.prompt,
             error=self.error,
@@ -349,9 +351,13 @@ class Report:
 
     def carried(self) -> ContinuedReport:
         """Returns the next run's input, with as many of the earlier drafts as fit."""
-        earlier = self._state.earlier
-        while json_size(self._carry(earlier)) > PAYLOAD_LIMIT:
-            earlier = earlier[1:]
+        room = PAYLOAD_LIMIT - json_size(self._carry([]))
+        earlier: list[EarlierDraft] = []
+        for draft in reversed(self._state.earlier):
+            room -= json_size(draft) + len(", ")
+            if room < 0:
+                break
+            earlier.insert(0, draft)
         return self._carry(earlier)
 
     def _carry(self, earlier: list[EarlierDraft]) -> ContinuedReport:
@@ -383,10 +389,7 @@ def find_fault(text: str) -> str:
 
 
 def explain_failure(kind: str, reason: str) -> str:
-    """Returns an error in words for a person: `reason`, or `kind: reason` if that is one word.
-
-    `kind` is the error's type.
-    """
+    """Returns `reason` for a person to read. If it is one word, the error's type comes first."""
     return reason if " " in reason else ": ".join(filter(None, (kind, reason)))
 
 
@@ -409,9 +412,7 @@ def _explain_end(finish_reason: object) -> str:
 
 
 def _quote(instructions: str) -> str:
-    if len(instructions) <= QUOTE_LIMIT:
-        return instructions
-    return instructions[:QUOTE_LIMIT] + "…"
+    return instructions if len(instructions) <= QUOTE_LIMIT else f"{instructions[:QUOTE_LIMIT]}…"
 
 
 def _sentence(*parts: str) -> str:

@@ -255,9 +255,9 @@ async def test_the_list_waits_for_the_worker_that_it_has_started(
 
 
 async def test_the_list_needs_no_key(
-    client: Client, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
+    away_from_the_worker: Client, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = await start_report(client, "bees", task_queue="where nobody polls")
+    report = await start_report(away_from_the_worker, "bees", task_queue="where nobody polls")
     monkeypatch.setenv("LLM_API_KEY", "your-key-here")
     starter = open_local("--list")
     starter.sees("LLM_API_KEY holds a placeholder")

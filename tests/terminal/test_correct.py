@@ -152,6 +152,7 @@ async def test_visual_takes_precedence_over_editor_and_windows_line_ends_are_not
     starter, report = begin()
     starter.decide("correct")
     starter.sees("Draft 2")
+    starter.asked_to_decide()
     assert await draft_of(report) == DRAFT.replace("honey", "wax")
 
 

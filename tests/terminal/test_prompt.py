@@ -145,6 +145,7 @@ async def test_keys_at_the_prompt_make_the_instruction(
     starter.asked_for_instructions()
     starter.presses(keys)
     starter.sees("Draft 2")
+    starter.asked_to_decide()
     [decision] = await decisions_on(report)
     assert decision.additional_prompt == instruction
 

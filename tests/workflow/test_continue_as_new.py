@@ -66,6 +66,21 @@ async def test_a_long_report_goes_on_in_a_new_run(client: Client, stand_ins: Sta
     assert [pdf.topic for pdf in stand_ins.pdfs] == ["bees"]
 
 
+async def test_a_status_after_a_decision_never_waits_with_the_draft_before(
+    client: Client, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each CORRECT makes the report continue as new, which takes another Workflow Task."""
+    report = await start_report(client, "bees", stand_ins.task_queue)
+    everywhere = report_of(client, report.id)
+    await waiting(everywhere, draft=1)
+    monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 1)
+    for number in range(1, 21):
+        await correct(everywhere, f"text {number}", draft=number)
+        status = await everywhere.query(GenerateReportWorkflow.get_report_status)
+        assert (status.phase, status.draft) != (Phase.WAITING, number)
+        await waiting(everywhere, draft=number + 1)
+
+
 async def test_ignored_signals_alone_lead_to_a_new_run_which_carries_the_error(
     client: Client, stand_ins: StandIns
 ) -> None:

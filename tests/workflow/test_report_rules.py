@@ -173,10 +173,11 @@ class Decisions(RuleBasedStateMachine):
         assert status.prompt == expected.prompt
         assert status.earlier_drafts == len(expected.earlier)
         assert status.topic_refused == expected.topic_refused
-        if self.call:
-            assert status.phase == Phase.RESEARCHING
+        if self.pdf:
+            assert status.phase == Phase.CREATING_PDF
         else:
-            assert status.phase == (Phase.CREATING_PDF if self.pdf else Phase.WAITING)
+            is_busy = self.call or expected.waiting
+            assert status.phase == (Phase.RESEARCHING if is_busy else Phase.WAITING)
 
 
 TestDecisions = Decisions.TestCase
