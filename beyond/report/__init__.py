@@ -126,7 +126,7 @@ class Report:
     def status(self) -> ReportStatus:
         """Returns the answer to the Query `get_report_status`."""
         state = self._state
-        # Only while a report continues as new does a decision wait here. The person has decided.
+        # A decision waits here only while the report continues as new: the person has decided.
         is_decided = self.phase == Phase.WAITING and self._queue
         return ReportStatus(
             phase=Phase.RESEARCHING if is_decided else self.phase,
