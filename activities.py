@@ -1,4 +1,4 @@
-"""The Activities: everything that touches the world outside the Workflow, and its time budget."""
+"""The Activities: everything that touches the world outside the Workflow, and the time it gets."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ UNUSABLE_ANSWER_ATTEMPTS = 3
 
 # Retries never wait longer than this, so a report continues within a minute of any outage's end.
 RETRY_UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(minutes=1))
-# With waits of 1 s and 2 s. A passing fault is over by then; a lasting one is shown to the person.
+# Waits 1 s and 2 s. A passing fault is over by then; the status shows a lasting one to the person.
 RETRY_TWICE = RetryPolicy(maximum_attempts=3)
 
 LLM_CALL_OPTIONS = ActivityConfig(

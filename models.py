@@ -1,8 +1,7 @@
 """The contract between the Workflow, its Activities, the Worker and the starter.
 
-The types of the tutorial come first, and each field beyond the tutorial's has a default. Every type
-is a payload, most of them in the Event History. Old histories must go on decoding, so a new field
-needs a default, and a field is never renamed.
+Every type is a payload, most of them in the Event History. Old histories must go on decoding, so a
+field beyond the tutorial's needs a default, and a field is never renamed.
 """
 
 from dataclasses import dataclass
@@ -14,22 +13,24 @@ WORKFLOW_ID_PREFIX = "generate-research-report-workflow-"
 
 PAYLOAD_LIMIT = 1_900_000  # bytes; Temporal refuses payloads of more than 2 MiB
 DRAFT_LIMIT = 1_000_000  # bytes of an answer; a revision's payload also holds the prompt
-PROMPT_LIMIT = 100_000  # characters; the payload of every call holds the prompt
+PROMPT_LIMIT = 100_000  # characters; the payload of every call contains the prompt
 LIVE_DRAFT_LENGTH = 4_000  # characters from a draft's end; more than a window shows
 INSTRUCTIONS_MARK = "\n\nAdditional instructions: "  # before each one in the prompt
 
 
 class UserDecision(StrEnum):
+    """What a person decides. WAIT, the tutorial's word for no decision yet, changes nothing."""
+
     KEEP = "KEEP"
     EDIT = "EDIT"
     WAIT = "WAIT"
-    UNDO = "UNDO"  # back to the draft before, without a call to the model
+    UNDO = "UNDO"  # back to the previous draft, without a call to the model
     CORRECT = "CORRECT"  # the person's own text is the next draft, without a call to the model
-    STOP = "STOP"  # cancels the call in progress; the draft before stays
+    STOP = "STOP"  # cancels the call in progress; the previous draft stays
 
     @classmethod
     def _missing_(cls, value: object) -> "UserDecision | None":
-        # People type the word into the Web UI by hand: "keep" must count.
+        # People type the word into the Web UI, so "keep" must count, too.
         return cls.__members__.get(str(value).strip().upper())
 
 
@@ -72,10 +73,14 @@ class PDFGenerationInput:
 
 @dataclass
 class GenerateReportInput:
+    """The Workflow's input: the topic, of at most `PROMPT_LIMIT` characters."""
+
     prompt: str
 
 
 class Phase(StrEnum):
+    """What a report does. In WAITING, it waits for its person, with or without a draft."""
+
     RESEARCHING = "RESEARCHING"
     WAITING = "WAITING"
     CREATING_PDF = "CREATING_PDF"
@@ -107,8 +112,8 @@ class ReportStatus:
 class LiveDraft:
     """What the model has written of a draft so far: the details of `llm_call`'s heartbeats.
 
-    `text` is the end of it, at most `LIVE_DRAFT_LENGTH` characters, and `words` is the number of
-    all its words. `thinking` is true until a reasoning model writes its first word.
+    `text` is its last `LIVE_DRAFT_LENGTH` characters at most, and `words` is the number of all its
+    words. `thinking` is true until a reasoning model writes its first word.
     """
 
     text: str = ""

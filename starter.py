@@ -1,6 +1,6 @@
 """The starter: starts a report, and sends a person's decisions to its Workflow.
 
-Nothing of a report lives here. Close the terminal, and come back with --workflow-id.
+A report lives in Temporal, not here. Close the terminal, and come back with --workflow-id.
 """
 
 from beyond.process import RefusedError, cancel_on_signals, end_at_ctrl_c, run_process
@@ -101,7 +101,7 @@ async def connect_to_temporal() -> Client:
     try:
         client = await connect(
             retry_config=RetryConfig(max_elapsed_time_millis=RETRY_FOR),
-            # The SDK would log to the terminal, into what is being typed.
+            # The SDK would log to the terminal, in the middle of what the person types.
             runtime=Runtime(telemetry=TelemetryConfig(logging=None)),
         )
     except TemporalUnreachableError as error:
@@ -192,7 +192,7 @@ async def send_user_decision_signal(
 
 
 async def cancel_report(client: Client, workflow_id: str) -> None:
-    """Asks Temporal to cancel the report. It ends when a Worker has stopped its call."""
+    """Asks Temporal to cancel the report, which ends when a Worker has stopped its call."""
     handle = client.get_workflow_handle(workflow_id)
     await handle.cancel()
 
@@ -207,7 +207,7 @@ async def wait_for_result(client: Client, workflow_id: str) -> str:
 
 
 def open_report(client: Client, workflow_id: str) -> ReportHandle:
-    """Returns the requests above for one report, ready to be made. Sends nothing."""
+    """Returns the requests above, bound to one report. Sends nothing."""
     return ReportHandle(
         id=workflow_id,
         draft=partial(query_research_result, client, workflow_id),
@@ -244,7 +244,7 @@ ID is a Workflow ID, or the short form that --list shows.""",
     what.add_argument("--discard", metavar="ID", help="end this report without a PDF")
     parser.add_argument("--ended", action="store_true", help="with --list: reports that have ended")
     parser.add_argument("--all", action="store_true", help="with --list: all, not only the newest")
-    parser.add_argument("--open", action="store_true", help="open the PDF when it is there")
+    parser.add_argument("--open", action="store_true", help="open the PDF when the report is done")
     parser.add_argument(
         "--local",
         action="store_true",

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 ACTIVITY_SLOTS = 2000
 # Each call has a socket. Unless a process asks for more, systems allow it 256 or 1,024 files.
 OPEN_FILES = 4096
-# 75 MiB: a waiting report takes 0.15 MiB. One that is not cached is replayed in milliseconds.
+# 75 MiB: a waiting report takes 0.15 MiB. Replaying one that is not cached takes milliseconds.
 CACHED_WORKFLOWS = 500
 # By default, the SDK sends a heartbeat every 16 s, 80% of the timeout of 20 s. Cancellations arrive
 # with its response, so they would be as late.
@@ -93,7 +93,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         workflows=[GenerateReportWorkflow],
         activities=[llm_call, create_pdf_in_turn],
         max_cached_workflows=CACHED_WORKFLOWS,
-        # Python runs one thread at a time, and the SDK fails a task that has to wait for 2 s.
+        # Python runs one thread at a time, and the SDK fails a task that waits its turn for 2 s.
         max_concurrent_workflow_tasks=8,
         max_concurrent_activities=ACTIVITY_SLOTS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
@@ -135,7 +135,7 @@ def _say(line: str) -> None:
 
 
 async def _warm_up() -> None:
-    """Loads LiteLLM and the fonts, which takes seconds. The Worker polls meanwhile."""
+    """Loads LiteLLM and the fonts, which takes seconds, while the Worker already polls."""
     await asyncio.to_thread(load_litellm)
     await start_pdf_process()
 

@@ -47,7 +47,7 @@ class GenerateReportWorkflow:
         # it needs the report.
         self._report = Report(input)
         self._run_size = RunSize()
-        self._call: workflow.ActivityHandle[dict[str, Any]] | None = None  # of the model
+        self._call: workflow.ActivityHandle[dict[str, Any]] | None = None  # to the model
 
     @workflow.query(description="The current draft; empty before the first.")
     def get_research_result(self) -> str:
@@ -85,6 +85,10 @@ class GenerateReportWorkflow:
 
     @workflow.run
     async def run(self, input: ContinuedReport | GenerateReportInput | None = None) -> str:
+        """Returns the tutorial's sentence, which ends with the name of the PDF.
+
+        Raises ApplicationError if the input is wrong or the topic is too long.
+        """
         report = self._report
         if report.problem:
             raise ApplicationError(report.problem, type="WrongInput", non_retryable=True)
@@ -125,7 +129,7 @@ class GenerateReportWorkflow:
         return self._run_size.is_large() and self._report.can_be_carried()
 
     async def _research(self, call: LLMCallInput) -> None:
-        """Replaces the draft with the model's answer, or says in the status why it cannot."""
+        """Makes the model's answer the next draft, or says in the status why there is none."""
         if self._report.is_stopped:  # by a STOP that arrived before a Worker ran
             self._report.refuse(call, "", "")
             return

@@ -1,4 +1,4 @@
-"""The folder for a user's data: the topics that were typed, the reports of `--local`."""
+"""The folder for a user's data: the topics typed so far, and the reports of `--local`."""
 
 import errno
 from pathlib import Path
@@ -15,7 +15,7 @@ def find_data_dir() -> Path:
 
     try:
         folder = user_data_path(APP)
-    except RuntimeError:  # as in a container whose user ID has no entry and no HOME
+    except RuntimeError:  # as in a container without HOME whose user has no entry in passwd
         raise FileNotFoundError(errno.ENOENT, "this user has no home directory", "~") from None
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)  # only their owner may read reports and topics

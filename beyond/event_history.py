@@ -1,4 +1,4 @@
-"""Counts what a run of the Workflow puts into its Event History, and says when it is enough."""
+"""Decides when a report continues as new, by what its run has put into the Event History."""
 
 from typing import Any
 

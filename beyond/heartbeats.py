@@ -12,7 +12,7 @@ from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 HEARTBEAT_INTERVAL = timedelta(seconds=5)
-NEWS_INTERVAL = timedelta(seconds=0.5)  # the Worker sends at most one heartbeat a second
+NEWS_INTERVAL = timedelta(seconds=0.5)  # between looks; the Worker sends at most one a second
 HEARTBEAT_TIMEOUT = timedelta(seconds=20)  # allows for three lost heartbeats
 REFUSAL_DELAY = 2  # seconds to wait for Temporal's response if the attempt may have timed out
 
@@ -23,9 +23,9 @@ async def send_heartbeats(
 ) -> AsyncIterator[None]:
     """Sends heartbeats while the block runs. Outside a Worker, it sends none.
 
-    `describe` returns their details; when these change, a heartbeat is sent at once. If Temporal
-    cancels the Activity, CancelledError is raised in the block. If the Worker was suspended and the
-    attempt has timed out meanwhile, it is raised before the block begins.
+    `describe` returns their details; a change is sent within `NEWS_INTERVAL`. If Temporal cancels
+    the Activity, CancelledError is raised in the block. If the Worker was suspended until the
+    attempt timed out, CancelledError is raised before the block begins.
     """
     if not activity.in_activity():
         yield
@@ -41,10 +41,10 @@ async def send_heartbeats(
 
 
 async def raise_if_cancelled() -> None:
-    """Asks Temporal whether this attempt still counts: a heartbeat may be seconds old.
+    """Asks Temporal whether this attempt still counts, because the last heartbeat may be old.
 
-    Raises CancelledError if the report was discarded or has ended, or has another attempt. Without
-    an answer, and outside a Worker, the attempt goes on.
+    Raises CancelledError if the report has ended or was discarded, or if another attempt has
+    replaced this one. Returns if Temporal does not answer, and outside a Worker.
     """
     if not activity.in_activity():
         return

@@ -6,14 +6,14 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import DataConverter, DefaultPayloadConverter, PayloadCodec
 
-READABLE = DefaultPayloadConverter().converters.keys()  # encodings
+READABLE = DefaultPayloadConverter().converters.keys()  # the encodings that need no codec
 
 
 class ForgivingPayloadConverter(DefaultPayloadConverter):
-    """Returns None for what it cannot decode in an encoding that it knows.
+    """Returns None for a payload that it cannot decode, if it knows the encoding.
 
-    People type payloads into the Web UI by hand. For a wrong one, the SDK would fail the Workflow
-    Task, again and again. With None, the Workflow can reject it.
+    People type payloads into the Web UI. The SDK would fail the Workflow Task again and again for a
+    wrong one, but the Workflow can reject None.
     """
 
     def from_payloads(
@@ -32,15 +32,16 @@ class ForgivingPayloadConverter(DefaultPayloadConverter):
 class ReadableCodec(PayloadCodec):
     """Refuses a payload that only another Worker can read, such as an encrypted one.
 
-    Its Workflow Task fails until a Worker takes it that can. Without a codec, the SDK would drop a
-    Signal that it cannot decode.
+    The Workflow Task fails until a Worker that has the codec picks it up. Without this class, the
+    SDK would drop a Signal that it cannot decode.
     """
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Returns the payloads unchanged."""
         return list(payloads)
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Raises ValueError."""
+        """Returns the payloads. Raises ValueError if one has an encoding that needs a codec."""
         for payload in payloads:
             encoding = payload.metadata.get("encoding", b"")
             if encoding not in READABLE:

@@ -1,7 +1,7 @@
-"""Renders PDFs in a process of its own, so that no draft can stop the Worker.
+"""Renders PDFs in a separate process, so that no draft can stop the Worker.
 
 The Worker starts `python -m beyond.pdf_process` and keeps it from one PDF to the next. A request is
-a pickle, and a response is a PDF. Before each stands its length.
+a pickle, and a response is a PDF. Each is preceded by its length.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ SAMPLE = "# Bees\n\n**They** *hum* `at` $440$ Hz."  # loads ziamath and each tex
 
 
 class PDFProcess:
-    """The process, as the Worker uses it. It exits with the Worker, even if that is killed."""
+    """The Worker's side of the process. The process exits with the Worker, even a killed one."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Starts the process unless it runs. Does not wait until it has loaded its fonts.
+        """Starts the process unless it is running. Does not wait until it has loaded its fonts.
 
         Raises OSError if the system refuses another process.
         """
@@ -45,9 +45,9 @@ class PDFProcess:
         )
 
     async def render(self, limit: timedelta, **arguments: Any) -> bytes:
-        """Returns what `beyond.pdf.render` returns for these arguments. Makes one call at a time.
+        """Returns what `beyond.pdf.render` returns for these arguments. Call it one at a time.
 
-        Raises TimeoutError if it takes longer than `limit`, ChildProcessError if the process exits,
+        Raises TimeoutError after `limit`, ChildProcessError if the process exits,
         and OSError if the process cannot be started. If the call times out or is cancelled, the
         process is killed.
         """
@@ -90,8 +90,8 @@ def main() -> None:
     with suppress(BrokenPipeError):  # the Worker was killed
         while length := sys.stdin.buffer.read(LENGTH):
             limit, arguments = pickle.loads(sys.stdin.buffer.read(int.from_bytes(length)))
-            # At the limit, the Worker kills this process. If the Worker itself was killed, this
-            # ends it.
+            # At the limit, the Worker kills this process. If the Worker was itself killed, this
+            # process exits at twice the limit.
             faulthandler.dump_traceback_later(2 * limit, exit=True)
             content = pdf.render(**arguments)
             faulthandler.cancel_dump_traceback_later()

@@ -13,7 +13,7 @@ from dotenv import find_dotenv, load_dotenv
 
 from beyond.printable import printable
 
-# The end of a cure that needs a new process. The Worker of `--local` belongs to the starter.
+# How a message ends if its cure needs a new process. The starter runs the Worker of `--local`.
 RESTART = "restart the Worker (with --local, the starter)"
 
 
@@ -56,7 +56,7 @@ def run_process(
         result = 128 + signal.SIGTERM
     except BrokenPipeError:
         result = 1  # the reader closed the pipe
-    except UnicodeError as error:  # such as of an argument
+    except UnicodeError as error:  # such as in an argument
         result = f"This is not UTF-8: {error}"
     except OSError as error:  # such as a closed terminal or a full disk
         parts = error.filename, error.strerror or str(error)
@@ -130,7 +130,7 @@ def make_stop_event(*, with_stdin: bool) -> asyncio.Event:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
 
-    # A terminal that is closed may send SIGHUP twice, so a second one ends nothing.
+    # A terminal that closes may send SIGHUP twice, so a second SIGHUP must not end the process.
     _call_on_signals(stop, "SIGINT", "SIGTERM", "SIGHUP")
     if with_stdin:
         read_stdin().add_done_callback(lambda _: event.set())
@@ -147,12 +147,12 @@ def read_stdin() -> asyncio.Future[bytes]:
             chunk.set_result(data)
 
     def read() -> None:
-        # os.read, because an interpreter that exits would wait for the lock of sys.stdin.
+        # Not sys.stdin: at its exit, the interpreter would wait for the lock of that.
         data = os.read(0, 4096)
         with suppress(RuntimeError):  # the event loop has ended meanwhile
             loop.call_soon_threadsafe(deliver, data)
 
-    # A daemon thread, because the exit would wait for one of asyncio.to_thread.
+    # Not asyncio.to_thread: the process could not exit before its thread ends.
     threading.Thread(target=read, daemon=True).start()
     return chunk
 
@@ -165,7 +165,7 @@ def _call_on_signals(callback: Callable[[], None], *names: str) -> None:
     loop = asyncio.get_running_loop()
 
     def on_signal(*_: object) -> None:
-        if not loop.is_closed():  # it is while the process exits
+        if not loop.is_closed():  # as it is while the process exits
             loop.call_soon_threadsafe(callback)
 
     for name in names:
@@ -176,14 +176,14 @@ def _call_on_signals(callback: Callable[[], None], *names: str) -> None:
 
 
 def _load_settings() -> None:
-    """Reads the nearest .env. Raises RefusedError."""
+    """Reads the nearest .env. Raises RefusedError if it is not UTF-8, or the folder is gone."""
     try:
         file = find_dotenv(usecwd=True)
     except FileNotFoundError:
         raise RefusedError("The working directory is gone. Change to another one.") from None
     try:
-        load_dotenv(file, encoding="utf-8-sig")  # Windows' editors begin UTF-8 with a mark
-    except ValueError:  # of its bytes, or of the zeros in UTF-16
+        load_dotenv(file, encoding="utf-8-sig")  # editors on Windows begin UTF-8 with a mark
+    except ValueError:  # invalid UTF-8, or the zero bytes of UTF-16
         raise RefusedError(
             f"{file} is not UTF-8. Save it as UTF-8 and run the command again."
         ) from None

@@ -11,17 +11,18 @@ from tempfile import TemporaryFile
 from beyond.process import RESTART
 from models import WORKFLOW_ID_PREFIX
 
-# Reasons and cures, where the system's own message does not say what to do.
+# By error number: the reason and the cure, where the system's message does not say what to do.
 DISK_CURES = {
     errno.ENAMETOOLONG: f"the path is too long; set a shorter REPORTS_DIR and {RESTART}",
     errno.ELOOP: f"its symbolic links lead in a circle; set another REPORTS_DIR and {RESTART}",
 }
 NO_WORKING_DIRECTORY = f"the working directory is gone; change to another one and {RESTART}"
 PATH_LIMIT = 200  # characters of a path that a message shows
-# A name, a hyphen and the own part of a Workflow ID fit into the 255 bytes of a file's name.
+# A report's own part is its Workflow ID without the prefix. A name, a hyphen and that part fit into
+# the 255 bytes of a file's name.
 NAME_LIMIT = 150  # bytes
 OWN_PART_LIMIT = 100  # characters, of one byte each
-SHORT_ID = 8  # characters of a Workflow ID's own part that are enough to tell reports apart
+SHORT_ID = 8  # characters of the own part, enough to tell reports apart
 
 
 class ReportsDirError(OSError):
@@ -29,7 +30,7 @@ class ReportsDirError(OSError):
 
 
 class BadNameError(ValueError):
-    """Says in a sentence that no file can have the name."""
+    """Says in a sentence that a name cannot be a file's."""
 
 
 def find_reports_dir() -> Path:
@@ -63,11 +64,11 @@ def require_reports_dir() -> None:
 
 
 def place_report(content: bytes, filename: str, workflow_id: str) -> str:
-    """Puts a finished file into the folder, and returns its name, which each attempt finds again.
+    """Writes a PDF into the folder and returns its name, which is the same for each retry.
 
-    The name is `filename`. If another file has it, the own part of the report's Workflow ID is
-    added: its beginning or, if that is taken, too, all of it. Raises BadNameError if `filename`
-    cannot be the name of a file, and ReportsDirError if the disk refuses.
+    The name is `filename`. If another file has it, the report's own part is added: its first
+    `SHORT_ID` characters or, if that name is taken, too, all of it. Raises BadNameError if
+    `filename` cannot be the name of a file, and ReportsDirError if the file cannot be written.
     """
     name = Path(filename)
     if "\0" in filename or name.name in ("", "..") or len(os.fsencode(name.name)) > NAME_LIMIT:
@@ -90,9 +91,9 @@ def place_report(content: bytes, filename: str, workflow_id: str) -> str:
 
 
 def _write(content: bytes, folder: Path, names: list[Path]) -> Path:
-    """Gives a finished file the first name that no other file has. Raises OSError.
+    """Writes a file under the first of the names that no other file has. Raises OSError.
 
-    A reader never sees half of the file.
+    Nobody ever finds half a file under that name.
     """
     temporary = (folder / names[0]).with_name(f".{uuid.uuid4()}.tmp")
     try:
@@ -113,12 +114,12 @@ def _write(content: bytes, folder: Path, names: list[Path]) -> Path:
 
 
 def _name_file(temporary: Path, name: Path) -> None:
-    """Moves a finished file, and overwrites none. Raises FileExistsError, and other OSErrors."""
+    """Names a finished file, and overwrites none. Raises FileExistsError and other OSErrors."""
     try:
         os.link(temporary, name)
     except FileExistsError:
         raise
-    except OSError:  # the file system may have no hard links: an empty file keeps the name
+    except OSError:  # the file system may have no hard links: an empty file reserves the name
         name.open("xb").close()
         temporary.replace(name)
 

@@ -28,7 +28,7 @@ def set_up_logging() -> None:
 
 
 class _PrintableFormatter(logging.Formatter):
-    """A provider's words and a Workflow ID may hold what would redraw the terminal."""
+    """A provider's words and a Workflow ID may contain characters that redraw the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))

@@ -1,4 +1,4 @@
-"""What every test needs. The rooms that need a server load `server_fixtures`, too."""
+"""What every test needs. The folders that need a server load `server_fixtures`, too."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No temporal.toml of the developer's reaches a test, and no test writes into the project."""
+    """Hides the developer's temporal.toml from the tests, which write nothing into the project."""
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("PAGER", "cat")  # which needs no keys
@@ -37,6 +37,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Ends as the app's processes do: the SDK's threads can crash the interpreter's teardown."""
+    """Exits as the app does, because the SDK's threads can crash the interpreter's teardown."""
     if EXIT_STATUS in config.stash:
         exit_process(int(config.stash[EXIT_STATUS]))

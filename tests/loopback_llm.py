@@ -52,7 +52,7 @@ class _QuickServer(HTTPServer):
 
 
 class LoopbackLLM:
-    """Answers as `replies` say, in their order, and as `default` says after that.
+    """Answers with `replies` in their order, and after that with `default`.
 
     A provider of another protocol answers as `case` says: with its `whole`, or the events of its
     `stream`, whatever the path. While `go_on` is cleared, no call is answered. `called` is set when
@@ -92,7 +92,7 @@ class LoopbackLLM:
         self.stop()
 
     def start(self) -> None:
-        """Listens, also again after `stop()` and then at the same address."""
+        """Listens. After `stop()`, it listens at the same address again."""
         if not self._server.is_running():
             self._server.start()
 
@@ -170,7 +170,7 @@ class LoopbackLLM:
         call.answered = True
 
     def _caller_leaves(self, request: Request, until: float) -> bool:
-        """Waits, and returns early and true when the caller closes the connection meanwhile."""
+        """Waits. Returns true, and early, if the caller closes the connection."""
         connection: socket.socket = request.environ["werkzeug.socket"]
         while (left := until - time.monotonic()) > 0 or not self.go_on.is_set():
             readable, _, _ = select.select([connection], [], [], min(max(left, 0.02), 0.1))

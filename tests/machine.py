@@ -1,4 +1,4 @@
-"""Where the project is, and an environment that holds nothing of its developer's."""
+"""Where the project is, and an environment without its developer's settings."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def forget_own_settings() -> None:
 
 
 def run_python(code: str, **settings: str) -> str:
-    """What a program prints that imports the project. Raises CalledProcessError if it fails."""
+    """Runs code that imports the project. Returns its output, or raises CalledProcessError."""
     command = [sys.executable, "-c", code]
     done = subprocess.run(
         command, cwd=PROJECT, env=os.environ | settings, capture_output=True, text=True, check=True

@@ -39,7 +39,7 @@ from temporalio.service import RPCError
 import activities
 from beyond.server.dev_server import start_server
 
-# The namespace of the Worker that tests share. In the default one, tests start their own.
+# The namespace of the Worker that tests share. In the default namespace, tests start their own.
 SHARED = "with-a-worker"
 
 
@@ -60,7 +60,7 @@ async def temporal_cli(tmp_path_factory: pytest.TempPathFactory) -> None:
 async def server(
     temporal_cli: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Client]:
-    """In memory: it answers several times as fast as with a file, for half the CPU."""
+    """Keeps reports in memory, which is several times as fast as a file, for half the CPU."""
     log = tmp_path_factory.mktemp("server") / "server.log"
     async with await start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
         yield await client_of(environment.client)
@@ -91,8 +91,8 @@ async def client(
 ) -> AsyncIterator[Client]:
     """A Client of the test server, which the processes of the test use, too.
 
-    With the fixture `worker`, it is of the namespace of the shared Worker. A test that fails shows
-    where its open reports stand.
+    With the fixture `worker`, it uses the namespace of the shared Worker. A failed test prints the
+    state of its open reports.
     """
     client = client_of_the_test
     monkeypatch.setenv("TEMPORAL_ADDRESS", client.service_client.config.target_host)
@@ -113,7 +113,7 @@ async def client(
 async def own_server(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[OwnServer]:
-    """Start it. The processes of the test use it from then on, in place of the shared one."""
+    """A server to start. The processes of the test then use it instead of the shared one."""
     own = OwnServer(tmp_path)
     monkeypatch.setenv("TEMPORAL_ADDRESS", own.address)
     yield own
@@ -125,7 +125,7 @@ async def own_server(
 async def away_from_the_worker(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Client]:
-    """A Client of a namespace of its own, where no Worker polls."""
+    """A Client of a separate namespace, where no Worker polls."""
     name = f"test-{uuid4()}"
     request = RegisterNamespaceRequest(namespace=name)
     request.workflow_execution_retention_period.FromTimedelta(timedelta(days=1))
@@ -154,7 +154,7 @@ def model() -> Iterator[LoopbackLLM]:
 def llm(
     model: LoopbackLLM, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LoopbackLLM]:
-    """One model for the test process, as new for each test."""
+    """The model of the test process, reset for each test."""
     model.reset()
     model.start()  # after a test that stopped it
     monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
@@ -168,7 +168,7 @@ def llm(
 def start_worker(
     client: Client, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[StartWorker]:
-    """Call it for each Worker that the test wants; all are killed at its end."""
+    """A function that starts a Worker. All of them are killed at the end of the test."""
     workers: list[WorkerProcess] = []
 
     def start(project: Path = PROJECT, *, first: str = "") -> WorkerProcess:
@@ -194,7 +194,7 @@ async def shared_worker(
 ) -> AsyncIterator[WorkerProcess]:
     """One Worker for the test process, because LiteLLM takes seconds to import.
 
-    No test waits for that, which may take more than a minute beside other work.
+    The import may take more than a minute on a busy machine, so no test's limit includes it.
     """
     folder = reports.parent.parent
     settings = {
@@ -230,7 +230,7 @@ def worker(
     reports: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The Worker is there, and its reports are where the starter looks for them."""
+    """The shared Worker. The starter looks for PDFs in the folder where it writes them."""
     for old in reports.glob("*"):
         old.unlink()
     monkeypatch.setenv("REPORTS_DIR", str(reports))
@@ -245,7 +245,7 @@ async def task_queue(client: Client, llm: LoopbackLLM) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
-    """For tests of the Workflow alone: a Task Queue with its Worker and these Activities."""
+    """The Activities of a Worker for tests of the Workflow alone, with its Task Queue."""
     async with stand_ins_of(client) as functions:
         yield functions
 
@@ -260,7 +260,7 @@ async def first_draft(client: Client, stand_ins: StandIns) -> ReportHandle:
 
 @pytest.fixture
 def open_starter() -> Iterator[OpenStarter]:
-    """Call it with the arguments of starter.py; what still runs at the end is killed."""
+    """A function that runs starter.py. Starters that still run at the end are killed."""
     starters: list[Starter] = []
 
     def start(*arguments: str, columns: int = 200) -> Starter:
@@ -274,7 +274,7 @@ def open_starter() -> Iterator[OpenStarter]:
 
 @pytest.fixture
 def begin(client: Client, open_starter: OpenStarter) -> Begin:
-    """Call it for a starter that has begun a report about bees, and for that report."""
+    """A function that starts a report about bees. Returns the starter and the report."""
 
     def start() -> tuple[Starter, ReportHandle]:
         starter = open_starter()
@@ -313,7 +313,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost, and one of its authority, which no machine knows."""
+    """A certificate for localhost, and that of its authority, which no machine trusts."""
     folder = tmp_path_factory.mktemp("certificates")
     (folder / "extensions").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
     for command in (

@@ -79,7 +79,7 @@ async def during_a_call(client: Client, stand_ins: StandIns, topic: str = "bees"
 
 
 async def hold_a_call(report: ReportHandle, stand_ins: StandIns, instruction: str) -> None:
-    """Has the report's next draft made, which lasts until `stand_ins.go_on` is set."""
+    """Starts the call for the report's next draft, which lasts until `stand_ins.go_on` is set."""
     stand_ins.go_on.clear()
     number = len(stand_ins.calls) + 1
     await edit(report, instruction)

@@ -38,7 +38,7 @@ class Picture(pyte.Screen):
     """What a terminal shows after the output so far, scrolled lines included."""
 
     def text(self, row: int = 0) -> str:
-        """What shows from that row on."""
+        """The rows from that one on."""
         lines = [self._line(y) for y in range(row, max(self.buffer, default=0) + 1)]
         while lines and not lines[-1] and row + len(lines) > self.cursor.y + 1:
             lines.pop()
@@ -58,7 +58,7 @@ def heed_ctrl_c() -> None:
 
 
 def write_script(path: Path, script: str) -> Path:
-    """A shell script in place of a program."""
+    """Writes an executable shell script, to run in place of a program."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -66,7 +66,7 @@ def write_script(path: Path, script: str) -> Path:
 
 
 class Starter:
-    """starter.py as a person starts it and sees it. Its stderr is a file, to be told apart."""
+    """starter.py as a person starts it and sees it. Its stderr goes to a separate file."""
 
     def __init__(self, *arguments: str, columns: int = 200) -> None:
         self.picture = Picture(columns, LINES)
@@ -96,7 +96,7 @@ class Starter:
 
     @property
     def links(self) -> list[str]:
-        """What begins and ends each link."""
+        """The escape sequences that begin and end links."""
         return re.findall(r"\x1b\]8;[^\x07\x1b]*\x1b\\", self.raw)
 
     @property
@@ -104,7 +104,7 @@ class Starter:
         return self._errors.read_text()
 
     def sees(self, wanted: str | re.Pattern[str], timeout: float = PATIENCE) -> re.Match[str]:
-        """Waits until it shows, below what has been seen before."""
+        """Waits until the screen shows it, below what the test has seen before."""
         pattern = re.compile(re.escape(wanted)) if isinstance(wanted, str) else wanted
         deadline = time.monotonic() + timeout
         while True:
@@ -146,7 +146,7 @@ class Starter:
         self.asked("Enter additional instructions (optional):")
 
     def line_is(self, wanted: str) -> None:
-        """Waits until it is the line that is being typed."""
+        """Waits until the line at the prompt is this one."""
         deadline = time.monotonic() + PATIENCE
         while self.picture.cursor_line != wanted:
             assert time.monotonic() < deadline, f"{wanted} is not the line:\n{self}"
@@ -187,13 +187,13 @@ class Starter:
         self.process.send(keys)
 
     def watch_for(self, seconds: float) -> None:
-        """Only for what must not show: everything else can be waited for."""
+        """Waits, to see that something does not appear. For what does appear, use `sees`."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._read(left)
 
     def ends(self, timeout: float = PATIENCE) -> int:
-        """Returns the exit code, when the terminal has been found as it was."""
+        """Waits for the end and returns the exit code. Checks that the terminal is as it was."""
         deadline = time.monotonic() + timeout
         while self._read(1):
             assert time.monotonic() < deadline, f"it goes on:\n{self}"
@@ -222,7 +222,7 @@ class Starter:
         return code
 
     def _read(self, timeout: float) -> bool:
-        """Reads a piece of output, if any comes; false at its end."""
+        """Reads a piece of output, if there is any. Returns false at the end of the output."""
         try:
             piece = self._decoder.decode(self.process.read_nonblocking(65536, timeout))
         except pexpect.TIMEOUT:

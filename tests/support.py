@@ -52,8 +52,8 @@ ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
 
 KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
-# Seconds that anything may take on a slow machine. The test's own limit, which cannot say what was
-# missing, is longer.
+# Seconds that anything may take on a slow machine. Shorter than pytest's limit for a test, which
+# cannot say what was missing.
 PATIENCE = 90
 RECORDED_LIMIT = 5  # Signals and Activities, so that the history of a long report is short
 
@@ -68,7 +68,7 @@ NOTICE_SOON = (
 
 
 class WorkerProcess(subprocess.Popen[bytes]):
-    """worker.py as a person starts it; its output is in `log`.
+    """worker.py as a person starts it. `log` has its output.
 
     `first` is Python that runs before, such as `CONTINUE_SOON`.
     """
@@ -101,7 +101,7 @@ Serve = Callable[..., int]
 
 
 class OwnServer:
-    """A server of the test's own, which can be killed and comes back on its database."""
+    """A server for one test, which can kill it and start it again with its database."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -114,7 +114,7 @@ class OwnServer:
         return self.started[-1].client
 
     def kill(self) -> None:
-        """Returns when nothing answers any more."""
+        """Kills the server, and waits until its process has ended."""
         [server] = [
             process
             for process in psutil.Process().children(recursive=True)
@@ -126,14 +126,14 @@ class OwnServer:
 
 
 async def client_of(other: Client, namespace: str = "default") -> Client:
-    """A Client of the other's server that connects as our programs do: nothing is compressed."""
+    """Returns a Client for the server of `other` that connects as our programs do, uncompressed."""
     address = other.service_client.config.target_host
     return await Client.connect(address, namespace=namespace, grpc_compression=GrpcCompression.NONE)
 
 
 @activity.defn(dynamic=True)
 async def unknown_activity(_: Sequence[RawValue]) -> NoReturn:
-    """Ends a report that asks for an Activity which the test's Worker lacks, and says so."""
+    """Fails a report that calls an Activity which the test's Worker lacks, and names it."""
     asked_for = activity.info()
     reason = f"the test's Worker does not know the Activity {asked_for.activity_type}"
     assert asked_for.workflow_id
@@ -150,7 +150,7 @@ async def worker_here(
 ) -> AsyncIterator[str]:
     """Yields a Task Queue with a Worker in this process, which has imported LiteLLM before.
 
-    Without `functions`, nobody takes an Activity. With some, a test that waits for another fails.
+    Without `functions`, the Worker polls for no Activities. With some, any other Activity fails.
     """
     with ThreadPoolExecutor(activities_at_once) as threads:
         worker = Worker(
@@ -180,7 +180,7 @@ async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE)
 async def begin_call(
     client: Client, llm: LoopbackLLM, topic: str, task_queue: str = TASK_QUEUE
 ) -> ReportHandle:
-    """A report whose model has been asked, and does not answer before `llm.go_on` is set."""
+    """Starts a report, and waits for its call, which lasts until `llm.go_on` is set."""
     llm.go_on.clear()
     report = await start_report(client, topic, task_queue)
     await eventually(lambda: llm.in_flight == 1)
@@ -221,7 +221,7 @@ async def draft_of(report: ReportHandle) -> str:
 
 
 async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], bool]) -> ReportStatus:
-    """The first status that is as wanted. A report that was terminated fails with the reason."""
+    """Waits for a status that is as wanted, and returns it. Fails if the report was terminated."""
     status, answered = None, time.monotonic()
     try:
         async with asyncio.timeout(PATIENCE):
@@ -247,7 +247,7 @@ async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], boo
 
 
 async def waiting(report: ReportHandle, draft: int) -> ReportStatus:
-    """The status when the report waits for a decision on that draft."""
+    """Waits until the report waits for a decision on that draft, and returns its status."""
     return await status_when(report, lambda s: s.phase == Phase.WAITING and s.draft == draft)
 
 
@@ -281,13 +281,13 @@ async def events_of(report: ReportHandle, kind: "EventType.ValueType") -> list[H
 
 
 async def attempts_of(report: ReportHandle) -> list[int]:
-    """How often each of its Activities was tried, in their order."""
+    """The number of attempts of each of its Activities, in their order."""
     started = await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)
     return [event.activity_task_started_event_attributes.attempt for event in started]
 
 
 async def reset(report: ReportHandle, task: int = 0) -> None:
-    """Starts the report again from one of its Workflow Tasks, counted from 0; -1 is the last."""
+    """Resets the report to one of its Workflow Tasks, counted from 0; -1 is the last."""
     tasks = await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     client = report._client
     await client.workflow_service.reset_workflow_execution(
@@ -301,7 +301,7 @@ async def reset(report: ReportHandle, task: int = 0) -> None:
 
 
 async def where_it_stands(report: ReportHandle) -> str:
-    """What the server knows of a report: for the reader of a test that failed."""
+    """What the server knows of a report, for the reader of a failed test."""
     raw = (await report.describe()).raw_description
     kinds = [
         EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
@@ -315,7 +315,7 @@ async def where_it_stands(report: ReportHandle) -> str:
 
 
 async def metadata_of(report: ReportHandle) -> WorkflowMetadata:
-    """What the Web UI asks a Workflow for."""
+    """The metadata that the Web UI queries from a Workflow."""
     metadata: WorkflowMetadata = await report.query(
         "__temporal_workflow_metadata", result_type=WorkflowMetadata
     )
@@ -323,7 +323,7 @@ async def metadata_of(report: ReportHandle) -> WorkflowMetadata:
 
 
 def free_port() -> int:
-    """A port that is free together with the one of its Web UI."""
+    """A free port whose Web UI's port is free, too."""
     while True:
         with socket.socket() as probe, socket.socket() as ui:
             probe.bind(("127.0.0.1", 0))
@@ -338,7 +338,7 @@ def free_port() -> int:
 async def eventually(
     condition: Callable[[], bool | Awaitable[bool]], progress: Callable[[], object] = lambda: None
 ) -> None:
-    """Waits for the condition: PATIENCE, and as long again whenever `progress` changes."""
+    """Waits for the condition, up to PATIENCE after the last change of `progress`."""
     so_far, deadline = progress(), time.monotonic() + PATIENCE
     while True:
         held = condition()

@@ -33,7 +33,7 @@ SOURCES = [*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("beyond/**/*.py"))]
 GROWTH = 10  # times as long for four times the text: between linear and quadratic
 PARTS = 6  # tests that share the regexes and the kinds of text, as each test has a time limit
 CAP = 5.0  # seconds of CPU, after which a call is stopped
-# The most characters that a pattern gets, where the code cuts its text first.
+# The most characters that a pattern gets, if the code cuts its text first.
 CUT = {
     "beyond.llm.thoughts.END_TOKENS.0": END_LENGTH,
     **{f"beyond.pdf.words.{name}.0": PORTION for name in ("PIECE", "HYPHENS", "RUNS")},
@@ -41,7 +41,7 @@ CUT = {
 
 
 class TooSlow(BaseException):
-    """Stops a call, even within a regex. Not an Exception, so that nothing catches it."""
+    """Stops a call, even within a regex. It is not an Exception, so the code does not catch it."""
 
 
 @contextmanager
@@ -272,7 +272,7 @@ def test_texts_are_processed_in_linear_time(call: Callable[[str], object], part:
     assert slow == []
 
 
-# Text that is too much to be parsed or set is shown as source.
+# Text that would take too long to parse or typeset is shown as source.
 
 
 @pytest.mark.parametrize(

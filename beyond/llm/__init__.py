@@ -39,9 +39,9 @@ FINISHED = {"stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete",
 AT_LIMIT = {"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"}
 FILTERED = {"content_filter", "safety", "sensitive", "refusal"}
 BROKEN_OFF = {"error", "network_error"}
-# Fields with the encrypted pages that Claude has read: tens of kilobytes each, and of no use here.
-UNREAD = ("web_search_results", "web_search_calls")
-SLACK = 60  # seconds from our time limit to LiteLLM's, so that ours comes first and has our words
+# They hold the pages that Claude has read, encrypted: tens of kilobytes each, and useless here.
+ENCRYPTED_FIELDS = ("web_search_results", "web_search_calls")
+SLACK = 60  # seconds by which LiteLLM's time limit is longer, so that ours passes first
 
 
 async def complete(
@@ -49,7 +49,7 @@ async def complete(
 ) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once, and returns its answer in the OpenAI shape.
 
-    `writing` collects what the model writes meanwhile. If the model has searched, the text ends
+    `writing` collects the text while it arrives. If the model has searched, the returned text ends
     with its sources. The answer's `finish_reason` is "stop" for a complete text, "length",
     "content_filter", or the provider's own word. Raises ApplicationError with a sentence for a
     person; it is retryable if asking again can help. If the response is not a completion, breaks
@@ -139,7 +139,7 @@ def _import_litellm() -> ModuleType:
     """Imports LiteLLM without the garbage collector, while the Worker polls.
 
     A collection would stop all other threads for 0.4 s at a time. On a busy machine, the SDK would
-    then report a deadlock in a Workflow that only could not run. LiteLLM's objects live as long as
+    then report a deadlock in a Workflow that was merely waiting. LiteLLM's objects live as long as
     the process, so later collections skip them, too.
     """
     gc.disable()
@@ -167,7 +167,7 @@ def _make_messages(input: LLMCallInput) -> list[dict[str, str]]:
 
 
 def _read_body(body: str) -> dict[str, Any]:
-    """Returns the answer in a body that LiteLLM rejects although it has a text, or {}."""
+    """Returns the answer in a body, or {} if it has no text. LiteLLM rejects some that have one."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -181,7 +181,7 @@ def _read_body(body: str) -> dict[str, Any]:
 def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
     """Returns the answer with only the report as its content, and with the true finish reason.
 
-    Raises ApplicationError if there is no report, if it broke off, or if it is too large.
+    Raises ApplicationError if the answer has no report, broke off or is too large.
     """
     choice = result["choices"][0] if result["choices"] else {"message": {}}
     message = choice["message"]
@@ -197,7 +197,7 @@ def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
     if not _is_readable(message.get("content")):
         raise make_empty_error(reason, message)
     message["content"] = add_sources(message["content"], raw.sources)
-    for name in UNREAD:
+    for name in ENCRYPTED_FIELDS:
         (message.get("provider_specific_fields") or {}).pop(name, None)
     size = default().payload_converter.to_payload(result).ByteSize()
     if size > DRAFT_LIMIT:

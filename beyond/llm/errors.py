@@ -32,7 +32,7 @@ from models import DRAFT_LIMIT
 TRANSIENT_STATUSES = {408, 409, 425, 429}
 # With these, a provider can mean that it does not stream. A 429 that mentions streams is temporary.
 NO_STREAM_STATUSES = {400, 404, 422, 501}
-# The longest Retry-After that is honoured, so that no provider can park a report for a day.
+# The longest delay that a provider's Retry-After can cause, so that no report stops for a day.
 RETRY_AFTER_CAP = timedelta(minutes=10)
 
 TOP_UP = f"top up the account, or set another key in LLM_API_KEY and {RESTART}"
@@ -83,15 +83,17 @@ UNREADABLE = re.compile(
     r"|provider returned (?:a response with no )?'choices'"
 )
 
-# The same, from LiteLLM's clients: invalid JSON, JSON nested too deep, invalid UTF-8, bad gzip.
+# What LiteLLM's clients raise for such an answer: invalid JSON, JSON nested too deep, invalid
+# UTF-8, bad gzip.
 UNDECODABLE = (json.JSONDecodeError, RecursionError, UnicodeDecodeError, zlib.error)
 
 
 def make_application_error(error: Exception, last_try: bool, body: str = "") -> ApplicationError:
-    """Says what went wrong in the innermost words there are, and sorts it by who can mend it.
+    """Explains why a call failed, in the words of its innermost cause.
 
-    `body` is that of an answer of status 200. What is returned is retryable if asking again can
-    help. An answer that is no completion is retryable unless this is the `last_try`.
+    `body` is the response's body if its status was 200. The returned error is retryable if asking
+    again can help. If the response is not a completion, it is retryable unless this is the
+    `last_try`.
     """
     causes = list(walk_causes(error))
     if wrong := explain_wrong_setting(causes):
@@ -117,7 +119,7 @@ def make_application_error(error: Exception, last_try: bool, body: str = "") -> 
 
 
 def make_stream_error(error: Exception | None, told: Any) -> ApplicationError:
-    """Explains what ended a stream in the middle. `told` is the provider's error in it, or None."""
+    """Explains why a stream ended in the middle. `told` is the provider's error in it, or None."""
     cause = [None, *walk_causes(error)][-1]
     told = told or getattr(cause, "body", None)
     if isinstance(told, dict) and isinstance(code := told.get("code"), int) and 400 <= code < 500:
@@ -139,7 +141,8 @@ def make_upstream_error(told: Any) -> ApplicationError:
 def make_late_error(seconds: float, has_begun: bool, last_try: bool) -> ApplicationError:
     """Explains that our time limit of `seconds` has passed.
 
-    It was the limit for silence if the model `has_begun` to write, and for the whole call if not.
+    If the model `has_begun` to write, that was the limit for silence, and the error is retryable.
+    If not, it was the limit for the whole call: retryable unless this is the `last_try`.
     """
     if has_begun:
         words = (
@@ -152,7 +155,7 @@ def make_late_error(seconds: float, has_begun: bool, last_try: bool) -> Applicat
 
 
 def make_size_error(size: int) -> ApplicationError:
-    """Explains that an answer of `size` bytes is too large for the Event History."""
+    """Explains that an answer of `size` bytes is too large for a report. It is not retryable."""
     return ApplicationError(
         f"the answer has {size / 1e6:.1f} MB, but a report holds at most "
         f"{DRAFT_LIMIT / 1e6:.0f} MB; ask for a shorter one",
@@ -162,7 +165,7 @@ def make_size_error(size: int) -> ApplicationError:
 
 
 def make_empty_error(reason: str, message: dict[str, Any]) -> ApplicationError:
-    """Explains an answer without a text. `reason` is its finish reason."""
+    """Explains an answer without a text. It is not retryable. `reason` is its finish reason."""
     kind, why = "EmptyAnswer", "answered without any text"
     if refusal := message.get("refusal"):
         kind, why = "ContentPolicyViolationError", f"refused: {quote_provider(str(refusal))}"
@@ -176,7 +179,7 @@ def make_empty_error(reason: str, message: dict[str, Any]) -> ApplicationError:
 
 
 def refuses_to_stream(error: Exception) -> bool:
-    """Whether a provider or a gateway says that it sends no streams."""
+    """Whether the error says that the provider or a gateway sends no streams."""
     causes = list(walk_causes(error))
     told = f"{error} {_find_answer(causes)}"
     return _read_status(error, causes) in NO_STREAM_STATUSES and bool(STREAM_WORDS.search(told))
@@ -204,9 +207,9 @@ def _make(
 
 
 def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
-    """Returns the error's type, the cure for a person to try, and whether it passes by itself.
+    """Returns the error's type, the cure for a person to try, and whether a retry can help.
 
-    Goes by the HTTP status, because LiteLLM's classes do not tell 403 and 413 apart, and by the
+    Looks at the HTTP status, because LiteLLM's classes do not tell 403 and 413 apart, and at the
     words, because providers send 400 or 429 for many things.
     """
     kind = type(error).__name__

@@ -1,4 +1,4 @@
-"""Why no answer arrived: an error's innermost cause, and whether it passes by itself."""
+"""Explains why no answer arrived: because of a wrong setting, or because of an outage."""
 
 import os
 import socket
@@ -104,7 +104,7 @@ def _is_plain(causes: list[BaseException]) -> bool:
 
 
 def _find_url(causes: list[BaseException]) -> object:
-    """Returns the URL that was called, or None. The requests in LiteLLM's errors are made up."""
+    """Returns the URL that was called, or None. LiteLLM's own errors contain invented requests."""
     for cause in reversed(causes):
         if not type(cause).__module__.startswith("litellm"):
             try:

@@ -1,4 +1,4 @@
-"""What a provider has sent. LiteLLM's translation loses sources and finish reasons."""
+"""What a provider has sent, because LiteLLM's translation loses sources and finish reasons."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,9 +13,9 @@ REASONS = {"finish_reason", "finishReason", "stop_reason", "done_reason"}
 class Raw:
     """What a provider has sent beside the text.
 
-    `reason` is the provider's own finish reason, or "", and `error` its own error, or None.
-    `has_ended` is true if the stream was not cut off. `has_choices` is true if the answer has a
-    shape in which `reason` would be found.
+    `reason` is the provider's own finish reason, or "", and `error` is its own error, or None.
+    `has_ended` is true if the stream was not cut off. `has_choices` is true if the answer has one
+    of the shapes that contain a finish reason.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Raw:
 
 
 async def listen(stream: Any, raw: Raw, call: Callable[[], None]) -> None:
-    """Passes all that a stream of LiteLLM's receives to `raw`, and calls `call` at each event."""
+    """Makes LiteLLM's stream pass all that it receives to `raw`, and call `call` at each event."""
     source = await stream.fetch_stream()
     if hasattr(source, "streaming_response"):
         source.streaming_response = _pass_on(source.streaming_response, raw, call)

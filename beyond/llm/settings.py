@@ -52,10 +52,7 @@ def find_provider_keys() -> set[str]:
 
 
 def find_obvious_problem() -> str:
-    """Returns what is wrong with the settings, with the cure, as far as it shows without LiteLLM.
-
-    Returns "" if nothing is.
-    """
+    """Returns a problem of the settings that shows without LiteLLM, with the cure, or ""."""
     model = get_model()
     if model in DEMO_MODELS:
         return ""

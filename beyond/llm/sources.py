@@ -1,7 +1,7 @@
 """The sources of a draft, as a numbered list at its end.
 
-Providers that search the web send them beside the text. Any page may have written the titles and
-addresses, so they must not become Markdown, and no link may lead elsewhere than to the web.
+Providers that search the web send them beside the text. Strangers' pages supply the titles and
+addresses, so neither may act as Markdown, and links may lead only to the web.
 """
 
 import re
@@ -17,7 +17,8 @@ HEADING = "## Sources"
 TITLE_LIMIT = 200  # characters
 ADDRESS_LIMIT = 2_000  # characters: Google's redirects have hundreds
 
-# The fields with sources. In a stream, each event repeats the first ones and adds to the others.
+# The fields with sources. In a stream, each event has the whole of a field in REPEATED, but only
+# the new entries of one in GROWING.
 REPEATED = (
     *("citations", "search_results"),  # of Perplexity, xAI and Azure
     "web_search",  # of Zhipu
@@ -32,7 +33,7 @@ FOREIGN_MARK = re.compile(r"\[(doc\d+|ref_\d+)\]")  # Azure's and Zhipu's
 
 ADDRESS = re.compile(r"https?://[^\s<>\"'\[\]]+", re.IGNORECASE)
 SIGNS = re.compile(r"[\\`*_\[\]<>#~$^]|&(?=#?\w+;)")
-BLOCK_START = re.compile(r"^(?=[-+=])|^(\d+)(?=[.)])")  # at the start, it makes a list or a rule
+BLOCK_START = re.compile(r"^(?=[-+=])|^(\d+)(?=[.)])")  # what would begin a list or a rule
 OPEN_FENCE = re.compile(r"^ {0,3}(`{3,9}|~{3,9})", re.MULTILINE)
 LINK_OR_ADDRESS = re.compile(r"\[[^\]\n]{0,300}\]\([^)\n]{0,2000}\)|https?://[^\s<>]{1,2000}")
 
@@ -57,6 +58,7 @@ class Page:
 
     @property
     def key(self) -> str:
+        """The same for all spellings of its address, or "" without one."""
         return _key(self.address)
 
 
@@ -80,7 +82,7 @@ class Sources:
     def number(self) -> list[Page]:
         """Returns the pages that the provider numbers, in that order.
 
-        Unusable ones are among them, because they have a number, too.
+        Includes unusable ones, because they have a number, too.
         """
         cited, found = self._get("citations"), self._read("search_results")
         told = [*self._read("annotations"), *found]
@@ -131,9 +133,9 @@ class Sources:
 
 
 def add_sources(text: str, sources: Sources) -> str:
-    """Returns the draft with a list of its sources, and with a mark behind what a source supports.
+    """Returns the draft with a list of its sources, and marks after the passages they support.
 
-    If the draft names all its sources, returns it as it is. If it has a list of its own, adds the
+    If the draft names all its sources, returns it unchanged. If it already has a list, adds the
     missing sources to that.
     """
     numbered = sources.number()
@@ -202,7 +204,7 @@ def _tidy(title: Any) -> str:
 
 
 def _key(address: str) -> str:
-    """Returns what is equal in two spellings of one address."""
+    """Returns the part of an address that all spellings of it share."""
     address = re.sub(r"#:~:.*|(?<=[?&])utm_source=[^&#]*&?", "", _make_address(address))
     address = re.sub(r"^https?://(?:www\.)?", "", address, flags=re.IGNORECASE)
     return address.replace("%29", ")").rstrip("/?&.,:!*)")

@@ -25,13 +25,13 @@ from models import DRAFT_LIMIT
 # A chunk costs LiteLLM and its HTTP client up to 1 ms of CPU, and a fast model sends 70 a second.
 # Eight streams then take 8 x 70 x 1 ms = 0.56 s of CPU a second, about half a core.
 STREAMS_AT_ONCE = 8
-CHUNKS_AT_ONCE = 50  # then other tasks run; a gateway may send a whole answer at once
+CHUNKS_AT_ONCE = 50  # before other tasks get a turn; a gateway may send a whole answer at once
 SILENCE_LIMIT = 90  # seconds without a chunk after the first word
-MEMORY = 3600  # seconds for which we do not ask a model to stream that cannot
+MEMORY = 3600  # seconds until a model that could not stream is asked again
 
 _turns = asyncio.Semaphore(STREAMS_AT_ONCE)
-# By model, when its streams went wrong since the last good one (`time.monotonic`). After two, the
-# model is not asked to stream. A refusal to stream counts as two.
+# For each model, when its streams have failed since the last good one (`time.monotonic`). After two
+# failures, the model is not asked to stream. A refusal to stream counts as two.
 _odd_answers: dict[str, list[float]] = {}
 
 
@@ -42,7 +42,7 @@ def may_stream() -> bool:
 
 
 def note_odd_stream(times: int = 1) -> None:
-    """Notes that a model's stream went wrong where a whole answer might not."""
+    """Notes that a model's stream failed where an answer in one piece might not have."""
     _odd_answers.setdefault(get_model(), []).extend([time.monotonic()] * times)
 
 
@@ -57,8 +57,8 @@ async def ask_for_stream(
 
     Returns None if the provider does not stream, or if nothing readable arrived. `ask` is LiteLLM's
     call without the arguments for streaming. `raw` gets all that the provider sends. After the
-    first word, each event moves `limit` to `SILENCE_LIMIT` seconds from now, but never beyond where
-    it was. Raises ApplicationError.
+    first word, each event moves `limit` to `SILENCE_LIMIT` seconds from now, but never beyond its
+    first value. Raises ApplicationError if the call fails or the stream breaks off.
     """
     async with _turns:
         try:

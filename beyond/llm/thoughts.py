@@ -1,6 +1,6 @@
 """Separates a model's thoughts from its report.
 
-Reasoning models mark their thoughts. A provider's API returns them in a field of their own; many
+Reasoning models mark their thoughts. A provider's API returns them in a separate field, but many
 local servers and gateways leave them, with the marks, at the beginning of the answer.
 """
 
@@ -48,7 +48,7 @@ GLUED_HEADING = re.compile(r"(?<=[a-z\d)][.!?:…])(?=#{1,6} \S)")
 
 
 def take_out_thoughts(message: dict[str, Any]) -> None:
-    """Moves thoughts from a message's `content` to its `reasoning_content`, where LiteLLM has them.
+    """Moves thoughts from a message's `content` to its `reasoning_content`, LiteLLM's field.
 
     Changes `message`. Its `content`, a text or a list of parts, becomes the text of the report.
     """

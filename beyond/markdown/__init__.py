@@ -1,6 +1,6 @@
 """Reads a draft, as models write it, into tokens that the terminal and the PDF both show.
 
-As both show the same tokens, a person approves what will be printed, word for word.
+Because both show the same tokens, a person approves exactly the words that will be printed.
 """
 
 import logging
@@ -53,10 +53,10 @@ class Draft:
 
 
 def read(markdown: str) -> Draft:
-    """Read a draft. Any text can be read, and it loses no word but HTML tags and decoration.
+    """Read a draft. Any text can be read, and it loses only HTML tags and decoration.
 
-    A draft beyond `LIMITS` becomes one block of code, and so does a block that is too long or
-    nested too deeply.
+    A draft beyond `LIMITS` becomes one block of code. So does each block that is too long or nested
+    too deeply.
     """
     source = re.sub(r"\r\n?", "\n", markdown).replace("\0", "").removeprefix("\ufeff")
     if any(sum(1 for _ in pattern.finditer(source)) > limit for pattern, limit in LIMITS):

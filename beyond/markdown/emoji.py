@@ -39,7 +39,7 @@ SIGNS = {  # an emoji: its sign, and its CSS colour or "" for that of the text
     **{"♾": ("∞", ""), "🥇": ("1", ""), "🥈": ("2", ""), "🥉": ("3", "")},
 }
 PLAIN_EMOJI = "✔✘✖✓✗⚠❤♥▶➜"  # characters that are emoji without a variation selector, too
-ALONE = {"📈": "↗", "📉": "↘"}  # signs that replace an emoji's name where it stands alone
+ALONE = {"📈": "↗", "📉": "↘"}  # signs, instead of names, for emoji without words beside them
 # The zero-width joiner, the variation selector that asks for an emoji, and the skin tones.
 JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
 PICTURE = (
@@ -84,7 +84,7 @@ def replace_emoji_in_line(text: str) -> str:
 def replace_emoji(children: list[Token]) -> list[Token]:
     """The children of an inline token with signs in place of emoji.
 
-    Decoration is removed. Where nothing else stands, as in a cell or a link, its name replaces it.
+    Decoration is removed. If it is all that a cell or a link has, its name replaces it.
     """
     content = "".join(child.content for child in children)
     if content.isascii() or not EMOJI.search(content):

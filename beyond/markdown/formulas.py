@@ -7,7 +7,7 @@ import re
 from urllib.parse import unquote
 
 # Every pattern must run in linear time, so each of its parts can match in one way only.
-# A dollar after one of these letters begins no formula. After Han and kana, it does.
+# A dollar after one of these letters does not begin a formula. After Han and kana, it may.
 LETTERS = r"A-Za-z0-9\u00c0-\u1fff"
 UNIT = r"\u1100-\u11ff\u3040-\uffdc"  # Chinese, Japanese or Korean: units after a price's number
 ENVIRONMENTS = "equation|align|gather|multline|eqnarray|flalign|alignat|cases|[pbvBV]?matrix|split"
@@ -56,7 +56,7 @@ ENCODED = re.compile(r"%F3(?:%[89AB][0-9A-F]){3}")  # such a character in an add
 class Formulas:
     """Hides the formulas of one draft in private characters, and restores them.
 
-    `hide` keeps the formulas that `restore` puts back, so each draft needs an object of its own.
+    `hide` keeps the formulas that `restore` puts back, so each draft needs a new object.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Replaces HTML in a draft: a block becomes equivalent Markdown, a tag in a line a look."""
+"""Replaces HTML in a draft: a block by equivalent Markdown, a tag within a line by a look."""
 
 import re
 from collections import Counter
@@ -41,7 +41,7 @@ TAG = re.compile(
 )
 BARE = re.compile(
     r"(\s+[a-z][\w-]*)+\s*", re.IGNORECASE
-)  # attributes without values: "a<b then c>" is no tag
+)  # attributes without values: "a<b then c>" is not a tag
 VERBATIM = re.compile(
     r"<(pre|script|style|textarea|table)\b[^<>]*>(.*?)(?:</\1\s*>|\Z)", re.DOTALL | re.I
 )
@@ -96,7 +96,7 @@ def _to_markdown(html: str) -> str:
 
 
 def _table_to_markdown(html: str) -> str:
-    """A table of HTML as Markdown. Of the places that a cell spans, all but the first are empty."""
+    """An HTML table as Markdown. A cell that spans several places fills the first of them."""
     rows: list[list[str]] = []
     taken: Counter[int] = Counter()  # by column: the rows below that a cell spans
     for row in ROW.findall(html):

@@ -35,7 +35,7 @@ def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., 
 
 
 def _judge_mark(state: StateInline, made: list[Delimiter], start: int) -> None:
-    """Decide whether the mark between `start` and the present place opens, closes, or both."""
+    """Decide whether the mark from `start` to `state.pos` opens, closes, or does both."""
     above = islice(reversed(state.delimiters), len(made), None)
     before = next((d for d in above if d.marker == made[0].marker), None)
     pending = before is not None and before.open

@@ -16,10 +16,10 @@ from beyond.markdown.marks import judge_marks, mend_lone_marks
 
 PARAGRAPH_LIMIT = 20_000  # characters; a longer paragraph is data
 NESTING_LIMIT = 40  # levels of blocks; a page has no room for more, and the parser recurses
-# Characters of a line and of the next line's first word. Lines that are wrapped by hand are longer,
-# so the break after a shorter one is meant.
+# Characters of a line together with the next line's first word. Wrapped prose has more, so the
+# break after a shorter line is meant to stay.
 SHORT_LINE = 60
-DATA = re.compile(r"(?<=\]\()data:image/[^()\s]+")  # a picture inside its address, of any length
+DATA = re.compile(r"(?<=\]\()data:image/[^()\s]+")  # an address that contains the whole picture
 WORD = re.compile(r"\S*")
 ITEM = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")  # noqa: RUF001
 # A link's address in parentheses. If they do not close on their line, it ends at a space.
@@ -52,7 +52,7 @@ def make_parser() -> MarkdownIt:
 
 
 def _take_too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A block rule: what is nested too deeply becomes code. The parser would drop it."""
+    """A block rule: text that is nested too deeply becomes code. The parser would drop it."""
     if state.level < NESTING_LIMIT:
         return False
     token = state.push("code_block", "code", 0)
@@ -74,7 +74,7 @@ def _read_inlines(state: StateCore) -> None:
 
 
 def _keep_short_line(state: StateInline, silent: bool) -> bool:
-    """The rule of line breaks: one after a short line or before an item is kept."""
+    """The rule for line breaks: a break after a short line or before an item is kept."""
     start, end = state.src.rfind("\n", 0, state.pos) + 1, state.pos
     if not newline(state, silent):
         return False

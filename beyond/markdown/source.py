@@ -76,7 +76,7 @@ def mend_lines(text: str) -> str:
     """Mend tables and headings that the parser would misread.
 
     A table gets a column for each cell, loses blank lines between its rows, and ends at a line of
-    text. "##Title" gets a space. "[TOC]" and "{#name}" go, which other programs would read.
+    text. "##Title" gets a space. "[TOC]" and "{#name}" are for other programs, and are removed.
     """
     out: list[str] = []
     fence = ""
@@ -100,7 +100,7 @@ def mend_lines(text: str) -> str:
             out[-2:] = _make_room([header, line, *rows])
             below = "".join(lines[number : number + 1])
             if "|" not in below and header.lstrip().startswith("|"):
-                out.append("")  # or the parser would take a line of text for a row
+                out.append("")  # otherwise the parser would take a line of text for a row
     return "\n".join(out)
 
 
@@ -146,7 +146,7 @@ def _make_room(table: list[str]) -> list[str]:
 
 
 def _escape_code(row: str) -> str:
-    """A row with its code in one cell, as in `int | None`."""
+    """A row whose code stays in one cell although it has bars, as in `int | None`."""
     return CODE_SPAN.sub(lambda code: BAR.sub(r"\|", code[0]), row)
 
 

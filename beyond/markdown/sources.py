@@ -44,7 +44,7 @@ class Notes:
             else:
                 last = token.type
                 yield token
-        if notes and last != "heading_close":  # else, the draft ends in a heading for them
+        if notes and last != "heading_close":  # a heading at the end is meant for the notes
             yield Token("hr", "hr", 0)
         if notes:
             yield from self._list(notes)
@@ -68,8 +68,8 @@ def link_sources(tokens: list[Token]) -> None:
     """Find the lists of sources, and link their entries with the places that cite them.
 
     Changes the tokens in place: it sets `meta` as `Draft` says, and replaces `children`. A list has
-    sources if two of three things are true: the text cites its numbers, it has as many links as
-    items, no heading follows it.
+    sources if two of three things are true: the text cites its numbers, it has at least as many
+    links as items, and no heading follows it.
     """
     inlines = [token for token in tokens if token.type == "inline"]
     cited = {int(n[1]) for t in inlines for child in t.children or [] for n in _find_numbers(child)}

@@ -1,4 +1,4 @@
-"""Turns a draft into the tokens that `Draft` describes: no HTML, footnotes or definition lists."""
+"""Turns a draft into the tokens of `Draft`, without HTML, footnotes or definition lists."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -46,7 +46,7 @@ def make_tokens(
 
 
 def _is_code(inline: Token) -> bool:
-    """Whether a paragraph becomes code: a drawing of characters, or one that is too long."""
+    """Whether a paragraph becomes code because it is a drawing of characters, or too long."""
     return len(inline.content) > PARAGRAPH_LIMIT or DRAWN.fullmatch(inline.content) is not None
 
 

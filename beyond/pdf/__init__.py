@@ -51,7 +51,7 @@ def render(
     """
     topic = make_printable(replace_emoji_in_line(topic.strip()))
     if "\n" in topic or len(topic) > TITLE_LIMIT:
-        topic = ""  # no title, but instructions to the model
+        topic = ""  # it is not a title but instructions to the model
     with one_at_a_time:
         draft = prepare(drafts.read(markdown))
         structure = Element("Document")

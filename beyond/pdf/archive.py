@@ -1,4 +1,4 @@
-"""Adds what PDF/A-2a requires of a PDF that is archived: metadata and a colour profile.
+"""Adds what PDF/A-2a requires for archiving: metadata and a colour profile.
 
 The module relies on two internals of ReportLab: it writes whatever is in the catalog's
 `__Defaults__`, and ends a document's streams as the document's `encrypt` writes them.

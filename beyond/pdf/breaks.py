@@ -53,7 +53,10 @@ def split_word(
 
 
 def _find_overflow(word: Word, room: float) -> tuple[int, Part | None, float]:
-    """The characters before the first part that does not fit, that part, and its room in points."""
+    """How many characters fit before the first part that does not, that part, and its room.
+
+    The room is in points. Without such a part, it is None.
+    """
     before = 0
     for part in word.parts:
         if part.width > room:
@@ -133,7 +136,7 @@ def _remake(part: Part, source: str) -> list[Part]:
 
 
 def _find_end(pattern: re.Pattern[str], text: str, most: int, least: float) -> int:
-    """Where the last match ends that ends after `least` and not after `most`; 0 for none."""
+    """The largest end of a match that is more than `least` and at most `most`; 0 for none."""
     ends = [match.end() for match in pattern.finditer(text) if least < match.end() <= most]
     return ends[-1] if ends else 0
 

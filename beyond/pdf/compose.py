@@ -34,14 +34,14 @@ from beyond.pdf.text import HALF_PAGE, Text
 from beyond.pdf.words import BODY, HAN, Look, make_words
 
 CHATTER = 3  # blocks before a title, such as "Here is your report:"
-DEEPEST = WIDTH / 2  # points, as all lengths here; the largest indent, however deep a list is
+DEEPEST = WIDTH / 2  # points, as all lengths here; the indent of the deepest list
 SOURCES = 9.0  # the text size of sources and footnotes
 CODE = 8.75  # the text size of code: 82 characters a line
 # Text sizes.
 HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 APART, CLOSE = 7.0, 3.0  # the space above a text, and above one in a list without blank lines
 BULLETS = "•\u2013"
-# Blocks beside which a list item's mark cannot stand.
+# Blocks that have no room for a list item's mark beside them.
 UNMARKED = {"hr", "table", "blockquote", "bullet_list", "ordered_list"}
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Place(NamedTuple):
     element: Element  # in the document's structure
     left: float = 0.0  # the indent
     size: float = BODY  # of the text
-    lists: int = 0  # how many
+    lists: int = 0  # how many lists
     bars: tuple[float, ...] = ()  # of the quotes, from the left
 
 
@@ -72,7 +72,7 @@ class Composer:
 
     @property
     def has_contents(self) -> bool:
-        """Whether the draft has its own list of most chapters, which are its highest headings."""
+        """Whether the draft itself lists most of its chapters, the highest of its headings."""
         levels = Counter(heading.level for heading in self.headings)
         top = min((level for level, number in levels.items() if number > 1), default=0)
         chapters = {name_chapter(h.title): h.name for h in self.headings if h.level == top}
@@ -152,7 +152,7 @@ class Composer:
         raise ValueError(f"unknown block {node.type}")
 
     def make_paragraph(self, node: Node, place: Place) -> Iterator[Text]:
-        """A paragraph. Formulas that it displays become centred texts of their own."""
+        """A paragraph. Each displayed formula in it becomes a separate, centred text."""
         [inline] = node.children
         before = CLOSE if (is_tight(node) and place.lists) or place.size < BODY else APART
         pieces = split_displayed(inline.children)
@@ -239,7 +239,7 @@ class Composer:
         return out
 
     def make_table(self, node: Node, place: Place) -> Table:
-        """A table. Each size that is tried makes the cells and their elements anew."""
+        """A table. `make_table` tries sizes, and each makes new cells and elements."""
         rows = [row for part in node.children for row in part.children]
         kids = place.element.kids
         above = len(kids)
@@ -252,9 +252,11 @@ class Composer:
         return make_table(make_rows, WIDTH - place.left, place.left, place.bars)
 
     def make_row(self, node: Node, element: Element, size: float, place: Place) -> list[Text]:
+        """The cells of a row whose element is `element`, with text of `size` points."""
         return [self.make_cell(cell, element, size, place) for cell in node.children]
 
     def make_cell(self, node: Node, row: Element, size: float, place: Place) -> Text:
+        """A cell, whose element becomes a child of its row's."""
         head = node.type == "th"
         look = Look(size, bold=head, figures=True)
         runs = self.make_runs(node.children[0].children, look, place)
@@ -284,7 +286,7 @@ class Composer:
             element=place.element.add(kind),
             rtl=self.draft.rtl or is_rtl(source),
             language=self.draft.language,
-            # If Han fills some half of the width; it is twice as wide as Latin.
+            # If Han, which is twice as wide as Latin, fills about half of the width.
             flush=size == BODY and len(HAN.findall(source)) * 3 > len(source),
         )
         return Text(make_words(runs), style)

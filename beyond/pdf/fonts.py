@@ -103,8 +103,8 @@ class Face(TTFont):  # type: ignore[misc]
     def _shape(self, text: str, rtl: bool) -> tuple[float, tuple[tuple[float, Any], ...]]:
         """The width at 1 point of a text of one script, and its glyphs from left to right.
 
-        The glyphs are in stretches, each with how far it is raised, in ems. ReportLab forgets to
-        lower the line again after two glyphs that it raises itself.
+        The glyphs are in stretches, each with its rise in ems. (ReportLab can raise glyphs itself,
+        but does not lower the line again after two of them.)
         """
         buffer = hb.Buffer()
         buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS

@@ -10,7 +10,7 @@ from beyond.pdf.fonts import CJK, choose_families, find_family, get_face
 from beyond.pdf.paint import color
 from beyond.pdf.words import INK
 
-LENGTH_LIMIT = 3_000  # characters; text that is longer than a page is no formula
+LENGTH_LIMIT = 3_000  # characters; what is longer than a page is not a formula
 # Characters, doubled for each level of nesting around them, because ziamath's time doubles, too. A
 # continued fraction of four levels has 300, a page of equations 9,000.
 EFFORT_LIMIT = 10_000
@@ -39,9 +39,9 @@ LARGE = re.compile(
     r"\\(i{1,3}nt|oint|sum|(?:co)?prod|big(?:cup|cap|vee|wedge|sqcup|uplus|oplus|otimes|odot))"
     r"(?![A-Za-z])(?!\s*\\limits)(?:\s*\\nolimits(?![A-Za-z]))?"
 )
-# This sign reserves the place of characters that the formula font lacks. Its outline is the only
-# one with these SVG operators, by which it is found. Its width and the left, right and bottom edge
-# of its outline are in ems.
+# This sign reserves the place of characters that the formula font lacks. No other outline has these
+# SVG operators, by which the code finds it. Its width and the left, right and bottom edge of its
+# outline are in ems.
 STAND_IN, STAND_IN_SHAPE = "\u232d", "MLLLLQQQQLLLLLQQQQQLZMLQQQQQQQQQQQQZ"
 STAND_IN_WIDTH, STAND_IN_LEFT, STAND_IN_RIGHT, STAND_IN_DEPTH = 1.009, 0.056, 0.953, 0.09
 DELIMITERS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
@@ -92,7 +92,7 @@ class Formula:
 def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
     """Set a formula, given with its delimiters, in a size in points; None if it cannot be set.
 
-    `displayed` is whether it has a line of its own, and so the height that it needs.
+    `displayed` is whether it is on a separate line, where it may be as tall as it needs.
     """
     tex = DELIMITERS.sub("", source.strip()).strip()
     if not tex or len(tex) > LENGTH_LIMIT or _measure_effort(tex) > EFFORT_LIMIT:

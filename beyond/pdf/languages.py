@@ -53,7 +53,7 @@ STOP_WORDS = {
     "bn": "এবং ও এই করে হয় থেকে জন্য একটি না সঙ্গে",
     "mr": "आणि आहे या हे ते च्या मध्ये आहेत व होते",
 }
-SAMPLE = 20_000  # characters of a draft by which its language is detected
+SAMPLE = 20_000  # characters at the beginning of a draft, which show its language
 HYPHENATED = "en_US"  # tried for words in which the draft's language finds no hyphen
 
 
@@ -85,15 +85,16 @@ def _find_by_words(text: str, otherwise: str = "und") -> str:
     words = Counter(re.split(r"[\s.,;:!?()]+", text.lower()))
     counts = {tag: sum(words[stop] for stop in stops.split()) for tag, stops in STOP_WORDS.items()}
     found = max(counts, key=counts.__getitem__)
-    known = counts[found] > (found != "en")  # one word is enough for English only: others have "do"
+    # One match is enough for English only: an English "do" is also a frequent word of Polish.
+    known = counts[found] > (found != "en")
     return found if known else otherwise
 
 
 def find_stretches(text: str, language: str) -> Iterator[tuple[int, int, str]]:
     """Find stretches of two words or more in another script than that of `language`.
 
-    Yields start, end and language tag of each. A single letter, as in a formula, is no stretch,
-    because a screen reader may change its voice for one.
+    Yields start, end and language tag of each. A single letter, as in a formula, does not count,
+    because a screen reader may change its voice for each stretch.
     """
     base = language.partition("-")[0]
     letters = ((place, _name_language(char)) for place, char in enumerate(text) if char.isalpha())

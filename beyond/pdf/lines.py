@@ -11,7 +11,7 @@ from beyond.pdf.words import BODY, Look, Part, Word
 
 LOOSEST = BODY / 4  # points; the most that is added between letters to fill a line
 ASCENT, DESCENT = 0.76, 0.24  # shares of the leading above and below the base line
-LETTERS_ABOVE, LETTERS_BELOW = 0.68, 0.66  # shares of these that letters need
+LETTERS_ABOVE, LETTERS_BELOW = 0.68, 0.66  # how much of a line's ascent and descent letters fill
 CLEAR = 1.0  # points between a formula and the letters of the next line
 EDGE = 1.5  # points above and below a formula at the edge of its text
 
@@ -25,12 +25,12 @@ class Line:
     ascent: float  # from its top to the base line
     descent: float  # from the base line to its bottom
     above: float  # the height of its formulas above the base line
-    below: float  # and their depth below it
+    below: float  # the depth of its formulas below the base line
 
 
 @dataclass
 class Style:
-    """How a text stands on the page. Shared by the pieces of a text that a page break splits.
+    """How a text is laid out. Shared by the pieces of a text that a page break splits.
 
     Lengths are in points.
     """
@@ -111,7 +111,7 @@ def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = Fa
 
 
 def keep_apart(lines: Sequence[Line]) -> None:
-    """Move lines apart in place where formulas would touch, and only there, as TeX does."""
+    """Move lines apart where formulas would touch, as TeX does. Changes the lines in place."""
     for before, line in pairwise(lines):
         below = max(before.below, before.descent * LETTERS_BELOW)
         above = max(line.above, line.ascent * LETTERS_ABOVE)

@@ -54,7 +54,7 @@ def find_headings(block: Node) -> Iterator[Node]:
 
 
 def is_tight(paragraph: Node) -> bool:
-    """Whether a paragraph stands in a list without blank lines."""
+    """Whether a paragraph is in a list without blank lines."""
     return bool(paragraph.nester_tokens and paragraph.nester_tokens.opening.hidden)
 
 
@@ -120,7 +120,7 @@ def split_lines(nodes: Iterable[Node]) -> Iterator[list[Node]]:
 
 
 def take_box(item: Node) -> str:
-    """Take the box out of a task and return it, to be the item's mark; "" if it is no task."""
+    """Take the box out of a task and return it, to be the item's mark; "" if it is not a task."""
     first = item.children[0] if item.children else None
     texts = first.children[0].children if first and first.type == "paragraph" else []
     if not texts or texts[0].content[:1] not in ("☐", "☑"):

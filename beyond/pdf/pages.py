@@ -25,15 +25,15 @@ KICKER = "Research Report"  # above the title of an English draft, or in its pla
 TITLE_SIZE = 24.0
 TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline
 THICKNESS = 0.7  # of a rule
-ROOM_BELOW = 40.0  # the least room below a rule, two lines; with less, it is not drawn
+ROOM_BELOW = 40.0  # two lines; a rule is drawn only if there is more room below it
 # Of the text on a page of any paper, in points, as all lengths here; some 80 characters a line.
 WIDTH, HEIGHT = 432.0, 648.0
 INDENT = 24.0  # of a list item or a quote
-LONG = 8 * HEIGHT  # a report that is longer has a table of contents and running heads
+LONG = 8 * HEIGHT  # a longer report gets a table of contents and running heads
 ENTRIES = 26  # of a table of contents; as many as fit on the first page
 LEAD = 60.0  # the highest text that stays above the table of contents
 NUMBERS = 36.0  # the width of the page numbers in it
-CHAIN = 6  # the most texts that stay together because each introduces the next
+CHAIN = 6  # the most texts to keep together because each introduces the next
 SMALL, TINY = 9.5, 8.5  # the topic and the day of approval, the page number
 
 WORD_START = re.compile(rf"[^\s{HAN_KANA}]+\Z")  # the beginning of a word that is cut off
@@ -72,7 +72,7 @@ class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
 
     def begin(self, canvas: Any, _: object) -> None:
         """Prepare the document before its first page."""
-        if self.page == 1:  # no font is named that is not embedded, such as ReportLab's Helvetica
+        if self.page == 1:  # PDF/A allows only embedded fonts, not ReportLab's Helvetica
             canvas.tags = Tags(canvas, self.structure)
             add_metadata(canvas, self.approved, self.about)
             canvas._preamble = ""
@@ -93,7 +93,7 @@ class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
     def _endBuild(self) -> None:
         canvas = self.canv
         for name in sorted(canvas.tags.wanted - canvas.tags.anchors.keys()):
-            # A note whose block is shown as source has no place of its own.
+            # A note in a block that is shown as source was never placed.
             canvas.bookmarkHorizontal(name, 0, 0)
         for number, entry in enumerate(canvas.tags.entries):
             canvas.beginForm(f"entry{number}")
@@ -165,7 +165,7 @@ class Entry(Text):
 def make_front(
     kicker: str, title: Text | str, approved: date | None, rtl: bool, structure: Element
 ) -> list[Any]:
-    """What stands above the draft: the kicker, the title and the day of approval."""
+    """The flowables above the draft: the kicker, the title and the day of approval."""
     out: list[Any] = []
 
     def add(text: str, look: Look, before: float, kind: str = "P") -> None:
@@ -184,7 +184,7 @@ def make_front(
 
 
 def make_head(title: str) -> Text:
-    """The title in one line, to stand above each page of a long report."""
+    """The running head of a long report: its title, shortened to one line."""
     words = make_words([(title, Look(TINY, FAINT))])
     head = Text(words, Style(leading=TINY * 1.4, rtl=is_rtl(title)))
     if head.natural_width > WIDTH:
@@ -245,7 +245,7 @@ def add_heights(flowables: Sequence[Any]) -> float:
 
 
 def keep_together(flowables: Sequence[Any]) -> list[Any]:
-    """The flowables with conditional page breaks, which keep each with what it introduces."""
+    """The flowables, with conditional page breaks that keep each with what it introduces."""
     mark_captions(flowables)
     out: list[Any] = []
     held: list[Any] = []
@@ -271,9 +271,9 @@ def keep_together(flowables: Sequence[Any]) -> list[Any]:
 
 
 def mark_captions(flowables: Sequence[Any]) -> None:
-    """Let a short text stay with the table or the code below it.
+    """Keep a short text with the table or the code below it.
 
-    The text before the very last one stays with that if it is a single line.
+    If the last text of all is a single line, keep the text before it with that.
     """
     for text, below in pairwise(flowables):
         if not isinstance(text, Text):

@@ -85,13 +85,13 @@ class Painter:
         self.show(part)
 
     def raise_to(self, rise: float) -> None:
-        """Move what follows up from the base line, by points."""
+        """Raise what follows to `rise` points above the base line."""
         if rise != self.rise:
             self.rise = rise
             self.text.setRise(rise)
 
     def enter(self, link: str, code: bool, language: str) -> None:
-        """Choose the element of a part whose link, kind or language is not that of the last one."""
+        """Choose the element of a part with another link, kind or language than the last part."""
         element = self.whole
         if link != self.kind[0]:
             if element and link.startswith("#") and element.kind != "Reference":
@@ -121,7 +121,7 @@ class Painter:
             self.moved = True
 
     def paint_box(self, x: float, y: float, box: Box) -> None:
-        """Paint a formula, and its source as invisible text, to be found and copied."""
+        """Paint a formula, and its source as invisible text that people can find and copy."""
         source = " ".join(box.source.split())
         element = None
         if self.whole and source:  # a formula without a source is decoration

@@ -22,7 +22,7 @@ KEPT = "\n\u200c\u200d\u00ad"  # the line break, the joiners and the soft hyphen
 TAB = 4  # columns of a tab in code
 NO_SIGNS = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode categories of invisible characters
 BLANKS = {"Zs": " ", "Zl": "\n", "Zp": "\n"}
-RARE_HAN = "\U00020000"  # letters from here on are noted by code point, to be looked up
+RARE_HAN = "\U00020000"  # a note gives the code point of letters from here on, to look up
 
 
 class Prepared(NamedTuple):

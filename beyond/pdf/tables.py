@@ -10,10 +10,10 @@ from reportlab.platypus import Flowable
 from beyond.pdf.paint import RULE, SHADE, color
 from beyond.pdf.text import BAR, HALF_PAGE, PADDING, Text
 
-SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here; the largest in which no word breaks is taken
+SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here; the largest that breaks no word is used
 SPACE = 10.0  # above and below a table
 HAIRLINE = 0.6
-WHOLE = 165.0  # a table that is no higher is not split
+WHOLE = 165.0  # a table of at most this height is not split
 NARROW_PADDING = 3.0  # for a table in which words would break otherwise
 WIDER = 36.0  # how far such a table may exceed its room
 FIGURE = re.compile(
@@ -170,7 +170,7 @@ def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:
 def share_width(
     rows: Sequence[Sequence[Text]], room: float, padding: float = PADDING
 ) -> list[float]:
-    """The widths of columns: each has its longest word, and shares of the rest go by need.
+    """The widths of columns: each holds its longest word, and the rest is shared by need.
 
     Raises ValueError for more columns than a page has room for.
     """
@@ -196,8 +196,8 @@ def share_width(
 def _shrink(least: list[float], room: float) -> list[float]:
     """Widths of a table in which some words must break.
 
-    If that is enough, only columns with very long words shrink, mostly addresses. Otherwise, the
-    widest columns shrink to one width.
+    Columns with very long words, mostly addresses, shrink first. If that is not enough, the widest
+    columns all shrink to the same width.
     """
     much = 1.5 * room / len(least)
     long = sum(width > much for width in least)

@@ -108,9 +108,9 @@ class Tags:
 
     @contextmanager
     def mark(self, element: Element | None, language: str = "") -> Iterator[None]:
-        """Tag what the block paints as content of an element. Without one, it is decoration.
+        """Tag what the block paints as content of an element, or as decoration if that is None.
 
-        `language` is its tag, if it is not the document's.
+        `language` is the content's language tag, if it is not the document's.
         """
         if element is None:
             self.canvas.addLiteral("/Artifact BMC")

@@ -15,8 +15,8 @@ from beyond.pdf.paint import RULE, SHADE, Painter, color
 from beyond.pdf.words import BODY, INK, Word
 
 PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
-HALF_PAGE = 324.0  # code, sources and rows of tables that are no higher are not split
-BAR, JOINT = 2.5, 10.0  # the width of a quote's bar, and how far it reaches up to the text above
+HALF_PAGE = 324.0  # code, sources and table rows of at most this height are not split
+BAR, JOINT = 2.5, 10.0  # a quote's bar: its width, and how far it reaches up to the text above
 MARK_GAP = 7.0  # between a bullet or a number and its text
 LONE, LONE_OF_CODE = 2, 3  # the fewest lines of a text, or of code, on either side of a page break
 
@@ -159,7 +159,7 @@ class Text(Flowable):  # type: ignore[misc]
                 canvas.drawRightString(style.left - MARK_GAP, y, mark)
 
     def repeat(self) -> "Text":
-        """The text once more, as decoration: screen readers do not read it twice."""
+        """A copy of the text as decoration, so that screen readers do not read it twice."""
         again = Text(self.words, replace(self.style, element=None))
         again.lines, again.start, again.end = self.lines, self.start, self.end
         return again

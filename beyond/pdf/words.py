@@ -94,12 +94,12 @@ class Look(NamedTuple):
 
     @property
     def is_decorated(self) -> bool:
-        """Whether more than its glyphs is painted, or its place matters to a link."""
+        """Whether more than its glyphs is painted, or a link begins or leads here."""
         return bool(self.strike or self.underline or self.framed or self.link or self.anchor)
 
 
 class Box(Protocol):
-    """A formula, which stands in a line as a word does. Lengths are in points."""
+    """A formula, which takes the place of a word in its line. Lengths are in points."""
 
     width: float
     ascent: float
@@ -140,7 +140,7 @@ class Word:
     width: float = 0.0  # points, without the space
     gap: Part | None = None  # the space after it
     newline: bool = False  # whether its line ends after it
-    exact: bool = False  # a hyphen would falsify it
+    exact: bool = False  # whether a hyphen would falsify it, as in an identifier
 
     @property
     def source(self) -> str:

@@ -36,7 +36,7 @@ LONGEST_PROMPT = PAYLOAD_LIMIT - DRAFT_LIMIT
 CARRY_LIMIT = 1_000  # decisions in the queue; with more, a run handles some before it ends
 UNDO_LIMIT = 10  # drafts
 QUOTE_LIMIT = 200  # characters of an instruction that the status quotes
-PDF_TOPIC_LIMIT = 1_000  # characters; create_pdf prints fewer
+PDF_TOPIC_LIMIT = 1_000  # characters; create_pdf prints a topic of at most 120
 
 PROMPT_TOO_LONG = f"The prompt is too long. The limit is {PROMPT_LIMIT:,} characters."
 INSTRUCTIONS_TOO_LONG = "Together with the draft, the instructions are too long. Send shorter ones."
@@ -49,8 +49,8 @@ TEXT_TOO_LONG = f"the text is too long; the limit is {DRAFT_LIMIT:,} bytes as JS
 TEXT_TOO_LONG_BESIDE_PROMPT = "together with its long prompt, the text is too long"
 # These decisions bring the next draft without a call to the model.
 CHANGE_DRAFT = UserDecision.UNDO, UserDecision.CORRECT
-# For a decision that does not count: what to say if there is no draft, and the verb for
-# "Draft 1 was not …" if it is for another draft.
+# For a decision that does not count: what to say if there is no draft and, if the decision is for
+# another draft, the verb for "Draft 1 was not …".
 REFUSALS = {
     UserDecision.KEEP: (NO_DRAFT, "kept"),
     UserDecision.UNDO: (NO_EARLIER_DRAFT, "undone"),
@@ -77,7 +77,7 @@ class Report:
     """A report's state, and the rules for decisions:
 
     - Decisions are handled in the order in which they arrive, one after the other.
-    - EDITs that wait together, with no other decision between them, are one call to the model.
+    - EDITs that wait together, with no other decision between them, become one call to the model.
     - A decision without a number is about the draft that is current when its turn comes.
     - A KEEP, UNDO or CORRECT for a draft that is not current does not count. Nor does a KEEP
       without a number that waited behind an EDIT that failed, nor a CORRECT whose text is empty or
@@ -105,6 +105,7 @@ class Report:
 
     @property
     def draft(self) -> str:
+        """The text of the current draft, "" before the first."""
         return self._state.draft
 
     @property
@@ -123,8 +124,9 @@ class Report:
         return f"{self._state.error} {self._state.refusal}".strip()
 
     def status(self) -> ReportStatus:
+        """Returns the answer to the Query `get_report_status`."""
         state = self._state
-        # Only while a report continues as new does a decision wait here. The person has decided.
+        # A decision waits here only while the report continues as new: the person has decided.
         is_decided = self.phase == Phase.WAITING and self._queue
         return ReportStatus(
             phase=Phase.RESEARCHING if is_decided else self.phase,
@@ -142,7 +144,7 @@ class Report:
     def add(self, decision: UserDecisionSignal | None, *, was_reset: bool = False) -> str:
         """Queues a decision, or notes a STOP. If it ignores the decision, returns why, else "".
 
-        After a reset, Temporal delivers old decisions again, though nobody has read the new drafts.
+        `was_reset`: after a reset, Temporal delivers old decisions, but nobody read the new drafts.
         """
         if not decision:
             return "a Signal that is not a decision"
@@ -162,13 +164,14 @@ class Report:
         return ""
 
     def has_decisions(self) -> bool:
+        """Whether decisions wait in the queue."""
         return bool(self._queue)
 
     def next_decision(self) -> UserDecision | None:
-        """Takes the next KEEP that counts and returns KEEP, or returns EDIT if one is next.
+        """Returns the next KEEP that counts, or EDIT if one comes first, or None without either.
 
-        Carries out the UNDOs and CORRECTs before it. Returns None if no decision is left that
-        counts. `revision` takes the EDIT.
+        Carries out the UNDOs and CORRECTs before it. Takes a KEEP out of the queue; `revision`
+        takes out an EDIT.
         """
         while self._queue:
             self.change_draft()
@@ -249,7 +252,7 @@ class Report:
         return None
 
     def accept(self, call: LLMCallInput, answer: Any) -> None:
-        """Makes the model's answer, in the OpenAI shape, the current draft. Any other fails."""
+        """Makes the model's answer the current draft. One that is not in the OpenAI shape fails."""
         match answer:
             case {"choices": [{"message": {"content": str(text)}, **choice}, *_]} if text.strip():
                 state = self._state
@@ -266,7 +269,7 @@ class Report:
                 self.refuse(call, "", "the answer contains no text")
 
     def refuse(self, call: LLMCallInput, kind: str, reason: str) -> None:
-        """Keeps the current draft, and notes why there is no new one. `kind`: the error's type."""
+        """Keeps the current draft, and notes why the call failed. `kind` is the error's type."""
         state, was_stopped = self._state, self.is_stopped
         if self.number or (kind in PROMPT_REFUSALS and not was_stopped):
             state.topic_refused = not self.number
@@ -283,7 +286,7 @@ class Report:
             state.error += f' The instruction "{_quote(taken_back)}" was dropped.'
 
     def _undo(self) -> None:
-        """Goes back to the draft before. Its text gets the next number."""
+        """Goes back to the previous draft, whose text gets the next number."""
         earlier = self._state.earlier.pop()
         which = f"draft {earlier.number}" if earlier.number else "an earlier draft"
         self._set_draft(earlier.text, earlier.prompt, f"is {which} again")
@@ -328,7 +331,7 @@ class Report:
             self.phase = Phase.WAITING
 
     def finish(self, pdf_filename: str | None) -> str:
-        """Returns the PDF's name, or "" if somebody completed its Activity by hand without one."""
+        """Returns the PDF's name, or "" if somebody completed the Activity manually without one."""
         if not pdf_filename:
             self.pdf_failed("", "create_pdf returned no file name", for_good=True)
             return ""
@@ -386,10 +389,7 @@ def find_fault(text: str) -> str:
 
 
 def explain_failure(kind: str, reason: str) -> str:
-    """Returns what a person should read of an error: `reason`, if that has more than one word.
-
-    If not, `kind`, the error's type, comes first.
-    """
+    """Returns `reason` for a person to read. If it is one word, the error's type comes first."""
     return reason if " " in reason else ": ".join(filter(None, (kind, reason)))
 
 

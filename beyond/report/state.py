@@ -62,7 +62,7 @@ class QueuedDecision:
 
     @cached_property
     def size(self) -> int:
-        """In bytes. Only a long report asks for it, but then after every event."""
+        """The payload's size in bytes, cached because a long report asks after every event."""
         return json_size(self.decision)
 
 

@@ -21,10 +21,10 @@ THIS_MACHINE = ("localhost", "127.0.0.1")
 CONNECT_TIMEOUT = 10  # seconds
 SERVER_CHECK_INTERVAL = timedelta(seconds=5)
 RETRY_INTERVAL = 1  # seconds between attempts while no server answers
-# Seconds between requests while the server limits them. It counts those of the Workers, too, and
-# refuses a Worker's first, so that the starters of a few people can keep it from its tasks.
+# Seconds between a starter's requests while the server limits their rate. It counts the Workers'
+# polls, too, and refuses these first: a few eager starters could keep the Workers from their tasks.
 LIMIT_INTERVAL = 5
-LIMIT_MEMORY = 60  # seconds without a refusal, after which the server no longer limits requests
+LIMIT_MEMORY = 60  # seconds after the last refusal in which the limit still counts as reached
 
 # The errors of a request if there is no server, or if the connection breaks before the reply.
 NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL}
@@ -46,9 +46,9 @@ CONNECTION_PROBLEMS = {
     "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",
 }
 
-# What is known of each server, by its address, so that requests at the same time tell it once.
+# By the server's address, and shared: requests that wait at the same time report an outage once.
 _refused_at: dict[str, float] = {}  # when it last refused a request as one too many, monotonic
-_away: set[str] = set()  # those that do not answer
+_away: set[str] = set()  # the servers that do not answer
 
 T = TypeVar("T")
 
@@ -170,9 +170,9 @@ async def retry_until_answered(
 ) -> T:
     """Retries `request` until a server answers, and says when the server goes away and comes back.
 
-    A connection that breaks once is no outage. Retries the request, too, while the server limits
+    One failed attempt does not count as an outage. Also retries while the server limits the rate of
     requests, and says that once. Raises RefusedError if the server refuses the API key, and
-    RPCError for an error that is not in `no_answer`.
+    RPCError for a status that is not in `no_answer`.
     """
     address = client.service_client.config.target_host
     attempt = 0
@@ -208,9 +208,9 @@ def note_refusal(client: Client) -> None:
 
 
 def limits_requests(client: Client) -> bool:
-    """Whether the server has lately refused a request as one too many. Its Workers are slow, then.
+    """Whether the server refused a request as one too many in the last `LIMIT_MEMORY` seconds.
 
-    That is within the last `LIMIT_MEMORY` seconds.
+    Its Workers may be slow then.
     """
     refused_at = _refused_at.get(client.service_client.config.target_host)
     return refused_at is not None and time.monotonic() - refused_at < LIMIT_MEMORY
@@ -223,7 +223,7 @@ async def watch_server(client: Client, say: Callable[[str], None]) -> None:
         request = GetSystemInfoRequest()
         await client.workflow_service.get_system_info(request, timeout=SERVER_CHECK_INTERVAL)
 
-    with suppress(RPCError):  # the Worker reports an error that the server answers with
+    with suppress(RPCError):  # the Worker reports the errors that a server answers with
         while True:
             await retry_until_answered(client, ask, say)
             await asyncio.sleep(SERVER_CHECK_INTERVAL.total_seconds())

@@ -33,10 +33,10 @@ async def start_server(
 ) -> "WorkflowEnvironment":
     """Starts Temporal's dev server on `port` with its Web UI, or on any free port without one.
 
-    Takes the Temporal CLI on PATH, else the one in the cache folder, else the SDK downloads one,
-    else Go builds one. Without a `database`, reports are kept in memory; without a `log`, the
-    server's output goes to the terminal. Raises TemporalUnreachableError if there is no Temporal
-    CLI, or if the server does not start within `START_TIMEOUT`.
+    Uses the Temporal CLI on PATH or else the one in the cache folder. If there is neither, the SDK
+    downloads one or, where it cannot, Go builds one. Without a `database`, the server keeps reports
+    in memory; without a `log`, its output goes to the terminal. Raises TemporalUnreachableError if
+    there is no Temporal CLI, or if the server does not start within `START_TIMEOUT`.
     """
     from platformdirs import user_cache_path
     from temporalio.testing import WorkflowEnvironment
@@ -58,7 +58,7 @@ async def start_server(
         )
         starting = asyncio.create_task(start)
         try:
-            with _redirect_output(log):  # the server inherits it; a download comes before it
+            with _redirect_output(log):  # the server starts in here, after any download
                 quick = QUICK_START.total_seconds() if cli else None
                 await asyncio.wait({starting}, timeout=quick)
             if not starting.done():
@@ -120,9 +120,9 @@ async def _build_with_go(folder: Path) -> bool:
                 minutes += 1
                 print(f"{minutes} min so far", flush=True)
         finally:
-            if build.returncode is None:  # the person leaves
+            if build.returncode is None:  # the person has pressed Ctrl-C
                 print("Nothing was installed.", flush=True)
-                with suppress(ProcessLookupError):  # the person's Ctrl-C has ended it, too
+                with suppress(ProcessLookupError):  # Ctrl-C may have ended the build, too
                     build.terminate()
             _, errors = await finished
     if build.returncode:

@@ -36,8 +36,8 @@ from beyond.server.dev_server import UI_PORT_OFFSET, start_server
 
 LAST_PORT = 65535
 KEPT = timedelta(days=3653)  # ten years for an ended report; the server's own default is a day
-# The description of a demo's namespace. It tells the next starter that a server which a killed
-# starter left running is for demos.
+# The description of a demo's namespace. If a killed starter leaves its server running, this tells
+# the next starter that the server is for demos.
 DEMO_SERVER = "The demo of starter.py --local"
 # Seconds for the call in progress when the starter ends; more would hold up the terminal.
 WORKER_STOP_TIMEOUT = 15
@@ -94,7 +94,7 @@ def _has_model() -> bool:
 
 @asynccontextmanager
 async def _run_server(data: Path) -> AsyncIterator[bool]:
-    """Yields whether a demo may run on the server: on one of our own or of another demo."""
+    """Yields whether the demo model may run: on a server started here or for another demo."""
     address = connection_settings()["target_host"]
     if not is_on_this_machine(address):
         raise TemporalUnreachableError(
@@ -106,7 +106,7 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
         print(f"Joining the server at {address}. It does not stop with this starter.", flush=True)
         yield await _read_description(client) == DEMO_SERVER
         return
-    # A database of its own, so that the demo model never works on a real model's reports.
+    # Two databases, so that the demo model never works on a real model's reports.
     real, demo = (data / f"{name}-{port}.db" for name in ("temporal", "demo"))
     if not _has_model():
         print(

@@ -8,8 +8,8 @@ from difflib import SequenceMatcher
 from itertools import groupby
 
 SIMILAR = 0.5  # two paragraphs that share this part of their words are one that was changed
-SAME_PLACE = 0.1  # is added to that share if both stand between the same unchanged paragraphs
-COMMON = 20  # paragraphs; a word in more of them does not help to find the old one
+SAME_PLACE = 0.1  # added to that share if both are between the same unchanged paragraphs
+COMMON = 20  # paragraphs; a word in more of the old ones does not help to find the right one
 LONG = 4_000  # words, old and new; comparing a paragraph with more would take seconds
 
 FENCE = re.compile(r"`{3,}|~{3,}")
@@ -35,7 +35,7 @@ Part = tuple[str, str]
 class Paragraph:
     """A paragraph, a table, a code block, or a line of these, in both drafts.
 
-    `old` is "" if it is new, and `new` is "" if it was deleted.
+    `old` is "" for a new paragraph, and `new` is "" for a deleted one.
     """
 
     old: str
@@ -44,7 +44,7 @@ class Paragraph:
 
 
 def compare(old: str, new: str) -> list[Paragraph]:
-    """Returns the paragraphs of the new draft in order, each after those deleted before it."""
+    """Returns the paragraphs of both drafts in order. Deleted ones are where they were."""
     return _align(_split(old), _split(new))
 
 
@@ -65,7 +65,7 @@ def summarize(paragraphs: Sequence[Paragraph]) -> str:
 
 
 def describe(paragraphs: Iterable[Paragraph], what: str = "paragraph") -> Iterator[list[Part]]:
-    """Yields what to show of each changed paragraph, and a line for the unchanged ones between.
+    """Yields what to show of each changed paragraph, and one line for unchanged ones in a row.
 
     `what` is the word for a paragraph in that line: "paragraph", "row" or "line".
     """
@@ -169,7 +169,7 @@ def _align(before: Sequence[str], after: Sequence[str]) -> list[Paragraph]:
 def _pair(before: Sequence[str], after: Sequence[str]) -> dict[int, int]:
     """Returns the index in `before` for each index in `after` whose paragraph has an older form."""
     pairs: dict[int, int] = {}
-    # Indexes of the paragraphs without an equal one, and which stretch of changes each is in.
+    # Indexes of the paragraphs that have no equal, each with its stretch of changes.
     lost: dict[int, int] = {}
     found: dict[int, int] = {}
     for place, code in enumerate(SequenceMatcher(None, before, after).get_opcodes()):

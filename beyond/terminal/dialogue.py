@@ -76,7 +76,7 @@ class Dialogue:
         self._open_pdf = open_pdf
         self._status: ReportStatus | None = None  # as last queried
         self._shown = 0, ""  # number and text of the draft on the screen
-        self._compared = ""  # text of the draft that its changes are relative to
+        self._compared = ""  # text of the earlier draft that `changes` compares it with
         self._corrections = Corrections(screen, report.id)
         self._menu_shown = False
         self._discarded = False
@@ -101,7 +101,8 @@ class Dialogue:
     async def follow(self) -> int:
         """Returns the exit code when the report ends.
 
-        Raises LeaveError when the person leaves, RefusedError if the report is lost, and RPCError.
+        Raises LeaveError when the person leaves, RefusedError if the server lost the report, and
+        RPCError if it refuses a request.
         """
         try:
             return await self._follow()
@@ -158,7 +159,7 @@ class Dialogue:
                 self._screen.say(problem)
 
     async def _act(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Runs an action. Ctrl-C at one of its questions goes back to the one for a decision."""
+        """Runs an action. Ctrl-C at one of its questions goes back to the decision's prompt."""
         try:
             await action()
         except LeaveError as leave:
@@ -170,7 +171,7 @@ class Dialogue:
 
     async def _keep(self) -> None:
         number, _ = self._shown
-        if not number:  # the Workflow would take 0 for whichever draft is current
+        if not number:  # 0 would approve whichever draft is current by then
             self._screen.say(f"{NO_DRAFT} {TRY_AGAIN}")
         elif await self._decide(UserDecision.KEEP):
             self._screen.say("Signal sent to keep research and create PDF")
@@ -372,7 +373,7 @@ class Dialogue:
         return True
 
     async def _show_draft(self, status: ReportStatus) -> None:
-        """Shows the draft, which decision led to it, and how much it changes the one before."""
+        """Shows the draft, the decision that led to it, and how much has changed."""
         _, earlier = self._shown
         if status.earlier_drafts and not earlier:
             earlier = await self._ask_worker(self._report.earlier_draft) or ""

@@ -11,7 +11,7 @@ from beyond.terminal.screen import Screen
 from models import WORKFLOW_ID_PREFIX, Phase, ReportStatus
 
 NOT_TAKEN = "The report did not take your text."
-OLDER_WORKER = f"{NOT_TAKEN} Its Worker may run an older version."  # it does not say why
+OLDER_WORKER = f"{NOT_TAKEN} Its Worker may run an older version."  # which gives no reason
 
 
 def save_draft(screen: Screen, workflow_id: str, number: int, draft: str) -> None:
@@ -79,7 +79,7 @@ class Corrections:
     def settle(self, draft: str) -> None:
         """Deletes the files that are empty or hold `draft`, and says where the others are."""
         self.sent = 0
-        with suppress(OSError):  # the folder may be away
+        with suppress(OSError):  # the folder may be gone
             for file in sorted(find_data_dir().glob(_name(self._workflow_id, "*"))):
                 if _holds(file, draft):
                     file.unlink()

@@ -43,7 +43,7 @@ async def show_result(
 def find_pdf(workflow_id: str, result: str) -> Path | None:
     """Returns the path of the report's PDF if it is in the starter's own REPORTS_DIR, or None.
 
-    `result` is the sentence that the Workflow returned; the file's name is its last word.
+    `result` is the sentence that the Workflow returned, which ends with the file's name.
     """
     try:
         path = (find_reports_dir() / name_pdf(result)).resolve()
@@ -54,4 +54,5 @@ def find_pdf(workflow_id: str, result: str) -> Path | None:
 
 
 def name_pdf(result: str) -> str:
+    """Returns the name of the PDF, the end of the sentence that the Workflow returned."""
     return result.rpartition(": ")[2]

@@ -28,7 +28,7 @@ async def run_pager(text: str) -> None:
     Raises OSError if the shell cannot be started.
     """
     # As git does: less keeps colours, and leaves the text in the window. With LESSSECURE, a
-    # decision that is typed into less writes no file.
+    # decision that somebody types into less by mistake writes no file.
     settings = {"LESS": f"FRXPs{PAGER_PROMPT}$", "LESSSECURE": "1"} | os.environ
     await _run(asyncio.create_subprocess_shell(find_pager(), stdin=PIPE, env=settings), text)
 

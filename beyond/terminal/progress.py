@@ -43,12 +43,12 @@ NONE_IS_CURRENT = (
     "--build-id {0.build_id}"
 )
 STEPS = {"llm_call": "Researching", "create_pdf": "Creating the PDF"}  # by the Activity's name
-# A Worker seems to be missing if none has claimed a task for this many polls and this many seconds:
-# polls are quick after a decision, and few if the server is slow.
+# A Worker seems to be missing if none has claimed a task for this many polls and this many seconds.
+# Polls alone would be too quick after a decision, and seconds alone if the server is slow.
 UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
 UNANSWERED_QUERIES = 2  # in a row, for the same conclusion; a busy Worker may miss one
-# Then the server is asked. A Worker that has polled so lately is not missing. (One that waits at
-# the server may have polled a minute ago, but it would have got the task.)
+# Then the starter asks the server. A Worker that polled within this time is not missing. (An idle
+# one may have polled a minute ago, but the server would have handed it the task.)
 POLLED_LATELY = timedelta(seconds=10)
 
 
@@ -98,7 +98,7 @@ async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) ->
     if limits_requests(client):
         return ""
     service = client.workflow_service
-    # To the server, this request is as unimportant as a Worker's polls: it is refused if they are.
+    # The server gives this request the low priority of a Worker's polls, and refuses it with them.
     probe = GetWorkflowExecutionHistoryReverseRequest(
         namespace=client.namespace, execution=info.execution, maximum_page_size=1
     )
@@ -169,7 +169,7 @@ class Progress:
             due and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         )
         if self.is_paused:
-            return  # it has no task, but its Worker may be missing as before
+            return  # a paused report has no task, which says nothing about its Worker
         if untaken:
             self._untaken_polls += 1
         else:
@@ -185,7 +185,7 @@ class Progress:
 
     @property
     def worker_is_missing(self) -> bool:
-        """Whether no Worker seems to run, after several polls. The server knows more."""
+        """Whether no Worker seems to run, after several polls. `explain_missing_worker` checks."""
         for_long = time.monotonic() - self._taken_at >= UNTAKEN_SECONDS
         is_untaken = for_long and self._untaken_polls >= UNTAKEN_POLLS
         # Queries also stay unanswered while a Workflow Task fails, but then there is a Worker.

@@ -22,7 +22,7 @@ class ReportHandle:
     `status` are Queries: if no Worker answers in time, they raise RPCError; if the Workflow cannot
     answer, WorkflowQueryFailedError; and if it is paused, ValueError. `decide` sends a Signal, and
     `discard` cancels the report. `describe` needs no Worker. `result` waits for the report's end,
-    and raises WorkflowFailureError if that is not success.
+    and raises WorkflowFailureError if the report did not succeed.
     """
 
     id: str  # the Workflow ID

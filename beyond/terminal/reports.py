@@ -45,7 +45,7 @@ from models import (
 
 CANCEL_TIMEOUT = 10  # seconds; if a Worker runs, a report is cancelled in less than one
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
-PAGE = 20  # rows, whose reports are queried together; if no Worker answers, the rest are not
+PAGE = 20  # rows, whose reports are queried together; if no Worker answers, no later page's are
 CANDIDATES = 5  # Workflow IDs in the error if a part belongs to several
 REPORTS = f"WorkflowType = '{WORKFLOW_TYPE}'"
 OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
@@ -53,7 +53,9 @@ OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
 ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
 NONE_OPEN = "No report is open."
 LIST_THEM = "--list shows the open ones."
-TUTORIAL_PREFIXES = re.compile("generate-(research|reserach)-report-workflow-")  # it spells both
+TUTORIAL_PREFIXES = re.compile(
+    "generate-(research|reserach)-report-workflow-"
+)  # it spells it both ways
 UUID = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The widths of a row's cells, in columns. A PDF's name is as long as research_pdf-1a2b3c4d.pdf.
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
@@ -144,7 +146,7 @@ def shorten_id(workflow_id: str) -> str:
 
 
 async def confirm_discard(screen: Screen) -> bool:
-    """Whether the person says yes, which a pipe has to, too. Raises LeaveError."""
+    """Whether the person says yes. A pipe is asked, too. Raises LeaveError."""
     confirmed = means_yes(await screen.ask("Discard this report for good? [y/N] ", YES_OR_NO))
     if not confirmed:
         screen.say("Nothing was discarded.")
@@ -189,8 +191,8 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
 async def find_report(client: Client, wanted: str) -> str:
     """Returns the Workflow ID of a report, from its ID or a part of it.
 
-    If open reports have the part, it does not look among the ended ones. Raises RefusedError if
-    there is no such report or more than one, and RPCError.
+    Looks among ended reports only if no open one has that part. Raises RefusedError if there is no
+    such report or more than one, and RPCError.
     """
     wanted = wanted.strip()
     if not wanted:
@@ -256,7 +258,7 @@ async def _list_ids(client: Client, query: str) -> list[str]:
 async def _list_page(
     client: Client, query: str, size: int = PAGE, token: bytes = b""
 ) -> ListWorkflowExecutionsResponse:
-    """Returns up to `size` Workflows, the newest first. `token` is of the page before.
+    """Returns up to `size` Workflows, the newest first. `token` comes from the page before.
 
     (Client.list_workflows would raise ValueError at a paused one.)
     """
@@ -328,7 +330,7 @@ async def _read_open(
             if _says_that_it_fails(error):
                 phase = FAILING
             elif error.status in NO_SERVER | {RPCStatusCode.RESOURCE_EXHAUSTED}:
-                raise  # unlike a timeout, it says nothing of a Worker
+                raise  # unlike a timeout, it says nothing about a Worker
         except RefusedError:
             topic = UNKNOWN
         else:

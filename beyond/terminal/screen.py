@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from rich.console import RenderableType
 
-# By a Part's mark: rich's style for its text, and what stands around the text without colours.
+# By a Part's mark: rich's style for its text, and what encloses the text if there are no colours.
 MARKS = {"-": "strike red", "+": "underline green", "": "", "note": "dim"}
 PLAIN_MARKS = {"-": "[-{}-]", "+": "{{+{}+}}", "": "{}", "note": "{}"}
 PASTE_GAP = 0.02  # seconds between two parts of a pasted text; nobody types so fast
 WIDEST_TEXT = 100  # columns; longer lines are hard to read
-# Rows that the growing text leaves to others: its heading, the hint how to stop, the live line with
-# room for the reason of a retry, and blank rows between them.
+# Rows that the growing text leaves free: for its heading, the hint how to stop, the live line with
+# the reason of a retry, and blank rows between them.
 LIVE_ROWS = 7
 CTRL_C = 130  # a shell's exit code for a program that Ctrl-C ended: 128 + SIGINT's number
 STOPPED = -1  # the live line's result if the person presses s; its others are exit codes
@@ -295,7 +295,7 @@ class Screen:
         return exit_code == STOPPED
 
     def _switch_off(self, *modes: str) -> Callable[[], None]:
-        """Switches off modes of the terminal, named as in termios. Returns what restores them."""
+        """Switches off terminal modes, named as in termios. Returns a function to restore them."""
         if not self.terminal or not termios:
             return lambda: None
         try:
@@ -316,7 +316,7 @@ class Screen:
 
     async def _read_line(self) -> str:
         """Returns the next line of a pipe. Raises LeaveError at its end."""
-        if sys.stdin is None:  # the caller closed it, and its number may be another file's by now
+        if sys.stdin is None:  # the caller closed it; its descriptor may be another file's by now
             raise LeaveError(0)
         while b"\n" not in self._input:
             if not (chunk := await read_stdin()):

@@ -149,13 +149,13 @@ class RunningWorker:
 
     @property
     def cpu(self) -> float:
-        """Seconds, of user and system, so far, with the process that typesets."""
+        """Seconds of user and system time so far, including the process that renders PDFs."""
         times = [process.cpu_times() for process in self._processes]
         return sum(each.user + each.system for each in times)
 
     @property
     def memory(self) -> float:
-        """MiB, with the process that typesets."""
+        """MiB, including the process that renders PDFs."""
         return sum(process.memory_info().rss for process in self._processes) / 2**20
 
     @property
@@ -173,7 +173,7 @@ class RunningWorker:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every measurement works with."""
+    """What all measurements share."""
 
     client: Client
     contestants: list[Contestant]
@@ -188,7 +188,7 @@ class Bench:
 
     @property
     def calls(self) -> int:
-        """The LLM calls paid so far."""
+        """The number of LLM calls paid so far."""
         return self.llm_log.read_text().count("\n") - 1  # the first line is the address
 
     def new_folder(self) -> Path:
@@ -198,7 +198,7 @@ class Bench:
     async def worker(
         self, contestant: Contestant, folder: Path | None = None
     ) -> AsyncIterator[RunningWorker]:
-        """A Worker that polls, in a folder of its own unless one is given."""
+        """A Worker that polls, in a new folder unless one is given."""
         folder = folder or self.new_folder()
         log = folder / f"worker-{uuid4()}.log"
         with running(contestant.worker, log) as process:
@@ -269,7 +269,7 @@ async def end(report: Report) -> None:
 
 
 async def decide(reports: Iterable[Report]) -> None:
-    """Reads and approves each draft as soon as it is there, and waits for the reports' ends."""
+    """Approves each draft as soon as it arrives, and waits until the reports have ended."""
     await each(reports, approve)
     await each(reports, end)
 
@@ -285,7 +285,7 @@ async def each(items: Iterable[T], action: Callable[[T], Awaitable[R]]) -> list[
 
 
 def turns(items: Sequence[T], rounds: int) -> Iterator[list[T]]:
-    """The items for each round. Another one begins each time: the first finds a busier machine."""
+    """The items for each round. Each round begins with another, as the first has a disadvantage."""
     for number in range(rounds):
         first = number % len(items)
         yield [*items[first:], *items[:first]]
@@ -299,7 +299,7 @@ async def terminate(report: Report) -> None:
 def running(
     command: Sequence[str], log: Path, modules: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in the folder of its log. It is killed in the end, if it still lives."""
+    """A process in the folder of its log. If it still runs at the end, it is killed."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -422,7 +422,7 @@ async def long_calls(bench: Bench) -> list[Row]:
 
 
 async def streams(bench: Bench) -> list[Row]:
-    """Ours alone: the tutorial shows the first word with the last."""
+    """Measures this app alone, because the tutorial shows no word before the last has arrived."""
     ours = bench.contestants[0]
     seconds: Figures = defaultdict(list)
     cpu: Figures = defaultdict(list)
@@ -475,7 +475,7 @@ async def waiting(bench: Bench) -> list[Row]:
 
 
 async def killed(bench: Bench) -> list[Row]:
-    """Kills the Worker when half of the reports have their draft and the others are in a call."""
+    """Kills the Worker when half of the reports have their draft and the rest are in a call."""
     number, half = bench.scale.killed, bench.scale.killed // 2
     paid: Figures = defaultdict(list)
     paid["floor"].append(2 * half + half)  # a call that is interrupted must be made again
@@ -570,7 +570,7 @@ async def run(against: Path | None, scale: Scale, names: Sequence[str]) -> None:
 
 
 def set_environment() -> None:
-    """The developer's own settings reach no process, and nothing comes from the internet."""
+    """Removes the developer's settings from the environment, and keeps LiteLLM off the internet."""
     forget_own_settings()
     os.environ["TEMPORAL_CONFIG_FILE"] = os.devnull
     os.environ["LLM_API_KEY"] = "loopback"

@@ -1,10 +1,10 @@
-"""Pages of two commits, compared as pictures: by hand, with
+"""Compares the pages of two commits as pictures. Run it with
 
 uv run tests/by_hand/compare_pages.py HEAD~3 HEAD drafts/ more.md
 
-Without files, the drafts are those of the tests and the Markdown of this project. Commits are set
-from worktrees of their own; "." is the work at hand. It needs pdftoppm. Exit code 1 if pages
-differ; the pictures of those stay, the one of the first commit beside that of the second.
+Without files, it takes the drafts of the tests and the Markdown of this project. Each commit
+renders them in its own worktree; "." is the working directory. It needs pdftoppm. If pages differ,
+the exit code is 1, and their pictures stay, that of the first commit beside that of the second.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def find_drafts(path: Path) -> Iterator[Path]:
 
 
 def make_pages(commit: str, drafts: list[Path], folder: Path) -> dict[str, Path]:
-    """Set the drafts with a commit; returns the picture of each page by its name."""
+    """Render the drafts with a commit. Returns the picture of each page by its name."""
     into = Path(tempfile.mkdtemp(prefix=f"{commit.replace('/', '-')}-", dir=folder))
     with check_out(commit) as tree:
         subprocess.run([sys.executable, "-c", SET, into, *drafts], cwd=tree, check=True)

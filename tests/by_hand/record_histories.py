@@ -35,7 +35,7 @@ HISTORIES = PROJECT / "tests" / "workflow" / "histories"
 
 
 async def record(report: ReportHandle, shape: str) -> None:
-    """Writes what the report has gone through, without a trace of this machine."""
+    """Writes the report's Event History, without a trace of this machine."""
     history = json.loads((await report.fetch_history()).to_json())
     text = json.dumps(scrubbed(history), indent=1, ensure_ascii=False)
     (HISTORIES / f"{shape}.json").write_text(text + "\n")
@@ -63,7 +63,7 @@ async def test_keep(client: Client, task_queue: str) -> None:
 
 
 async def test_edits(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
-    """Two that wait together, an empty one, and Signals that are ignored."""
+    """Two EDITs that wait together, an empty one, and Signals that are ignored."""
     report = await begin_call(client, llm, "bees", task_queue)
     await edit(report, "shorter")
     await edit(report, "in verse")
@@ -105,7 +105,7 @@ async def test_stale_keep(client: Client, llm: LoopbackLLM, task_queue: str) -> 
 async def test_continue_as_new(
     client: Client, llm: LoopbackLLM, task_queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run that hands over, with Signals undecided, and the one that takes over."""
+    """A run that continues as new with undecided Signals, and the run that handles them."""
     monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", RECORDED_LIMIT)
     report = await begin_call(client, llm, "bees", task_queue)
     for number in range(3):
@@ -147,7 +147,7 @@ async def test_undo(client: Client, task_queue: str) -> None:
 
 
 async def test_correct(client: Client, task_queue: str) -> None:
-    """One on the current draft, one on an older one, and one without text."""
+    """A CORRECT for the current draft, one for an older draft, and one without text."""
     report = await start_report(client, "bees", task_queue)
     await waiting(report, draft=1)
     await correct(report, "# My bees", draft=1)
@@ -162,7 +162,7 @@ async def test_correct(client: Client, task_queue: str) -> None:
 
 
 async def test_stop(client: Client, llm: LoopbackLLM, task_queue: str) -> None:
-    """Of the first draft, of a revision, and when nothing is being written."""
+    """A STOP during the first draft, during a revision, and when nothing is being written."""
     report = await begin_call(client, llm, "bees", task_queue)
     for number in range(2):
         await stop(report)

@@ -1,4 +1,4 @@
-"""Reports on two Workers that are killed, paused and restarted with the server: by hand, with
+"""Makes reports with two Workers, which it kills, pauses and restarts with the server. Run it with
 
 uv run tests/by_hand/soak.py --minutes 20
 """
@@ -174,7 +174,7 @@ class Soak:
                 self.faults.append(f"{report.id}: {instruction} counts {times} times")
 
     async def _wait(self, report: ReportHandle) -> ReportStatus:
-        """The status when the report waits or is done. A report that does not is stuck."""
+        """Returns the status once the report waits or is done. Notes a fault if it is stuck."""
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             status: ReportStatus = await self._try(

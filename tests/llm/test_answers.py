@@ -68,7 +68,7 @@ def answer(content: str, reason: str | None = "stop", **choice: Any) -> dict[str
     return {"choices": [{"index": 0, "finish_reason": reason, "message": message, **choice}]}
 
 
-# What is asked.
+# The request.
 
 
 async def test_a_call_outside_a_worker_answers_in_the_openai_shape(llm: LoopbackLLM) -> None:
@@ -87,7 +87,7 @@ async def test_a_revision_sends_the_draft_that_was_read(llm: LoopbackLLM) -> Non
 
 
 async def test_half_a_surrogate_pair_is_sent_as_a_question_mark(llm: LoopbackLLM) -> None:
-    """The HTTP client cannot encode it, and the call used to be tried again for ever."""
+    """The HTTP client cannot encode it, so Temporal used to retry the call forever."""
     await llm_call(LLMCallInput("bees \udcfc", draft="\ud83d", draft_prompt="bees"))
     assert [message["content"] for message in llm.calls[0].messages] == ["bees", "?", "bees ?"]
 
@@ -131,7 +131,7 @@ async def test_a_call_heartbeats_while_the_model_thinks_and_not_after(
 
 
 async def test_an_attempt_that_temporal_has_timed_out_makes_no_call(llm: LoopbackLLM) -> None:
-    """As on a Worker that was paused before the call began."""
+    """This happens if the Worker was suspended before the call began."""
     environment = ActivityEnvironment()
     long_ago = datetime.now(UTC) - timedelta(minutes=1)
     environment.info = replace(environment.info, started_time=long_ago)
@@ -176,7 +176,7 @@ async def test_an_answer_of_unusual_shape_becomes_a_complete_draft(
 async def test_a_gemini_stream_without_a_finish_reason_is_retried(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has usage with each piece, which says nothing of its end."""
+    """It has usage with each piece, so usage does not mark its end."""
     llm.play(json.loads(PLAYED[NO_REASON].read_text()), monkeypatch)
     with pytest.raises(ApplicationError, match="the provider stopped in") as error:
         await complete(LLMCallInput("tides"), LIMIT, Writing())
@@ -206,7 +206,9 @@ async def test_a_text_that_litellm_rejects_becomes_a_draft(llm: LoopbackLLM) -> 
         ("Write `a.# b` or C.# b.", "Write `a.# b` or C.# b."),
     ],
 )
-async def test_a_heading_begins_a_line(llm: LoopbackLLM, glued: str, apart: str) -> None:
+async def test_a_heading_within_a_line_begins_a_line(
+    llm: LoopbackLLM, glued: str, apart: str
+) -> None:
     assert content_of(await ask(llm, answer(glued))) == apart
 
 
@@ -279,7 +281,7 @@ async def test_another_finish_reason_appears_in_the_status(
 async def test_an_answer_that_broke_off_becomes_a_draft_at_the_last_try(
     llm: LoopbackLLM, reason: str
 ) -> None:
-    """Each call is paid for: what the last one brought is shown."""
+    """Each call costs money, so the person sees what the last one brought."""
     result = await ask(llm, answer("# Tea\n\nTea is", reason), last_try=True)
     assert result["choices"][0]["finish_reason"] == reason
 
@@ -301,7 +303,7 @@ async def test_malformed_answers_from_gemini_count_as_cut_off(
     assert result["choices"][0]["finish_reason"] == reason
 
 
-# The whole way.
+# From one draft to the next.
 
 
 async def test_an_edit_sends_no_thoughts(client: Client, llm: LoopbackLLM, task_queue: str) -> None:

@@ -90,7 +90,7 @@ async def refuse(
     last_try: bool = False,
     limit: float = 60,
 ) -> ApplicationError:
-    """The error of a call, of at most `limit` seconds, that gets this reply or this body."""
+    """Returns the error of a call that gets this reply or body. `limit` is its limit in seconds."""
     if not isinstance(answer, Reply):
         body = answer if isinstance(answer, str) else json.dumps(answer)
         answer = Reply(status=status, body=body, content_type="application/json")
@@ -196,7 +196,7 @@ async def test_a_passing_error_is_retryable_and_names_the_innermost_cause(
 async def test_a_transient_status_costs_one_request_and_temporal_retries_it(
     llm: LoopbackLLM, status: int
 ) -> None:
-    """LiteLLM and the provider's client send three requests on a 500 if they may."""
+    """Unless told otherwise, LiteLLM and the provider's client send three requests on a 500."""
     error = await refuse(llm, Reply(status=status))
     assert not error.non_retryable
     assert error.next_retry_delay is None
@@ -205,7 +205,7 @@ async def test_a_transient_status_costs_one_request_and_temporal_retries_it(
 
 @pytest.mark.parametrize("status", [302, 400, 401, 402, 403, 404, 405, 413, 415, 422, 451])
 async def test_any_other_status_is_permanent(llm: LoopbackLLM, status: int) -> None:
-    """403 and 413 arrive as a plain APIError: LiteLLM's classes do not tell."""
+    """403 and 413 both arrive as a plain APIError: LiteLLM's classes do not tell them apart."""
     error = await refuse(llm, Reply(status=status))
     assert error.non_retryable
     assert len(llm.calls) == 1
@@ -325,7 +325,7 @@ async def test_the_error_quotes_the_innermost_message(
         (400, "Client sent an HTTP request to an HTTPS server.\n", "SettingsError"),
     ],
 )
-async def test_the_type_says_whether_the_prompt_was_refused(
+async def test_the_error_type_says_whether_the_prompt_was_refused(
     llm: LoopbackLLM, status: int, body: Any, kind: str
 ) -> None:
     error = await refuse(llm, body, status)
@@ -375,7 +375,7 @@ def test_the_providers_words_are_found_in_litellms_error(raw: str, told: str) ->
 
 
 def test_an_error_without_a_status_is_permanent() -> None:
-    """It is a defect of the program, and the same defect would be met every minute."""
+    """It is a defect of the program, and a retry would meet the same defect."""
     assert make_application_error(ValueError("a defect"), last_try=False).non_retryable
 
 
@@ -506,7 +506,7 @@ async def test_no_error_quotes_a_secret_of_the_environment(
 
 
 @pytest.mark.parametrize("key", ["tab\there-and-more", "two  blanks-and-more", 'quo"te-and-\\more'])
-async def test_a_key_is_found_before_white_space_is_folded(
+async def test_a_key_is_hidden_before_white_space_is_folded(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv("OTHER_KEY", key)
@@ -516,7 +516,7 @@ async def test_a_key_is_found_before_white_space_is_folded(
         assert "more" not in error.message
 
 
-async def test_a_key_is_found_before_the_text_is_cut(
+async def test_a_key_is_hidden_before_the_text_is_cut(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTHER_KEY", "0123456789" * 3)
@@ -541,14 +541,14 @@ async def test_no_error_quotes_a_password_in_an_address(
     assert "hunt22er" not in message
 
 
-# The whole way.
+# From the model to the status, the log and the Event History.
 
 
 @pytest.mark.usefixtures("worker")
 async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     client: Client, llm: LoopbackLLM, shared_worker: WorkerProcess
 ) -> None:
-    """Key and prompt must be in no log line, the key in no Event: providers quote it."""
+    """Providers quote key and prompt. No log line may have either, and no Event the key."""
     so_far = len(shared_worker.log)
     llm.replies.extend([Reply(status=500), Reply(cut=True), Reply(status=401)])
     report = await start_report(client, "the topic of bees")
@@ -568,7 +568,7 @@ async def test_a_report_outlives_errors_of_both_kinds_and_shows_no_secret(
     assert await report.result() == RESULT
     assert llm.most_in_flight == 1
     history = b"".join(e.SerializeToString() for e in (await report.fetch_history()).events)
-    assert b"the topic of bees" in history  # so that the search is known to find things
+    assert b"the topic of bees" in history  # otherwise the searches below prove nothing
     assert KEY.encode() not in history
     log = shared_worker.log[so_far:]
     assert log.count("Ignored a Signal") == 2

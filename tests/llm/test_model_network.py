@@ -34,7 +34,7 @@ def tls(certificates: Path, serve: Serve) -> int:
 
 @pytest.fixture(autouse=True)
 def new_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """LiteLLM keeps its clients, with the proxies and certificates of their day."""
+    """LiteLLM caches its clients with the proxies and certificates that were set at the time."""
     monkeypatch.setenv("LLM_API_KEY", KEY)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -75,7 +75,7 @@ async def test_an_outage_is_retried(
 async def test_a_closed_connection_is_retried(
     monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
-    """By a TLS server, too: it answers plain text with an alert, or with nothing."""
+    """So is one to a TLS server, which answers plain text with an alert or not at all."""
     port = serve(lambda connection: connection.recv(100))
     error = await fail(monkeypatch, f"http://127.0.0.1:{port}/v1")
     assert error.message == (
@@ -204,7 +204,7 @@ async def test_a_missing_setting_or_package_is_refused_with_the_cure(
 
 @pytest.mark.skipif(not shutil.which("ss"), reason="only Linux has ss")
 async def test_a_silent_connection_is_kept_alive(llm: LoopbackLLM) -> None:
-    """A firewall that drops it would be noticed, and none drops it that sees the probes."""
+    """Firewalls drop silent connections, but not those with TCP keep-alive probes."""
     llm.go_on.clear()
     call = asyncio.create_task(complete(LLMCallInput("bees"), timedelta(minutes=1), Writing()))
     await eventually(lambda: llm.in_flight == 1)

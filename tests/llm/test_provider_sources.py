@@ -71,7 +71,7 @@ async def test_a_draft_ends_with_its_sources(
         assert f"{place}[{number}]" in text
 
 
-# What strangers have written.
+# Titles and addresses by strangers.
 
 
 def pages(*entries: Any) -> Sources:
@@ -140,7 +140,7 @@ def test_the_drafts_own_list_of_sources_is_continued(own: str, added: str) -> No
 
 
 @pytest.mark.parametrize("end", [f"## Steps\n\n1. Boil water.\n2. See [Tea]({TEA}).", "- a leaf"])
-def test_a_list_of_other_things_is_not_continued(end: str) -> None:
+def test_a_list_of_anything_but_sources_is_not_continued(end: str) -> None:
     text = add_sources(f"# Tea\n\n{end}", pages({"url": STEEP, "title": "S"}))
     assert text == f"# Tea\n\n{end}\n\n## Sources\n\n1. [S](<{STEEP}>)\n"
 
@@ -204,11 +204,11 @@ def test_a_mark_follows_its_passage(text: str, end: int, marked: str) -> None:
     assert annotated(text, (0, end)) == marked
 
 
-def test_marks_for_one_passage_stand_together() -> None:
+def test_marks_for_one_passage_are_side_by_side() -> None:
     assert annotated("Tea is a leaf.", (0, 13), (1, 13), (0, 14)) == "Tea is a leaf[1].[2]"
 
 
-# What nobody reads.
+# Encrypted pages.
 
 
 async def test_encrypted_pages_are_dropped_before_the_answer_is_too_large(

@@ -102,7 +102,7 @@ async def test_the_last_try_asks_for_a_whole_answer(llm: LoopbackLLM) -> None:
     assert not llm.calls[0].streamed
 
 
-async def test_equal_pieces_are_a_legal_draft(llm: LoopbackLLM) -> None:
+async def test_a_stream_of_equal_pieces_is_a_valid_draft(llm: LoopbackLLM) -> None:
     llm.replies.append(stream_of(*["---|"] * 300))
     assert content_of(await ask()) == "---|" * 300
 
@@ -391,7 +391,7 @@ async def test_a_retry_clears_the_live_draft_and_says_why(client: Client, llm: L
     report = await start_report(client, "bees")
 
     async def told() -> tuple[str, str]:
-        """What is written, and why there is another attempt."""
+        """The live draft, and why its call is being retried."""
         description = await describe_report(client, report.id)
         live = await find_live_draft(client, description)
         activities = description.pending_activities

@@ -89,7 +89,7 @@ def test_tables_keep_all_cells(markdown: str, rows: list[str]) -> None:
     assert found == rows
 
 
-def test_a_line_of_text_below_a_table_is_no_row_of_it() -> None:
+def test_a_line_of_text_below_a_table_is_not_a_row() -> None:
     found = kinds("|a|\n|-|\n|b|\n*Source: own work*\n- item")
     assert found.count("tr_open") == 2
     assert found[found.index("table_close") :][1:4:2] == ["paragraph_open", "paragraph_close"]

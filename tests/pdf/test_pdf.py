@@ -233,7 +233,7 @@ def positions(page: Any) -> list[float]:
 
 
 def test_equal_drafts_give_equal_bytes_in_another_process_whatever_came_before() -> None:
-    """By these bytes, a retry on another Worker finds the file of the first attempt."""
+    """A retry on another Worker recognizes the file of the first attempt by its bytes."""
     # Two languages with as many letters each, a note, glyphs, a formula, a table, code.
     draft = "ע ท [^1] $x^2$ \U0001d53c क्षेत्र 你好 🎉\n\n|1|\n|-|\n|2|\n\n```py\nx\n```\n\n[^1]: `a`"
     pdf.render("другой текст महासागर السلام")

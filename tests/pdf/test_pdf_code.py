@@ -88,7 +88,7 @@ def test_code_in_an_unknown_language_has_no_colours(info: str) -> None:
     assert {part.look.color for line in made for _, part in line} == {INK}
 
 
-def test_very_long_code_is_not_coloured_and_is_set_in_time() -> None:
+def test_very_long_code_is_not_coloured_and_renders_in_time() -> None:
     start = time.process_time()
     made = make_code_lines("/" * (COLOR_LIMIT + 1), 10, "c")
     assert {part.look.color for word in made for part in word.parts} == {INK}

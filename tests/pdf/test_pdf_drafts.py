@@ -23,11 +23,11 @@ from beyond.pdf.tags import Element
 from beyond.pdf.text import Text
 from beyond.pdf.words import BODY, Look, make_words
 
-TOP = 792 - 72 - BODY * 1.5  # points: about where the first line of a page stands
+TOP = 792 - 72 - BODY * 1.5  # points: about the place of a page's first line
 
 
 def place(markdown: str, text: str) -> tuple[float, float, float]:
-    """Where a text stands on the first page, and its size, in points."""
+    """The place of a text on the first page, and its size, in points."""
     return next(piece[1:] for piece in pieces(read(markdown).pages[0]) if piece[0] == text)
 
 
@@ -406,7 +406,7 @@ def test_a_long_list_of_bold_items_leaves_no_page_half_empty() -> None:
     assert first.count("Item") > 20
 
 
-def test_a_line_with_some_bold_words_is_no_heading() -> None:
+def test_a_line_with_some_bold_words_is_not_a_heading() -> None:
     draft = "**Prices** are more than **120**\n\n" * 3 + "- **Cost:** 80\n" * 3
     [*flowables] = Composer(prepare(markdown.read(draft)), Element("Document")).compose()
     assert not any(text.style.keeps for text in flowables)
@@ -500,7 +500,7 @@ def test_contents_of_a_right_to_left_draft_are_mirrored() -> None:
     assert max(numbers) < 100 < 400 < min(titles)
 
 
-def test_a_source_is_not_split_hangs_and_prints_its_address() -> None:
+def test_a_source_is_not_split_has_a_hanging_indent_and_prints_its_address() -> None:
     source = "[1] [A book](https://example.org/book)" + ", and so on" * 40
     draft = f"Cited [1].\n\n## Sources\n\n{source}\n\n[2] Another\n\n[3] More"
     found = pieces(read(draft).pages[0])
@@ -518,7 +518,7 @@ def test_items_of_a_list_begin_at_the_same_indent() -> None:
     assert len({x for text, x, _, _ in found if text == "item"}) == 1
 
 
-def test_contents_stand_below_a_short_line_and_above_a_long_abstract() -> None:
+def test_contents_follow_a_short_line_and_precede_a_long_abstract() -> None:
     chapters = make_long(["Part"] * 25, more="## Of $x_2$\n\nx\n\n")
     short = texts("# The Sea\n\nBy an author\n\n" + chapters)[0]
     assert short.index("By an author") < short.index("Of") < short.index("Part")

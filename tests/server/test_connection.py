@@ -1,4 +1,4 @@
-"""What a person reads if Temporal runs, but the settings do not fit it."""
+"""What a person reads if Temporal runs but the settings are wrong for it."""
 
 import asyncio
 import socket
@@ -62,7 +62,7 @@ def tls(certificates: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def problem(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Call it with Temporal's settings. Returns what is said of the connection."""
+    """A function that connects with the given settings of Temporal and returns the error."""
 
     def find(**settings: object) -> str:
         for name, value in settings.items():
@@ -218,7 +218,7 @@ async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(
 async def test_in_a_limited_namespace_every_starter_gets_its_draft_and_no_worker_is_missed(
     tmp_path: Path, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five that poll each second would leave no request to the Worker."""
+    """Five starters that poll every second would leave the Worker no requests."""
     port = free_port()
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
@@ -240,7 +240,7 @@ async def test_in_a_limited_namespace_every_starter_gets_its_draft_and_no_worker
             worker.wait()
 
 
-async def test_an_outage_is_told_once_to_requests_that_wait_together(tmp_path: Path) -> None:
+async def test_requests_that_wait_together_report_an_outage_once(tmp_path: Path) -> None:
     port = free_port()
     address, said = f"127.0.0.1:{port}", list[str]()
     server = await start_server(port, log=tmp_path / "server.log")

@@ -112,7 +112,7 @@ async def test_reports_survive_a_server_that_is_killed(
     assert worker.poll() is None
 
 
-async def test_a_frozen_worker_closes_its_call_after_another_took_over(
+async def test_a_frozen_worker_closes_its_call_after_another_took_it_over(
     client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
     frozen = start_worker(first=NOTICE_SOON)
@@ -192,7 +192,7 @@ def whole_pdfs(folder: Path) -> set[str]:
     return {path.name for path in files if path.read_bytes().endswith(b"%%EOF\n")}
 
 
-async def test_three_workers_one_of_them_killed_lose_no_report(
+async def test_three_workers_lose_no_report_if_one_is_killed(
     client: Client,
     llm: LoopbackLLM,
     start_worker: StartWorker,

@@ -35,7 +35,7 @@ OpenLocal = Callable[..., Starter]
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
-    """The address that the test's server takes: a free port, and one for its Web UI."""
+    """Sets an address for the test's server: a free port whose Web UI's port is free, too."""
     port = free_port()
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
     return port
@@ -116,7 +116,7 @@ def test_one_command_leads_to_a_demo_pdf_and_leaves_no_process_behind(
     assert left_behind(tmp_path) == []
 
 
-def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
+def test_the_report_of_a_killed_starter_can_be_kept_by_the_next(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     killed = open_local("bees")
@@ -137,7 +137,7 @@ def test_what_a_killed_starter_leaves_behind_does_not_hinder_the_next(
 def test_the_server_that_a_killed_starter_left_behind_runs_the_next_demo(
     port: int, open_local: OpenLocal
 ) -> None:
-    """It lives if no terminal is closed."""
+    """A killed starter's server goes on running if no terminal closes."""
     command = [sys.executable, STARTER, "--local", "bees"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as killed:
@@ -208,7 +208,7 @@ def test_an_error_stops_server_and_worker(port: int, open_local: OpenLocal, tmp_
         ),
     ],
 )
-def test_a_setting_that_does_not_work_is_refused_before_the_first_question(
+def test_a_wrong_setting_is_refused_before_the_first_question(
     port: int,
     open_local: OpenLocal,
     tmp_path: Path,
@@ -225,7 +225,7 @@ def test_a_setting_that_does_not_work_is_refused_before_the_first_question(
     assert left_behind(tmp_path) == []
 
 
-def test_a_worker_that_refuses_ends_the_starter_with_its_reason(
+def test_a_worker_that_refuses_to_start_ends_the_starter_with_its_reason(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "no-such-provider/model")
@@ -266,7 +266,7 @@ async def test_the_list_needs_no_key(
     assert NO_WORKER in starter.errors
 
 
-def test_a_second_one_joins_the_server_of_the_first(
+def test_a_second_starter_joins_the_server_of_the_first(
     port: int, open_local: OpenLocal, tmp_path: Path
 ) -> None:
     first = open_local("bees")
@@ -320,10 +320,10 @@ async def test_a_server_that_does_not_start_is_reported_with_its_log(
         await dev_server.start_server(log=log)
 
 
-def test_the_demo_has_reports_of_its_own(
+def test_demo_reports_are_kept_apart_from_real_ones(
     port: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It must not write into those that were started with a model."""
+    """The demo model must not write drafts of reports that a real model began."""
     with LoopbackLLM() as model, monkeypatch.context() as settings:
         settings.setenv("LLM_API_KEY", "sk-of-a-model")
         settings.setenv("OPENAI_BASE_URL", model.base_url)
@@ -349,7 +349,7 @@ async def test_somebody_elses_server_gets_no_demo_until_it_is_asked_for(
     starter.sees("Offline demo.")
 
 
-def test_without_a_server_the_reports_of_local_are_named(
+def test_without_a_server_the_starter_says_how_to_see_local_reports(
     port: int, open_local: OpenLocal, open_starter: OpenStarter
 ) -> None:
     starter = open_local("bees")
@@ -389,7 +389,7 @@ def test_leaving_waits_for_a_call_in_progress_until_a_second_ctrl_c(
     assert left_behind(tmp_path) == []
 
 
-def test_what_was_typed_comes_back_after_the_worker_has_refused(
+def test_what_was_typed_is_in_the_history_after_the_worker_refused_to_start(
     port: int, open_local: OpenLocal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as settings:
@@ -420,7 +420,7 @@ def test_a_report_is_found_from_any_folder(
     again.asked_to_decide()
 
 
-async def test_the_worker_is_in_no_terminals_session_and_stops_with_its_caller(
+async def test_the_worker_has_its_own_session_and_stops_with_its_caller(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
@@ -514,7 +514,7 @@ unix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins ar
 
 
 @unix_only
-async def test_the_temporal_cli_on_path_comes_before_the_one_in_the_cache(
+async def test_the_temporal_cli_on_path_takes_precedence_over_the_cache(
     cache: Path, tmp_path: Path, started_with: list[str | None]
 ) -> None:
     in_cache = write_script(cache / "temporal", "")

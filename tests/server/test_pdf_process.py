@@ -80,7 +80,7 @@ async def test_one_process_serves_many_pdfs(renderer: PDFProcess) -> None:
     assert process_of(renderer) == process
 
 
-async def test_a_process_that_reaches_the_limit_is_killed_and_the_next_pdf_comes(
+async def test_a_process_that_reaches_the_limit_is_killed_and_the_next_pdf_is_rendered(
     renderer: PDFProcess,
     process: psutil.Process,
 ) -> None:
@@ -102,7 +102,7 @@ async def test_a_process_whose_pdf_is_cancelled_is_killed(
     await eventually(lambda: has_ended(process))
 
 
-async def test_a_process_killed_during_a_pdf_raises_and_the_next_pdf_comes(
+async def test_a_process_killed_during_a_pdf_raises_and_the_next_pdf_is_rendered(
     renderer: PDFProcess,
     process: psutil.Process,
 ) -> None:
@@ -178,7 +178,7 @@ def demo_worker(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> W
 async def endless_pdf(
     client: Client, worker: WorkerProcess
 ) -> AsyncIterator[tuple[ReportHandle, psutil.Process]]:
-    """A report whose PDF does not come before its process, which is suspended, is resumed."""
+    """A report whose PDF waits until the test resumes the suspended process."""
     report = await start_report(client, "bees")
     await waiting(report, draft=1)
     renderer = await renderer_of(worker)
@@ -195,7 +195,7 @@ async def endless_pdf(
 
 
 async def renderer_of(worker: WorkerProcess) -> psutil.Process:
-    """The process that renders a Worker's PDFs, which starts it a moment after it polls."""
+    """Waits for the process that renders a Worker's PDFs, which starts after the Worker polls."""
     process = psutil.Process(worker.pid)
 
     def children() -> list[psutil.Process]:

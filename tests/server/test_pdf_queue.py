@@ -1,4 +1,4 @@
-"""PDFs wait for their turn in the Worker, where Temporal sees them, and no LLM call behind them."""
+"""PDFs wait for their turn in the Worker, and no LLM call waits behind them."""
 
 import asyncio
 from datetime import timedelta
@@ -66,7 +66,7 @@ async def test_a_cancelled_pdf_gives_up_its_place_in_the_queue(
 
 
 @pytest.mark.parametrize("end", ["cancel", "terminate"])
-async def test_a_report_that_ends_while_its_pdf_is_made_leaves_none(
+async def test_a_report_that_ends_while_its_pdf_is_made_leaves_no_pdf(
     end: str, client: Client, llm: LoopbackLLM, tmp_path: Path
 ) -> None:
     async with worker_here(client, llm_call, create_pdf_in_turn) as queue:
@@ -95,7 +95,7 @@ def pdfs_in(folder: Path) -> list[str]:
 async def test_drafts_do_not_wait_for_pdfs_and_no_pdf_is_made_twice(
     client: Client, llm: LoopbackLLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the SDK's own threads, waiting counted as work, and timed-out attempts came again."""
+    """With the SDK's threads, waiting counted as work, so PDFs timed out and were made again."""
     monkeypatch.setenv("REPORTS_DIR", str(tmp_path / "reports"))
     async with worker_here(client, llm_call, create_pdf_in_turn, activities_at_once=100) as queue:
         async with activities._pdf_turn:

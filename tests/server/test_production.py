@@ -27,7 +27,7 @@ Change = Callable[[str], Path]
 
 @pytest.fixture
 def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
-    """Call it with a heading of the page. Returns a copy of the project with what stands below."""
+    """A function that applies what is below a heading of the page to a copy of the project."""
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
 
     def apply(heading: str) -> Path:
@@ -47,7 +47,7 @@ def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
 
 
 def run_starter(project: Path, typed: str, *arguments: str, code: int = 0) -> str:
-    """Returns what it says, or what it refuses with if the exit code is to be 1."""
+    """Returns the starter's output or, if it should exit with code 1, its error."""
     command = [sys.executable, str(project / "starter.py"), *arguments]
     done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == code

@@ -1,4 +1,4 @@
-"""How a finished PDF gets into the folder: under which name, whole, and over no other file."""
+"""Which name a finished PDF gets, and that it is complete and overwrites no other file."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refuse_link(*_: object) -> NoReturn:
-    """As of SMB, FAT and the volumes of some containers."""
+    """What SMB, FAT and the volumes of some containers answer to a hard link."""
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
@@ -52,7 +52,7 @@ def test_without_hard_links_a_report_is_placed_and_nothing_is_overwritten(
     assert len(list(reports.iterdir())) == 3
 
 
-def test_a_name_that_is_taken_is_followed_by_the_reports_own_part(reports: Path) -> None:
+def test_a_taken_name_gets_the_reports_own_part_added(reports: Path) -> None:
     assert place_report(b"theirs", NAME, "") == NAME
     names = [place_report(text, NAME, REPORT) for text in (b"1", b"2")]
     assert names == ["research_pdf-1a2b3c4d.pdf", f"research_pdf-{OWN}.pdf"]
@@ -88,7 +88,7 @@ def test_neither_a_folder_nor_a_link_is_overwritten(reports: Path) -> None:
     assert place_report(b"ours", NAME, REPORT) == f"research_pdf-{OWN}.pdf"
 
 
-def test_a_file_has_its_name_only_when_it_is_whole_and_on_the_disk(
+def test_a_file_gets_its_name_only_when_it_is_complete_and_on_the_disk(
     reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[Path]] = []
@@ -143,7 +143,7 @@ def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
     assert len(str(error.value)) < 2 * PATH_LIMIT
 
 
-# What the disk answers.
+# Errors of the disk.
 
 
 def disk_error() -> str:
@@ -172,7 +172,7 @@ def disk_error() -> str:
     ],
     ids=lambda value: value[:15],
 )
-def test_a_folder_that_cannot_be_written_to_is_told_with_the_reason(
+def test_a_folder_that_cannot_be_written_to_is_reported_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, told: str
 ) -> None:
     (tmp_path / "file").touch()

@@ -44,7 +44,7 @@ CURE = "Set it in .env or in the environment, or set LLM_MODEL=offline/demo for 
 
 
 def run_worker() -> subprocess.CompletedProcess[str]:
-    """Runs a Worker that cannot work, to its end."""
+    """Runs a Worker that refuses to start, until it exits."""
     command = [sys.executable, str(PROJECT / "worker.py")]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
@@ -55,7 +55,7 @@ async def ended(worker: WorkerProcess) -> int:
 
 
 def settings_problem() -> str:
-    """What the Worker says of the settings, "" if it starts."""
+    """Returns what the Worker says about the settings, or "" if it accepts them."""
     try:
         load_litellm()
     except ApplicationError as error:
@@ -165,7 +165,7 @@ def test_the_placeholder_of_env_example_is_accepted_for_a_server_of_your_own(
 
 
 def test_a_server_of_your_own_needs_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LiteLLM would ask OpenAI."""
+    """Without an address, LiteLLM would call OpenAI."""
     monkeypatch.setenv("LLM_MODEL", "lm_studio/qwen")
     assert settings_problem().startswith("LM_STUDIO_API_BASE is not set, and lm_studio/qwen needs")
 
@@ -177,7 +177,7 @@ async def test_a_report_waits_for_a_worker_with_the_settings_of_dot_env(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is wrong with the key is said alone, and before the Worker takes any work."""
+    """The Worker prints what is wrong with the key, and nothing else, before it polls."""
     monkeypatch.delenv("LLM_API_KEY")
     monkeypatch.setenv("LLM_MODEL", "openai/from-the-environment")
     report = await start_report(client, "bees")
@@ -225,7 +225,7 @@ def test_a_byte_order_mark_in_dot_env_is_ignored(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_setting_that_does_not_work_is_refused_in_one_sentence(
+def test_a_wrong_setting_is_refused_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -238,7 +238,7 @@ def test_a_setting_that_does_not_work_is_refused_in_one_sentence(
 
 @pytest.fixture
 def connected_with(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the SDK is asked to connect with."""
+    """The arguments with which the app calls the SDK's `connect`."""
     options: dict[str, Any] = {}
 
     async def connect(**given: Any) -> None:
@@ -342,16 +342,16 @@ def test_an_unknown_namespace_is_refused_without_a_traceback(
 async def test_a_stopped_worker_finishes_its_call(
     client: Client, llm: LoopbackLLM, start_worker: StartWorker, number: signal.Signals
 ) -> None:
-    """The tutorial's Worker gives its call up, and the next Worker pays for it again."""
+    """The tutorial's Worker cancels its call, and the next Worker pays for it again."""
     worker = start_worker()
     report = await begin_call(client, llm, "bees")
     worker.send_signal(number)
     await eventually(lambda: STOPPING in worker.log)
     if number == signal.SIGHUP:
-        worker.send_signal(number)  # from the shell, and from the system
+        worker.send_signal(number)  # both the shell and the system send one
     if number == signal.SIGTERM:
         with pytest.raises(subprocess.TimeoutExpired):
-            # Longer than a heartbeat may be late: they go on.
+            # Longer than Temporal waits for a heartbeat: the Worker must still send them.
             await asyncio.to_thread(worker.wait, 12)
     llm.go_on.set()
     assert await ended(worker) == 0
@@ -360,7 +360,7 @@ async def test_a_stopped_worker_finishes_its_call(
     assert len(completed) == len(llm.calls) == 1
 
 
-async def test_a_worker_that_is_stopped_again_gives_its_call_up(
+async def test_a_worker_that_is_stopped_twice_abandons_its_call(
     client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
     worker = start_worker()
@@ -403,7 +403,7 @@ def test_a_demo_imports_no_litellm(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_importing_litellm_does_not_stop_other_threads_for_a_garbage_collection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One of 0.4 s is seconds on a busy machine, and Workflow Tasks beside it failed."""
+    """A collection of 0.4 s takes seconds on a busy machine, and made Workflow Tasks fail."""
     monkeypatch.setenv("LLM_API_KEY", KEY)
     code = """\
 import gc, time
@@ -428,7 +428,7 @@ print(gc.isenabled(), longest)
 
 
 def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would fetch its price list from GitHub."""
+    """By default, LiteLLM would fetch its price list from GitHub."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         address = "http://{}:{}".format(*proxy.getsockname())
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):

@@ -47,7 +47,7 @@ def summary(old: str, new: str) -> str:
     return summarize(compare(old, new))
 
 
-def test_changed_words_are_marked_and_paragraphs_between_are_one_line_with_their_heading() -> None:
+def test_changed_words_are_marked_and_unchanged_paragraphs_folded_under_their_heading() -> None:
     assert change("wax, and store", "comb, and keep") == [
         "… 2 paragraphs as before (## Honey)",
         "They make honey in a hive of [-wax-]{+comb+}, and [-store-]{+keep+} it in cells.",
@@ -55,7 +55,7 @@ def test_changed_words_are_marked_and_paragraphs_between_are_one_line_with_their
     ]
 
 
-def test_a_fold_names_the_heading_even_if_another_change_stands_below_it() -> None:
+def test_a_fold_names_the_heading_even_if_another_change_follows() -> None:
     new = REPORT.replace("## Work", "## Hard Work").replace("a day", "an hour")
     assert view(REPORT, new)[-2:] == [
         "… 1 paragraph as before (## Hard Work)",
@@ -68,7 +68,7 @@ def test_lines_that_break_elsewhere_count_as_unchanged() -> None:
     assert summary(REPORT, new.replace("\n", "\r\n")) == "0 of 8 paragraphs changed"
 
 
-def test_a_table_is_one_paragraph_whose_changed_rows_stand_below_its_headings() -> None:
+def test_a_table_is_one_paragraph_whose_changed_rows_follow_its_headings() -> None:
     new = REPORT.replace("| Drone | mating | 55 |", "| Drone | rest | 15.5 |")
     assert summary(REPORT, new) == "1 of 8 paragraphs changed"
     assert view(REPORT, new)[1].splitlines() == [
@@ -111,7 +111,7 @@ def test_a_moved_and_changed_paragraph_is_marked_as_both() -> None:
     assert view(REPORT, new)[-1].startswith("moved and changed: They make honey in a hive of [-wax")
 
 
-def test_new_and_deleted_paragraphs_are_counted_and_stand_where_they_are_and_were() -> None:
+def test_new_and_deleted_paragraphs_are_counted_and_shown_in_their_places() -> None:
     new = REPORT.replace("- It keeps for years.\n", "").replace("## Work", "## Work\n\nA lot.")
     assert summary(REPORT, new) == "0 of 8 paragraphs changed, 1 new, 1 deleted"
     assert view(REPORT, new)[1:4] == [
@@ -121,7 +121,7 @@ def test_new_and_deleted_paragraphs_are_counted_and_stand_where_they_are_and_wer
     ]
 
 
-def test_a_paragraph_that_shares_few_words_stands_below_the_deleted_one_in_its_place() -> None:
+def test_a_paragraph_that_shares_few_words_is_new_and_follows_the_deleted_one() -> None:
     new = "They are yellow, and nobody knows why."
     assert change("They make honey in a hive of wax, and store it in cells.", new)[1:3] == [
         "[-They make honey in a hive of wax, and store it in cells.-]",
@@ -151,7 +151,7 @@ def test_the_first_draft_is_all_new() -> None:
 
 
 def words(number: int) -> str:
-    """As often as in English, where one in twenty is "the"."""
+    """Words with the frequencies of English, where one in twenty is "the"."""
     return " ".join(f"w{int(20 * random.paretovariate(1))}" for _ in range(number))
 
 

@@ -89,7 +89,7 @@ async def test_the_list_begins_with_the_newest_report(llm: LoopbackLLM, client: 
     assert re.fullmatch(rf"{works.id}\twasps\t\d+ s\tRESEARCHING\t0", second)
 
 
-async def test_an_empty_list_says_how_to_start_a_report(away_from_the_worker: Client) -> None:
+async def test_an_empty_list_says_that_no_report_is_open(away_from_the_worker: Client) -> None:
     done = piped("", "--list")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "No report is open.\n"

@@ -96,7 +96,7 @@ def test_what_was_printed_arrives_before_the_process_ends(monkeypatch: pytest.Mo
 def test_ctrl_c_during_the_imports_is_quiet_or_ignored(
     ignored: bool, script: str, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A module that Python imports first presses Ctrl-C when temporalio is looked for."""
+    """A module that Python imports first sends Ctrl-C when the import of temporalio begins."""
     (tmp_path / "sitecustomize.py").write_text("""\
 import os, signal, sys
 class PressesCtrlC:
@@ -131,7 +131,7 @@ def test_a_prompt_that_is_too_long_is_refused(client: Client) -> None:
 def test_the_first_question_comes_before_slow_imports(
     client: Client, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Asks, on a terminal, what is loaded when the first question is printed."""
+    """Checks which modules are loaded when a terminal shows the first question."""
     (tmp_path / "sitecustomize.py").write_text("""\
 import builtins, sys
 tell = print

@@ -44,7 +44,7 @@ def draft(llm: LoopbackLLM) -> None:
 
 @pytest.fixture
 def use_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseEditor:
-    """Call it with what the editor does with the file, as a shell script."""
+    """A function that makes a shell script the editor. The script gets the file as its argument."""
 
     def use(script: str) -> None:
         file = write_script(tmp_path / "my editor", script)
@@ -55,7 +55,7 @@ def use_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseEditor:
 
 @pytest.fixture
 def end_editor(tmp_path: Path, use_editor: UseEditor) -> Callable[[], None]:
-    """Has an editor that has saved, and ends when this is called."""
+    """A function that ends an editor that has saved its file."""
     file = tmp_path / "go"
     use_editor(f'echo MINE >> "$1"; while ! test -e {file}; do sleep 0.1; done')
     return file.touch
@@ -142,7 +142,7 @@ async def test_an_editor_that_fails_or_changes_nothing_sends_nothing(
     assert await decisions_on(report) == []
 
 
-async def test_visual_comes_before_editor_and_line_ends_of_windows_are_not_sent(
+async def test_visual_takes_precedence_over_editor_and_windows_line_ends_are_not_sent(
     begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     use_editor: UseEditor,
@@ -320,7 +320,7 @@ def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_t
     [("nano -I", ["MINE\r", "\x18", "y", "\r"]), ("vim -u NONE -N", ["OMINE", "\x1b", ":wq\r"])],
     ids=["nano", "vim"],
 )
-async def test_a_person_types_into_a_real_editor_whose_window_is_resized(
+async def test_a_real_editor_saves_a_correction_although_its_window_is_resized(
     begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
     editor: str,

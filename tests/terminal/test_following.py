@@ -70,7 +70,7 @@ def test_a_reports_folder_of_an_unknown_user_hides_the_file_but_not_the_result(
 
 @pytest.mark.usefixtures("worker")
 async def test_a_report_that_is_reset_is_followed(llm: LoopbackLLM, begin: Begin) -> None:
-    """Its draft is written afresh, under the number of the one that the screen shows."""
+    """The new draft has the same number as the one that the screen shows."""
     llm.replies += [Reply(text="the first text"), Reply(text="the second text")]
     starter, report = begin()
     starter.sees("the first text")
@@ -135,7 +135,7 @@ async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
             " Next time, let the server keep its reports: "
             "temporal server start-dev --db-filename temporal.db",
         ),
-        ("0.0.0.0", ""),  # stands for another machine, whose server is no dev server
+        ("0.0.0.0", ""),  # counts as another machine's, so no dev server is suggested
     ],
 )
 async def test_a_report_that_the_server_has_lost_ends_the_starter_with_one_sentence(
@@ -189,7 +189,7 @@ class Failing:
 async def report_of_another_workflow(
     client: Client, kind: type, topic: str = "bees"
 ) -> AsyncIterator[ReportHandle]:
-    """A report whose Worker has that Workflow in place of ours."""
+    """A report whose Worker runs that Workflow instead of ours."""
     worker = Worker(
         client,
         task_queue=str(uuid4()),
@@ -211,7 +211,7 @@ async def test_a_failed_report_is_reported_with_its_reason(
 
 @workflow.defn(name=GenerateReportWorkflow.__name__)
 class Unfit:
-    """What a deploy makes of the Workflow that does not fit the report's history."""
+    """A newly deployed Workflow that does not replay the report's history."""
 
     @workflow.run
     async def run(self, input: GenerateReportInput) -> str:
@@ -231,7 +231,7 @@ async def test_the_live_line_says_that_the_workflow_fails(
 
 
 def test_a_paused_report_is_open_and_the_live_line_says_so() -> None:
-    """Of servers since 1.30: the SDK has no name for this status."""
+    """Servers have this status since 1.30; the SDK does not know it."""
     description = DescribeWorkflowExecutionResponse()
     description.workflow_execution_info.status = WorkflowExecutionStatus.Value(
         "WORKFLOW_EXECUTION_STATUS_PAUSED"

@@ -46,7 +46,7 @@ CTRL_D = "\x15\x04"  # it ends the input on an empty line only: Ctrl-U empties i
         (signal.SIGTERM, reach_the_decision, 143),
     ],
 )
-async def test_keys_words_and_signals_stop_nothing_but_the_starter(
+async def test_keys_words_and_signals_end_only_the_starter(
     leave: str | signal.Signals,
     reach: Callable[[Starter, LoopbackLLM], None],
     exit_code: int,
@@ -145,7 +145,7 @@ starter.main()
 def test_a_signal_while_the_starter_ends_leaves_its_exit_code(
     number: signal.Signals, client: Client
 ) -> None:
-    """The loop that the signal would have woken is closed."""
+    """By then, the event loop that the signal would wake is closed."""
     script = SIGNALLED_WHILE_IT_ENDS.format(number=int(number))
     command = [sys.executable, "-c", script, "--list"]
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE)
@@ -154,7 +154,7 @@ def test_a_signal_while_the_starter_ends_leaves_its_exit_code(
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_closed_terminal_stops_nothing_but_the_starter(begin: Begin) -> None:
+async def test_a_closed_terminal_ends_only_the_starter(begin: Begin) -> None:
     starter, report = begin()
     starter.asked_to_decide()
     starter.close()  # finds no traceback
@@ -165,7 +165,7 @@ async def test_a_closed_terminal_stops_nothing_but_the_starter(begin: Begin) -> 
 async def test_a_terminal_that_is_lost_without_a_signal_ends_the_starter(
     llm: LoopbackLLM, client: Client, tmp_path: Path
 ) -> None:
-    """The live line finds out when it draws."""
+    """The starter notices when it redraws the live line."""
     llm.go_on.clear()
     errors = tmp_path / "errors.txt"
     starter, window = starter_without_a_controlling_terminal(errors)
@@ -180,7 +180,7 @@ async def test_a_terminal_that_is_lost_without_a_signal_ends_the_starter(
 
 
 def starter_without_a_controlling_terminal(errors: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """One that gets no SIGHUP, and the file descriptor of its window."""
+    """A starter that gets no SIGHUP, and the file descriptor of its terminal."""
     window, terminal = pty.openpty()
     with errors.open("wb") as stderr:
         starter = subprocess.Popen(

@@ -50,7 +50,7 @@ from workflow import GenerateReportWorkflow
 
 @pytest.fixture(autouse=True)
 def demo_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its Workers start at once."""
+    """Without LiteLLM, Workers start at once."""
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
 
 
@@ -159,7 +159,7 @@ async def make_current(client: Client, version: str) -> None:
 def test_a_worker_is_missing_after_several_polls_over_several_seconds(
     interval: float, polls: int, missing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not after the quick polls that follow a decision, nor after the few of a slow server."""
+    """The polls after a decision are too quick to tell, and those to a slow server too few."""
     untaken = DescribeWorkflowExecutionResponse()
     untaken.pending_workflow_task.state = (
         PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
@@ -176,7 +176,7 @@ def test_a_worker_is_missing_after_several_polls_over_several_seconds(
 async def test_a_worker_that_polls_is_not_missing_however_long_a_task_waits(
     away_from_the_worker: Client,
 ) -> None:
-    """Such as one with a long queue. Another program's may poll, too."""
+    """Its queue may be long. Another program's Worker may poll, too."""
     client = away_from_the_worker
     report = await start_report(client, "bees")
     info = (await describe_report(client, report.id)).workflow_execution_info
@@ -189,7 +189,7 @@ async def asks_for_no_worker(client: Client, info: WorkflowExecutionInfo) -> boo
     return await explain_missing_worker(client, info) == ""
 
 
-def test_a_pause_brings_no_worker_back() -> None:
+def test_a_paused_report_does_not_hide_that_its_worker_is_missing() -> None:
     untaken = DescribeWorkflowExecutionResponse()
     untaken.pending_workflow_task.state = (
         PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
@@ -204,7 +204,7 @@ def test_a_pause_brings_no_worker_back() -> None:
     assert watched.task_is_untaken
 
 
-def test_a_lost_heartbeat_accuses_no_worker() -> None:
+def test_a_lost_heartbeat_is_not_blamed_on_the_worker() -> None:
     """The server may have been away, not the Worker."""
     description = DescribeWorkflowExecutionResponse()
     activity = description.pending_activities.add()
@@ -276,7 +276,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
 async def test_a_report_whose_worker_has_long_gone_is_not_listed_as_failing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server answers a Query with an error if none has polled for 20 seconds; here, for one."""
+    """A server answers a Query with an error if no Worker polled for 20 seconds, here for one."""
     port, window = free_port(), 'matching.queryPollerUnavailableWindow="1s"'
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
     options = [f"--dynamic-config-value={window}"]

@@ -1,4 +1,4 @@
-"""A script holds the dialogue through pipes."""
+"""A script conducts the dialogue through pipes."""
 
 import asyncio
 import re

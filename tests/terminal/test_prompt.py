@@ -1,4 +1,4 @@
-"""What a person's fingers expect of a prompt, and of a window."""
+"""What a person expects of a prompt, its keys and a window."""
 
 import os
 import re
@@ -23,7 +23,7 @@ UseScript = Callable[[str, str], None]
 
 @pytest.fixture
 def use_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseScript:
-    """Call it with the variable that names a program, and with the script to run in its place."""
+    """A function that makes a script the program that an environment variable names."""
 
     def use(variable: str, script: str) -> None:
         monkeypatch.setenv(variable, str(write_script(tmp_path / variable, script)))
@@ -51,8 +51,8 @@ def test_ctrl_d_before_the_prompt_is_ready_ends_the_starter(open_starter: OpenSt
         assert starter.ends() == 0
 
 
-def test_the_terminal_is_silent_and_not_in_line_mode_until_the_prompt_comes() -> None:
-    """On a terminal of its own, so that nothing else sets its modes."""
+def test_echo_and_line_mode_are_off_until_the_prompt_appears() -> None:
+    """Uses a separate terminal, so that nothing else sets its modes."""
     code = "import time; from beyond.terminal.screen import Screen; "
     code += "Screen().stop_echo(); print('set'); time.sleep(60)"
     project = str(Path(STARTER).parent)
@@ -153,7 +153,7 @@ async def test_keys_at_the_prompt_make_the_instruction(
 async def test_ctrl_z_stops_the_live_line_and_fg_continues_it(
     llm: LoopbackLLM, client: Client
 ) -> None:
-    """In a shell with job control: without one, the system has nobody to stop a process for."""
+    """Runs in a shell with job control, because without one the system does not stop a process."""
     llm.go_on.clear()
     command = f'set -m; "{sys.executable}" "{STARTER}" bees; echo STOPPED; fg'
     shell = pexpect.spawn("bash", ["-c", command], timeout=PATIENCE)
@@ -182,7 +182,7 @@ TALL = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
 
 @pytest.fixture
 def query_tall_draft(llm: LoopbackLLM, open_starter: OpenStarter) -> Callable[[], Starter]:
-    """Call it for a starter that is asked for a draft that is taller than its window."""
+    """A function that returns a starter after `query` for a draft taller than its window."""
 
     def query() -> Starter:
         llm.default = TALL
@@ -194,7 +194,7 @@ def query_tall_draft(llm: LoopbackLLM, open_starter: OpenStarter) -> Callable[[]
     return query
 
 
-async def test_what_is_taller_than_the_window_opens_in_the_pager_and_ctrl_c_there_is_the_pagers(
+async def test_a_draft_taller_than_the_window_opens_in_the_pager_which_gets_ctrl_c(
     llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, use_script: UseScript
 ) -> None:
     use_script("PAGER", "cat > paged.txt\necho THE PAGER\nread key < /dev/tty\necho READ ${#key}")
@@ -231,7 +231,7 @@ async def test_less_says_how_to_go_back(
     starter.asked_to_decide()
 
 
-async def test_the_question_comes_again_after_a_pager_that_fails(
+async def test_the_question_is_asked_again_after_a_pager_fails(
     query_tall_draft: Callable[[], Starter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAGER", "no-such-pager")

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-async def test_the_list_has_a_row_a_line_whatever_the_width(
+async def test_the_list_shows_each_report_on_one_line_at_any_width(
     columns: int, llm: LoopbackLLM, client: Client, open_starter: OpenStarter
 ) -> None:
     reports = [await start_report(client, f"a topic of [red] words {'on and ' * 20}")]
@@ -70,7 +70,7 @@ async def test_the_list_shows_unknown_for_a_report_without_a_worker(client: Clie
 async def test_a_report_that_another_program_began_is_listed_with_its_topic(
     client: Client, open_starter: OpenStarter
 ) -> None:
-    """Such as a Schedule, which has its own Workflow IDs and notes no topic for the Web UI."""
+    """A Schedule, for example, uses other Workflow IDs and sets no summary for the Web UI."""
     topics = {"weekly-energy-markets-2026-11-29T08:00:00Z": "bees", f"web-{uuid4()}": "wasps"}
     queues = {"bees": TASK_QUEUE, "wasps": "where nobody polls"}
     reports = [
@@ -184,7 +184,7 @@ async def test_reports_of_the_tutorials_older_spelling_are_told_apart(client: Cl
 async def test_the_list_shows_the_newest_and_says_how_to_see_the_others(
     away_from_the_worker: Client,
 ) -> None:
-    """Without a Worker, and of the others only the topics: it waits once, not for each report."""
+    """Without a Worker, the list waits once, not for each report, and then shows only topics."""
     client = away_from_the_worker
     for number in range(PAGE + 5):
         await start_report(client, f"topic {number}")
@@ -235,7 +235,7 @@ def test_an_unknown_id_is_refused_with_the_command_that_lists_reports(client: Cl
     )
 
 
-async def test_a_part_of_two_ids_is_refused_with_what_to_type_for_each(client: Client) -> None:
+async def test_a_part_of_two_ids_is_refused_with_a_longer_part_of_each(client: Client) -> None:
     for topic in ("bees", "wasps"):
         await waiting(await start_report(client, topic), draft=1)
     await listed(client, 2)

@@ -1,4 +1,4 @@
-"""A draft's inline Markdown on a terminal: set by rich, in every width, with every word."""
+"""rich shows a draft's inline Markdown at every width, with every word."""
 
 import re
 from string import ascii_lowercase
@@ -64,7 +64,7 @@ def show(markdown: str, columns: int = 80) -> str:
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_a_link_is_its_text_and_once_its_address(link: str) -> None:
+def test_a_link_shows_its_text_and_its_address_once(link: str) -> None:
     markdown, shown = LINKS[link]
     expected = " ".join(f"See {shown} ({ADDRESS}) end.".split())
     printed = " ".join(re.sub("🌆|~~", "", f"See {shown} end.").split())

@@ -1,4 +1,4 @@
-"""What a terminal gets: no escape of the model's, all of the draft, in its width."""
+"""A terminal gets all of the draft, within its width, and no escape sequences of the model."""
 
 import re
 
@@ -9,13 +9,13 @@ from starters import CONTROLS, OpenStarter, piped
 
 pytestmark = pytest.mark.usefixtures("worker")
 
-# What would set the title or the clipboard, clear the screen, ring, reorder a line.
+# Sequences that set the title or the clipboard, clear the screen, ring, or reorder a line.
 ESCAPES = (
     "\x1b]0;title\x07 \x1b]52;c;aGk=\x1b\\ \x1b[2J\x1b[31m \x9b31m \x9d0;x\x9c \x08\r\u202e\u2066"
 )
 
 
-async def test_no_escape_of_the_models_reaches_a_terminal(
+async def test_escape_sequences_in_a_draft_reach_no_terminal(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     llm.default = Reply(text=f"# Safe\n\n{ESCAPES}\n\n[a]({ESCAPES})\n\n    {ESCAPES}\n\nend")
@@ -34,7 +34,7 @@ async def test_no_escape_of_the_models_reaches_a_terminal(
     assert not re.search(r"\x1b\[(2J|31m)", starter.raw)
 
 
-async def test_a_terminal_shows_all_that_the_pdf_will_hold_and_the_address_of_each_link(
+async def test_a_terminal_shows_all_words_of_the_pdf_and_the_address_of_each_link(
     llm: LoopbackLLM, open_starter: OpenStarter
 ) -> None:
     llm.default = Reply(
@@ -49,7 +49,7 @@ async def test_a_terminal_shows_all_that_the_pdf_will_hold_and_the_address_of_ea
     assert not starter.links
 
 
-async def test_no_escape_of_the_models_reaches_a_pipe(llm: LoopbackLLM) -> None:
+async def test_escape_sequences_in_a_draft_reach_no_pipe(llm: LoopbackLLM) -> None:
     llm.default = Reply(text=f"# Safe\n\n{ESCAPES}\n\nend")
     done = piped("bees\nquery\nkeep\n")
     assert done.returncode == 0

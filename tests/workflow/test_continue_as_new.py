@@ -1,4 +1,4 @@
-"""Long reports, which go on in a new run."""
+"""Long reports continue in a new run."""
 
 import asyncio
 from uuid import uuid4
@@ -112,7 +112,7 @@ async def test_waiting_decisions_are_carried_into_the_new_run(
 async def test_a_cancellation_that_arrives_as_a_report_continues_as_new_counts(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK delivers Signals first: the run ended, and the cancellation with it."""
+    """The SDK delivers Signals first, so the run used to end and the cancellation was lost."""
     monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 2)
     functions = StandIns()
     async with worker_here(client, functions.llm_call) as queue:
@@ -130,7 +130,7 @@ async def test_a_cancellation_that_arrives_as_a_report_continues_as_new_counts(
 async def test_a_worker_that_replays_continues_where_the_last_one_would_have(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a Query nor another Worker changes when a report goes on in a new run."""
+    """Neither a Query nor another Worker changes when a report continues as new."""
     monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", 4)
     functions = StandIns()
     queue = str(uuid4())
@@ -177,7 +177,7 @@ async def test_corrections_of_1_mb_make_a_report_continue_as_new(
 async def test_a_decision_that_arrives_as_a_report_continues_as_new_counts(
     client: Client, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, decision: str
 ) -> None:
-    """While a Query was in flight, the report got stuck, or the decision was lost."""
+    """If a Query was in progress, the report used to get stuck or the decision was lost."""
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     first = start_worker(first=CONTINUE_SOON.format(3))
     report = await start_report(client, "bees")

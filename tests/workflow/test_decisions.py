@@ -53,7 +53,7 @@ async def test_a_correction_is_the_next_draft_and_a_query_returns_the_one_before
 
 
 async def test_none_of_300_edits_beside_calls_is_lost(client: Client, stand_ins: StandIns) -> None:
-    """In the tutorial, 244 of them were."""
+    """The tutorial loses 244 of them."""
     report = await start_report(client, "bees", stand_ins.task_queue)
     for number in range(300):
         await edit(report, f"instruction {number}")
@@ -86,13 +86,13 @@ async def test_1000_decisions_that_came_while_no_worker_ran_fail_no_workflow_tas
 async def test_decisions_during_a_call_are_handled_in_order_after_it(
     client: Client, stand_ins: StandIns
 ) -> None:
-    """The tutorial keeps the last decision only: the first of two EDITs was lost."""
+    """The tutorial keeps only the last decision, so it loses the first of two EDITs."""
     report = await during_a_call(client, stand_ins)
     await edit(report, "add sources")
     await edit(report, "shorter")
     await keep(report)
     await edit(report, "too late: it comes after the approval")
-    await keep(report)  # asks for nothing that has not happened
+    await keep(report)  # a second KEEP changes nothing, so the status does not mention it
     stand_ins.go_on.set()
     assert await report.result() == RESULT
     status = await report.query(GenerateReportWorkflow.get_report_status)
@@ -182,7 +182,7 @@ async def test_decisions_after_the_approval_are_refused_and_logged(
 async def test_a_reset_approves_no_draft_that_nobody_has_read(
     client: Client, first_draft: ReportHandle, stand_ins: StandIns
 ) -> None:
-    """It applies the decisions again, on drafts that are written anew."""
+    """A reset applies the old decisions again, to drafts that the model writes anew."""
     await edit(first_draft, "shorter", draft=1)
     await waiting(first_draft, draft=2)
     await keep(first_draft, draft=2)

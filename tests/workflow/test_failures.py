@@ -1,4 +1,4 @@
-"""Calls and PDFs that fail for good. Of the Workflow alone, with `StandIns` for its Activities."""
+"""Calls and PDFs that fail for good: the Workflow alone, with `StandIns` for its Activities."""
 
 import pytest
 from stand_ins import StandIns, during_a_call, refusal
@@ -29,7 +29,7 @@ from models import DRAFT_LIMIT, Phase
 async def test_a_refused_edit_keeps_the_draft_and_its_prompt(
     client: Client, stand_ins: StandIns, topic: str, instruction: str
 ) -> None:
-    """In the tutorial, the instruction was retried for ever, or the report failed."""
+    """The tutorial retries the instruction forever, or the report fails."""
     report = await start_report(client, topic, stand_ins.task_queue)
     await waiting(report, draft=1)
     stand_ins.outcomes.append(refusal("too long"))

@@ -1,4 +1,4 @@
-"""Odd input, and Activities completed by hand, make no Workflow Task fail.
+"""Odd input, and Activities completed with the CLI, make no Workflow Task fail.
 
 A payload that only another Worker can read is the exception: the report waits for that Worker.
 """
@@ -106,7 +106,7 @@ def reverse(value: dict[str, str]) -> RawValue:
 async def test_a_payload_in_an_unknown_encoding_waits_for_a_worker_that_can_read_it(
     unreadable: str, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As while Workers with a codec replace those without."""
+    """This happens while Workers with a codec replace those without one."""
     queue, functions = str(uuid4()), StandIns()
     topic: Any = {"prompt": "bees"}
     keeping: Any = {"decision": "KEEP"}
@@ -147,7 +147,7 @@ async def complete_by_hand(client: Client, report: ReportHandle, value: Any) -> 
     [None, "text", {"choices": []}],
     ids=repr,
 )
-async def test_an_answer_by_hand_without_text_is_an_error_for_the_person(
+async def test_a_call_completed_with_the_cli_without_text_is_an_error_for_the_person(
     client: Client, answer: Any
 ) -> None:
     async with worker_here(client) as queue:

@@ -1,6 +1,6 @@
-"""Reports that were begun with earlier code must go on with this one.
+"""Reports that began with earlier code must go on with the present code.
 
-A history that no longer replays means a change that would break the reports in progress: patch
+If a history no longer replays, the change would break the reports in progress: patch
 the Workflow (`workflow.patched`), and record a history of the new shape beside the old one.
 """
 
@@ -51,7 +51,7 @@ def test_a_recorded_report_replays(path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
-def test_a_recorded_report_holds_nothing_of_the_machine_it_was_recorded_on(path: Path) -> None:
+def test_a_recorded_history_does_not_name_its_machine(path: Path) -> None:
     fields = list(fields_of(json.loads(path.read_text())))
     assert {value for key, value in fields if key == "identity"} == {"recorder"}
     assert "stackTrace" not in {key for key, _ in fields}

@@ -233,7 +233,7 @@ def test_a_long_instruction_is_quoted_in_part() -> None:
     [
         *[("say no", "say no."), ("say no.", "say no."), ("say no...", "say no.")],
         *[("and why?", "and why?"), ("and more…", "and more…")],
-        ("'x'", "BadRequestError: 'x'."),  # as Python says of an error that nobody expected
+        ("'x'", "BadRequestError: 'x'."),  # as the text of Python's KeyError
     ],
 )
 def test_an_error_ends_with_one_full_stop(message: str, told: str) -> None:
@@ -270,7 +270,7 @@ def test_an_edit_that_is_too_long_fails() -> None:
 
 
 def test_the_status_of_the_longest_draft_fits_into_a_payload() -> None:
-    """Many long instructions: the prompt grows with each EDIT."""
+    """The prompt grows with each EDIT, here by many long instructions."""
     play = Play(*["short"] * 9, "x" * (DRAFT_LIMIT - 100)).start()
     for _ in range(9):
         play.send("EDIT: " + "y" * 200_000)
@@ -360,7 +360,7 @@ def test_a_replacement_topic_has_the_same_length_limit() -> None:
     assert (play.error, len(play.calls)) == (PROMPT_TOO_LONG, 1)
 
 
-def test_decisions_on_a_draft_say_if_there_is_none() -> None:
+def test_a_decision_without_a_draft_gets_the_reason() -> None:
     play = Play(NO_CREDIT).start()
     for decision, told in (
         ("UNDO", NO_EARLIER_DRAFT),
@@ -508,7 +508,7 @@ def test_a_pdf_without_a_name_gives_the_report_back() -> None:
 # A new run.
 
 
-def test_a_new_run_knows_what_the_last_one_knew() -> None:
+def test_a_new_run_keeps_the_state_of_the_last_one() -> None:
     play = Play("Text 1", REFUSED).start().send("EDIT: x").send("KEEP 7")
     play.wait_with("EDIT: y", "KEEP")
     again = Report(play.report.carried())
@@ -519,7 +519,7 @@ def test_a_new_run_knows_what_the_last_one_knew() -> None:
 
 
 def test_stale_decisions_are_carried_with_the_number_minus_one() -> None:
-    """As histories of earlier versions hold them."""
+    """Histories of earlier versions have this number."""
     play = Play("Text 1", REFUSED).start()
     play.wait_with("EDIT: x")
     assert play.report.next_decision() == UserDecision.EDIT

@@ -22,7 +22,7 @@ KINDS = st.sampled_from([UserDecision.KEEP, *[UserDecision.EDIT] * 2, *CHANGE_DR
 
 @dataclass
 class Expected:
-    """What the report should know: the drafts, as number to text and prompt, and what waits."""
+    """What the report should know: the text and prompt of each draft by number, and what waits."""
 
     topic: str = "bees"
     prompt: str = "bees"
@@ -147,7 +147,7 @@ class Decisions(RuleBasedStateMachine):
 
     @rule()
     def stop(self) -> None:
-        """It counts only while the model writes, and even then the call may have ended well."""
+        """A STOP counts only while the model writes; even then, the draft may arrive first."""
         ignored = self.report.add(UserDecisionSignal(UserDecision.STOP))
         assert bool(ignored) == (not self.call)
         self.stopped = bool(self.call)
@@ -155,7 +155,7 @@ class Decisions(RuleBasedStateMachine):
     @precondition(lambda self: self.pdf)
     @rule()
     def lose_pdf(self) -> None:
-        """The draft cannot become a PDF: the person decides again."""
+        """The draft cannot become a PDF, so the person decides again."""
         self.report.pdf_failed("Unprintable", "no", for_good=True)
         self.pdf = None
 

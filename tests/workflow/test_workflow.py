@@ -70,7 +70,7 @@ async def test_the_tutorials_payload_drives_a_report(
 async def test_the_event_history_of_the_tutorials_path_is_the_tutorials(
     first_draft: ReportHandle,
 ) -> None:
-    """The wait has no timer, and no timeout ends it."""
+    """The Workflow waits without a timer or a timeout."""
     description = (await first_draft.describe()).raw_description
     assert not description.pending_activities
     assert not description.execution_config.workflow_run_timeout.ToTimedelta()
@@ -135,7 +135,7 @@ async def summary_of(metadata: UserMetadata) -> str:
 
 
 async def cancelled(report: ReportHandle) -> None:
-    """Cancels the report, and waits until it has ended so."""
+    """Cancels the report, and waits until it has ended as cancelled."""
     await report.cancel()
     with pytest.raises(WorkflowFailureError) as failure:
         await report.result()
