@@ -68,7 +68,7 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     writing = Writing()
     async with send_heartbeats(writing.describe):
         answer = await llm.complete(
-            input, LLM_TIME_LIMIT, writing, last_try=attempt >= UNUSABLE_ANSWER_ATTEMPTS
+            input, LLM_TIME_LIMIT, writing, is_last_attempt=attempt >= UNUSABLE_ANSWER_ATTEMPTS
         )
     activity.logger.info(
         "%s answered in %.1f s%s", get_model(), time.monotonic() - began, _count_tokens(answer)

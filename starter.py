@@ -153,9 +153,11 @@ async def start_report(client: Client, screen: Screen, topic: str) -> str:
         handle = await retry_until_answered(client, partial(with_payloads, start), screen.say)
     except (RefusedError, RPCError, asyncio.CancelledError):
         if not topic:  # on the command line, it is in the shell's history
-            screen.say_whole(f"The report was not started. Your topic was: {prompt}")
+            screen.say_unwrapped(f"The report was not started. Your topic was: {prompt}")
         raise
-    screen.say_whole(f"Started workflow. Workflow ID: {handle.id}, RunID {handle.result_run_id}")
+    screen.say_unwrapped(
+        f"Started workflow. Workflow ID: {handle.id}, RunID {handle.result_run_id}"
+    )
     return workflow_id
 
 

@@ -164,7 +164,7 @@ class GenerateReportWorkflow:
                 )
             except ActivityError as error:
                 _end_if_cancelled()
-                report.pdf_failed(*_explain(error), for_good=_is_final(error))
+                report.pdf_failed(*_explain(error), is_final=_is_final(error))
                 if _is_final(error):
                     break
             else:

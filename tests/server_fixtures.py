@@ -68,7 +68,7 @@ async def server(
 
 @pytest.fixture(autouse=True)
 def forget_gateways_without_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beyond.llm.streams._odd_answers", {})
+    monkeypatch.setattr("beyond.llm.streams._failed_streams", {})
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from beyond.llm.errors import (
 from beyond.llm.raw import Raw
 from beyond.llm.settings import DEMO_MODELS, find_key_to_send, find_problem, get_model
 from beyond.llm.sources import add_sources
-from beyond.llm.streams import SILENCE_LIMIT, ask_for_stream, may_stream, note_odd_stream
+from beyond.llm.streams import SILENCE_LIMIT, ask_for_stream, may_stream, note_failed_stream
 from beyond.llm.thoughts import take_out_thoughts
 from beyond.llm.writing import Writing
 from models import DRAFT_LIMIT, LLMCallInput
@@ -45,7 +45,7 @@ SLACK = 60  # seconds by which LiteLLM's time limit is longer, so that ours pass
 
 
 async def complete(
-    input: LLMCallInput, time_limit: timedelta, writing: Writing, *, last_try: bool = False
+    input: LLMCallInput, time_limit: timedelta, writing: Writing, *, is_last_attempt: bool = False
 ) -> dict[str, Any]:
     """Asks the model that `LLM_MODEL` names, once, and returns its answer in the OpenAI shape.
 
@@ -53,7 +53,7 @@ async def complete(
     with its sources. The answer's `finish_reason` is "stop" for a complete text, "length",
     "content_filter", or the provider's own word. Raises ApplicationError with a sentence for a
     person; it is retryable if asking again can help. If the response is not a completion, breaks
-    off or is late, it is retryable unless this is the `last_try`.
+    off or is late, it is retryable unless this is the `is_last_attempt`.
     """
     model, messages = get_model(), _make_messages(input)
     litellm = await asyncio.to_thread(load_litellm)
@@ -71,7 +71,7 @@ async def complete(
         max_retries=0,
     )
     # A gateway may break every stream but send whole answers, so the last try does not stream.
-    is_streamed = not last_try and may_stream()
+    is_streamed = not is_last_attempt and may_stream()
     raw, answer = Raw(), None
     began = asyncio.get_running_loop().time()
     try:
@@ -80,19 +80,21 @@ async def complete(
                 answer = await ask_for_stream(litellm, ask, limit, writing, raw)
             if is_whole := not answer:
                 limit.reschedule(began + seconds)
-                raw, answer = await _ask_for_whole(ask, last_try)
+                raw, answer = await _ask_for_whole(ask, is_last_attempt)
     except TimeoutError:
         is_silent = (limit.when() or 0) < began + seconds
         raise make_late_error(
-            SILENCE_LIMIT if is_silent else seconds, is_silent, last_try
+            SILENCE_LIMIT if is_silent else seconds, is_silent, is_last_attempt
         ) from None
-    judged = _judge(answer, raw, last_try)
+    judged = _judge(answer, raw, is_last_attempt)
     if is_streamed and is_whole:
-        note_odd_stream()
+        note_failed_stream()
     return judged
 
 
-async def _ask_for_whole(ask: Callable[..., Awaitable[Any]], last_try: bool) -> tuple[Raw, Any]:
+async def _ask_for_whole(
+    ask: Callable[..., Awaitable[Any]], is_last_attempt: bool
+) -> tuple[Raw, Any]:
     """Asks without a stream. Returns what the provider sent, and its answer in the OpenAI shape."""
     received: dict[str, Any] = {}  # what LiteLLM got, even if it cannot read it
     try:
@@ -103,7 +105,7 @@ async def _ask_for_whole(ask: Callable[..., Awaitable[Any]], last_try: bool) -> 
         result = _read_body(body)
         if not result:
             # "from None": the chain would carry headers and request bodies into the Event History.
-            raise make_application_error(error, last_try, body) from None
+            raise make_application_error(error, is_last_attempt, body) from None
     else:
         # Pydantic would warn about fields that providers add; the answer keeps them.
         result = answer.model_dump(exclude_none=True, warnings=False)
@@ -178,7 +180,7 @@ def _read_body(body: str) -> dict[str, Any]:
     return {}
 
 
-def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
+def _judge(result: dict[str, Any], raw: Raw, is_last_attempt: bool) -> dict[str, Any]:
     """Returns the answer with only the report as its content, and with the true finish reason.
 
     Raises ApplicationError if the answer has no report, broke off or is too large.
@@ -189,7 +191,7 @@ def _judge(result: dict[str, Any], raw: Raw, last_try: bool) -> dict[str, Any]:
     told = raw.reason or fields.get("native_finish_reason") or choice.get("finish_reason")
     reason = choice["finish_reason"] = _name_reason(str(told or "stop"))
     error = fields.get("error") or choice.get("error")
-    if (error or reason in BROKEN_OFF) and not last_try:
+    if (error or reason in BROKEN_OFF) and not is_last_attempt:
         raise make_upstream_error(error or raw.error)
     if error and reason == "stop":
         choice["finish_reason"] = "error"

@@ -88,12 +88,14 @@ UNREADABLE = re.compile(
 UNDECODABLE = (json.JSONDecodeError, RecursionError, UnicodeDecodeError, zlib.error)
 
 
-def make_application_error(error: Exception, last_try: bool, body: str = "") -> ApplicationError:
+def make_application_error(
+    error: Exception, is_last_attempt: bool, body: str = ""
+) -> ApplicationError:
     """Explains why a call failed, in the words of its innermost cause.
 
     `body` is the response's body if its status was 200. The returned error is retryable if asking
     again can help. If the response is not a completion, it is retryable unless this is the
-    `last_try`.
+    `is_last_attempt`.
     """
     causes = list(walk_causes(error))
     if wrong := explain_wrong_setting(causes):
@@ -107,7 +109,7 @@ def make_application_error(error: Exception, last_try: bool, body: str = "") -> 
             return _make(shorten(hide_keys(told)), "APIError", transient=False)
         answered = body
     elif _is_unreadable(error, status, causes, body):
-        return _make(NO_ANSWER, "UnusableAnswer", transient=not last_try)
+        return _make(NO_ANSWER, "UnusableAnswer", transient=not is_last_attempt)
     elif not answered and not _is_of_provider(causes):
         words = quote_provider(str(causes[-1]) or str(error))
         return _make(
@@ -138,11 +140,11 @@ def make_upstream_error(told: Any) -> ApplicationError:
     return _make(words, "UpstreamError", transient=True)
 
 
-def make_late_error(seconds: float, has_begun: bool, last_try: bool) -> ApplicationError:
+def make_late_error(seconds: float, has_begun: bool, is_last_attempt: bool) -> ApplicationError:
     """Explains that our time limit of `seconds` has passed.
 
     If the model `has_begun` to write, that was the limit for silence, and the error is retryable.
-    If not, it was the limit for the whole call: retryable unless this is the `last_try`.
+    If not, it was the limit for the whole call: retryable unless this is the `is_last_attempt`.
     """
     if has_begun:
         words = (
@@ -151,7 +153,7 @@ def make_late_error(seconds: float, has_begun: bool, last_try: bool) -> Applicat
         return _make(words, "UpstreamError", transient=True)
     limit = f"{seconds / 60:.0f} minutes" if seconds >= 60 else f"{seconds:.1f} s"
     words = f"the model did not finish within {limit}, the limit of this app"
-    return _make(words, "TimeoutError", transient=not last_try)
+    return _make(words, "TimeoutError", transient=not is_last_attempt)
 
 
 def make_size_error(size: int) -> ApplicationError:

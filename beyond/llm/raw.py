@@ -14,15 +14,15 @@ class Raw:
     """What a provider has sent beside the text.
 
     `reason` is the provider's own finish reason, or "", and `error` is its own error, or None.
-    `has_ended` is true if the stream was not cut off. `has_choices` is true if the answer has one
-    of the shapes that contain a finish reason.
+    `has_ended` is true if the stream was not cut off. `has_known_shape` is true if the answer has
+    one of the shapes that contain a finish reason.
     """
 
     def __init__(self) -> None:
         self.sources = Sources()
         self.reason = ""
         self.error: Any = None
-        self.has_ended = self.has_choices = self._has_usage_at_end = False
+        self.has_ended = self.has_known_shape = self._has_usage_at_end = False
 
     @property
     def is_whole(self) -> bool:
@@ -36,7 +36,7 @@ class Raw:
             self.sources.add(name, value)
             if name in REASONS and isinstance(value, str) and value:
                 self.reason = value
-            self.has_choices |= name in ("choices", "candidates")
+            self.has_known_shape |= name in ("choices", "candidates")
         match told:
             case {"error": error} | {"response": {"error": error}} if error:
                 self.error = error
@@ -47,7 +47,7 @@ class Raw:
         return bool(told)
 
 
-async def listen(stream: Any, raw: Raw, call: Callable[[], None]) -> None:
+async def tap_stream(stream: Any, raw: Raw, call: Callable[[], None]) -> None:
     """Makes LiteLLM's stream pass all that it receives to `raw`, and call `call` at each event."""
     source = await stream.fetch_stream()
     if hasattr(source, "streaming_response"):

@@ -16,7 +16,7 @@ from beyond.llm.errors import (
     make_stream_error,
     refuses_to_stream,
 )
-from beyond.llm.raw import Raw, listen
+from beyond.llm.raw import Raw, tap_stream
 from beyond.llm.settings import get_model
 from beyond.llm.thoughts import join_parts
 from beyond.llm.writing import Writing
@@ -32,18 +32,18 @@ MEMORY = 3600  # seconds until a model that could not stream is asked again
 _turns = asyncio.Semaphore(STREAMS_AT_ONCE)
 # For each model, when its streams have failed since the last good one (`time.monotonic`). After two
 # failures, the model is not asked to stream. A refusal to stream counts as two.
-_odd_answers: dict[str, list[float]] = {}
+_failed_streams: dict[str, list[float]] = {}
 
 
 def may_stream() -> bool:
     """Whether to stream the next call: not if many calls stream, or if the model cannot."""
-    recent = [at for at in _odd_answers.get(get_model(), []) if time.monotonic() - at < MEMORY]
+    recent = [at for at in _failed_streams.get(get_model(), []) if time.monotonic() - at < MEMORY]
     return not _turns.locked() and len(recent) < 2
 
 
-def note_odd_stream(times: int = 1) -> None:
+def note_failed_stream(times: int = 1) -> None:
     """Notes that a model's stream failed where an answer in one piece might not have."""
-    _odd_answers.setdefault(get_model(), []).extend([time.monotonic()] * times)
+    _failed_streams.setdefault(get_model(), []).extend([time.monotonic()] * times)
 
 
 async def ask_for_stream(
@@ -65,47 +65,47 @@ async def ask_for_stream(
             stream = await ask(stream=True, stream_options={"include_usage": True})
         except Exception as error:
             if refuses_to_stream(error):
-                note_odd_stream(times=2)
+                note_failed_stream(times=2)
                 return None
-            raise make_application_error(error, last_try=False) from None
+            raise make_application_error(error, is_last_attempt=False) from None
         chunks: list[Any] = []
         try:
             # Leaving the block closes the connection, which stops the billing.
             async with aclosing(stream):
-                wake = _make_alarm(limit, writing)
-                await listen(stream, raw, wake)
-                await read(stream, chunks, writing, wake)
+                renew_limit = _make_renewal(limit, writing)
+                await tap_stream(stream, raw, renew_limit)
+                await read_chunks(stream, chunks, writing, renew_limit)
         except ApplicationError:
             raise
         except Exception as error:
             _require_end(raw, raw.has_ended and raw.is_whole, error)
     # If LiteLLM hides what the provider sent, only LiteLLM knows the finish reason.
-    reason = raw.reason or ("" if raw.has_choices else stream.received_finish_reason)
+    reason = raw.reason or ("" if raw.has_known_shape else stream.received_finish_reason)
     _require_end(raw, bool(reason or raw.is_whole or not writing.has_begun))
     if not writing.describe() and reason in ("", "stop", None):
         return None  # asked without a stream, the model may explain a refusal
     whole = await asyncio.to_thread(litellm.stream_chunk_builder, chunks)
     answer: dict[str, Any] = whole.model_dump(exclude_none=True, warnings=False)
     answer["choices"][0]["finish_reason"] = reason or "stop"
-    _odd_answers.pop(get_model(), None)
+    _failed_streams.pop(get_model(), None)
     return answer
 
 
-def _make_alarm(limit: asyncio.Timeout, writing: Writing) -> Callable[[], None]:
+def _make_renewal(limit: asyncio.Timeout, writing: Writing) -> Callable[[], None]:
     """Returns the function that each event calls. After the first word, it renews `limit`."""
     loop, deadline = asyncio.get_running_loop(), limit.when() or 0.0
 
-    def put_off() -> None:
+    def renew() -> None:
         if writing.has_begun:
             limit.reschedule(min(deadline, loop.time() + SILENCE_LIMIT))
 
-    return put_off
+    return renew
 
 
-async def read(
-    stream: Any, chunks: list[Any], writing: Writing, wake: Callable[[], None] = lambda: None
+async def read_chunks(
+    stream: Any, chunks: list[Any], writing: Writing, renew_limit: Callable[[], None] = lambda: None
 ) -> None:
-    """Reads a stream to its end into `chunks` and `writing`, and calls `wake` at each chunk.
+    """Reads a stream to its end into `chunks` and `writing`, and calls `renew_limit` at each chunk.
 
     Raises ApplicationError if the text is longer than `DRAFT_LIMIT`.
     """
@@ -122,7 +122,7 @@ async def read(
             text, thoughts = delta.content or "", delta.get("reasoning_content") or ""
             texts += [delta] if text else []
             writing.add(text, thoughts)
-            wake()
+            renew_limit()
             size += len(json.dumps(f"{text}{thoughts}"))
             if size > DRAFT_LIMIT:
                 raise make_size_error(size)
@@ -137,5 +137,5 @@ def _require_end(raw: Raw, is_whole: bool, error: Exception | None = None) -> No
     if is_whole and not (raw.error and not raw.reason):
         return
     if raw.has_ended and not raw.error:
-        note_odd_stream()  # it was not cut off; this server sends no finish reason
+        note_failed_stream()  # it was not cut off; this server sends no finish reason
     raise make_stream_error(error, raw.error) from None

@@ -324,16 +324,16 @@ class Report:
         topic = self._topic[:PDF_TOPIC_LIMIT]
         return PDFGenerationInput(content=state.draft, topic=topic, approved=day)
 
-    def pdf_failed(self, kind: str, reason: str, *, for_good: bool) -> None:
-        """Notes why there is no PDF. If it failed `for_good`, the person decides again."""
+    def pdf_failed(self, kind: str, reason: str, *, is_final: bool) -> None:
+        """Notes why there is no PDF. If it failed `is_final`, the person decides again."""
         self._state.error = _sentence("The PDF was not created", explain_failure(kind, reason))
-        if for_good:
+        if is_final:
             self.phase = Phase.WAITING
 
     def finish(self, pdf_filename: str | None) -> str:
         """Returns the PDF's name, or "" if somebody completed the Activity manually without one."""
         if not pdf_filename:
-            self.pdf_failed("", "create_pdf returned no file name", for_good=True)
+            self.pdf_failed("", "create_pdf returned no file name", is_final=True)
             return ""
         self.phase, self._state.error = Phase.DONE, ""
         return pdf_filename

@@ -25,6 +25,8 @@ RETRY_INTERVAL = 1  # seconds between attempts while no server answers
 # polls, too, and refuses these first: a few eager starters could keep the Workers from their tasks.
 LIMIT_INTERVAL = 5
 LIMIT_MEMORY = 60  # seconds after the last refusal in which the limit still counts as reached
+# Seconds after an outage in which Workers may still be away: they try again every ten or less.
+RECONNECT_TIME = 20
 
 # The errors of a request if there is no server, or if the connection breaks before the reply.
 NO_SERVER = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL}
@@ -49,6 +51,7 @@ CONNECTION_PROBLEMS = {
 # By the server's address, and shared: requests that wait at the same time report an outage once.
 _refused_at: dict[str, float] = {}  # when it last refused a request as one too many, monotonic
 _away: set[str] = set()  # the servers that do not answer
+_back_at: dict[str, float] = {}  # when a server that was away answered again, monotonic
 
 T = TypeVar("T")
 
@@ -198,7 +201,8 @@ async def retry_until_answered(
         else:
             if address in _away:
                 say("Temporal is reachable again")
-            _away.discard(address)
+                _away.discard(address)
+                _back_at[address] = time.monotonic()
             return answer
 
 
@@ -214,6 +218,12 @@ def limits_requests(client: Client) -> bool:
     """
     refused_at = _refused_at.get(client.service_client.config.target_host)
     return refused_at is not None and time.monotonic() - refused_at < LIMIT_MEMORY
+
+
+def was_away(client: Client) -> bool:
+    """Whether the server was away until at most `RECONNECT_TIME` seconds ago."""
+    back_at = _back_at.get(client.service_client.config.target_host)
+    return back_at is not None and time.monotonic() - back_at < RECONNECT_TIME
 
 
 async def watch_server(client: Client, say: Callable[[str], None]) -> None:

@@ -35,7 +35,7 @@ from beyond.server.connection import (
 from beyond.server.dev_server import UI_PORT_OFFSET, start_server
 
 LAST_PORT = 65535
-KEPT = timedelta(days=3653)  # ten years for an ended report; the server's own default is a day
+RETENTION = timedelta(days=3653)  # ten years for an ended report; the server's own default is a day
 # The description of a demo's namespace. If a killed starter leaves its server running, this tells
 # the next starter that the server is for demos.
 DEMO_SERVER = "The demo of starter.py --local"
@@ -128,7 +128,7 @@ async def _set_up_namespace(client: Client, description: str) -> None:
     request = UpdateNamespaceRequest(
         namespace=client.namespace, update_info=UpdateNamespaceInfo(description=description)
     )
-    request.config.workflow_execution_retention_ttl.FromTimedelta(KEPT)
+    request.config.workflow_execution_retention_ttl.FromTimedelta(RETENTION)
     await client.workflow_service.update_namespace(request, retry=True)
 
 

@@ -76,7 +76,7 @@ class Dialogue:
         self._open_pdf = open_pdf
         self._status: ReportStatus | None = None  # as last queried
         self._shown = 0, ""  # number and text of the draft on the screen
-        self._compared = ""  # text of the earlier draft that `changes` compares it with
+        self._earlier_text = ""  # text of the earlier draft that `changes` compares it with
         self._corrections = Corrections(screen, report.id)
         self._menu_shown = False
         self._discarded = False
@@ -108,7 +108,7 @@ class Dialogue:
             return await self._follow()
         except (LeaveError, RefusedError, asyncio.CancelledError):
             self._corrections.settle(self._shown[1])
-            self._screen.say_whole(
+            self._screen.say_unwrapped(
                 f"Temporal keeps your report. Come back to it with: {self._command}"
             )
             raise
@@ -249,12 +249,12 @@ class Dialogue:
                 self._screen.show("\nResearch Result:", draft)
 
     async def _show_changes(self) -> None:
-        if not self._compared:
+        if not self._earlier_text:
             self._screen.say("There is no earlier draft to compare with.")
             return
         async with self._one_request:
             number, draft = self._shown
-            paragraphs = compare(self._compared, draft)
+            paragraphs = compare(self._earlier_text, draft)
             heading = f"\nDraft {number}: {summarize(paragraphs)}."
             await self._screen.page_changes(heading, describe(paragraphs))
 
@@ -346,7 +346,7 @@ class Dialogue:
         seems_missing = self._progress.worker_is_missing
         if seems_missing and not self._worker_is_missing:
             if reason := await self._explain():
-                self._screen.say_whole(reason)
+                self._screen.say_unwrapped(reason)
                 self._worker_is_missing = reason != LIMITED
         elif self._worker_is_missing and not seems_missing:
             self._screen.say("A Worker has picked it up.")
@@ -380,7 +380,7 @@ class Dialogue:
         if time.monotonic() - self._decided_at > LONG_WAIT:
             self._screen.ring()
         self._screen.show(f"\nDraft {status.draft}\n", status.text)
-        self._shown, self._compared = (status.draft, status.text), earlier
+        self._shown, self._earlier_text = (status.draft, status.text), earlier
         if status.origin:
             self._screen.say(f"\n{status.origin}")
         if earlier:

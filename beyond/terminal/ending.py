@@ -34,7 +34,7 @@ async def show_result(
         }
         screen.say_error(f"The report {ended.get(status.name, f'failed: {reason}')}")
         return 1
-    screen.say_whole(f"Result: {result}")
+    screen.say_unwrapped(f"Result: {result}")
     if path := find_pdf(workflow_id, result):
         screen.show_file(path, open_pdf)
     return 0

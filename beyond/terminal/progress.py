@@ -26,7 +26,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from beyond.report import explain_failure
-from beyond.server.connection import limits_requests, note_refusal
+from beyond.server.connection import limits_requests, note_refusal, was_away
 from models import TASK_QUEUE, LiveDraft
 
 DESCRIBE_TIMEOUT = timedelta(seconds=3)  # for a request that the server answers without a Worker
@@ -49,7 +49,7 @@ UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
 UNANSWERED_QUERIES = 2  # in a row, for the same conclusion; a busy Worker may miss one
 # Then the starter asks the server. A Worker that polled within this time is not missing. (An idle
 # one may have polled a minute ago, but the server would have handed it the task.)
-POLLED_LATELY = timedelta(seconds=10)
+POLLED_LATELY = timedelta(seconds=5)
 
 
 def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
@@ -91,11 +91,11 @@ async def find_live_draft(
 async def explain_missing_worker(client: Client, info: WorkflowExecutionInfo) -> str:
     """Returns which Worker the report waits for, and how to start it.
 
-    Returns "" if such a Worker polls, or if nobody can tell because the server limits requests or
-    does not answer. With Worker Versioning, not every Worker will do. `info` is the report's, from
-    its description.
+    Returns "" if such a Worker polls, or if nobody can tell because the server limits requests,
+    does not answer or was away a moment ago. With Worker Versioning, not every Worker will do.
+    `info` is the report's, from its description.
     """
-    if limits_requests(client):
+    if limits_requests(client) or was_away(client):
         return ""
     service = client.workflow_service
     # The server gives this request the low priority of a Worker's polls, and refuses it with them.

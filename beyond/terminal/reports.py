@@ -45,7 +45,9 @@ from models import (
 
 CANCEL_TIMEOUT = 10  # seconds; if a Worker runs, a report is cancelled in less than one
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
-PAGE = 20  # rows, whose reports are queried together; if no Worker answers, no later page's are
+ROWS_PER_PAGE = (
+    20  # rows, whose reports are queried together; if no Worker answers, no later page's are
+)
 CANDIDATES = 5  # Workflow IDs in the error if a part belongs to several
 REPORTS = f"WorkflowType = '{WORKFLOW_TYPE}'"
 OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
@@ -256,7 +258,7 @@ async def _list_ids(client: Client, query: str) -> list[str]:
 
 
 async def _list_page(
-    client: Client, query: str, size: int = PAGE, token: bytes = b""
+    client: Client, query: str, size: int = ROWS_PER_PAGE, token: bytes = b""
 ) -> ListWorkflowExecutionsResponse:
     """Returns up to `size` Workflows, the newest first. `token` comes from the page before.
 

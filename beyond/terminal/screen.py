@@ -78,9 +78,9 @@ class Screen:
                 self.columns, break_long_words=False, break_on_hyphens=False
             )
             text = "\n".join(map(wrapper.fill, text.split("\n")))
-        self.say_whole(text)
+        self.say_unwrapped(text)
 
-    def say_whole(self, text: str) -> None:
+    def say_unwrapped(self, text: str) -> None:
         """Prints what people and programs copy, such as a command: no line of it is broken."""
         print(printable(text), flush=True)
 
@@ -176,7 +176,7 @@ class Screen:
             except (OSError, subprocess.CalledProcessError):
                 self.say_error(f"{opener} cannot open it on this machine.")
         elif self.terminal:
-            self.say_whole(f"Open it with: {opener} {shlex.quote(str(path))}")
+            self.say_unwrapped(f"Open it with: {opener} {shlex.quote(str(path))}")
 
     @property
     def columns(self) -> int:

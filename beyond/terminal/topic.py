@@ -11,5 +11,5 @@ async def ask_for_topic(screen: Screen, topic: str) -> str:
     topic = replace_odd_bytes(topic) or await screen.ask("Enter your research topic or question: ")
     if topic.strip():
         return topic.strip()
-    screen.say_whole(f"No prompt entered. Using default: {DEFAULT_PROMPT}")
+    screen.say_unwrapped(f"No prompt entered. Using default: {DEFAULT_PROMPT}")
     return DEFAULT_PROMPT

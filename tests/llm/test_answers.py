@@ -58,9 +58,9 @@ def content_of(answer: dict[str, Any]) -> str:
     return content
 
 
-async def ask(llm: LoopbackLLM, body: Any, *, last_try: bool = False) -> dict[str, Any]:
+async def ask(llm: LoopbackLLM, body: Any, *, is_last_attempt: bool = False) -> dict[str, Any]:
     llm.replies.append(Reply(body=json.dumps(body), content_type="application/json"))
-    return await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=last_try)
+    return await complete(LLMCallInput("tea"), LIMIT, Writing(), is_last_attempt=is_last_attempt)
 
 
 def answer(content: str, reason: str | None = "stop", **choice: Any) -> dict[str, Any]:
@@ -165,7 +165,7 @@ async def test_an_answer_of_unusual_shape_becomes_a_complete_draft(
 ) -> None:
     llm.play(json.loads(PLAYED[name].read_text()), monkeypatch)
     writing = Writing()
-    answer = await complete(LLMCallInput("tides"), LIMIT, writing, last_try=not streamed)
+    answer = await complete(LLMCallInput("tides"), LIMIT, writing, is_last_attempt=not streamed)
     assert (content_of(answer), answer["choices"][0]["finish_reason"]) == (TIDES, "stop")
     is_stream = name != "groq-without-service-tier"
     assert len(llm.calls) == (1 if is_stream or not streamed else 2)
@@ -223,20 +223,20 @@ async def test_the_shortest_and_the_longest_answer_are_drafts(llm: LoopbackLLM, 
 @pytest.mark.parametrize(
     ("text", "size"), [("x" * 3_000_000, "3.0"), ("蜂" * 400_000, "2.4"), ("x" * 1_000_000, "1.0")]
 )
-@pytest.mark.parametrize("last_try", [False, True], ids=["streamed", "whole"])
+@pytest.mark.parametrize("is_last_attempt", [False, True], ids=["streamed", "whole"])
 async def test_an_answer_too_large_for_a_report_fails_with_its_size(
-    llm: LoopbackLLM, text: str, size: str, last_try: bool
+    llm: LoopbackLLM, text: str, size: str, is_last_attempt: bool
 ) -> None:
     """JSON takes six bytes for a Chinese character. A stream is aborted at the limit."""
     llm.replies.append(Reply(text))
     with pytest.raises(ApplicationError) as error:
-        await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=last_try)
+        await complete(LLMCallInput("tea"), LIMIT, Writing(), is_last_attempt=is_last_attempt)
     assert (error.value.type, error.value.non_retryable) == ("AnswerTooLarge", True)
     assert re.fullmatch(
         r"the answer has (\d\.\d) MB, but a report holds at most 1 MB; ask for a shorter one",
         error.value.message,
     )
-    assert not last_try or f" {size} MB" in error.value.message
+    assert not is_last_attempt or f" {size} MB" in error.value.message
 
 
 # Finish reasons.
@@ -282,7 +282,7 @@ async def test_an_answer_that_broke_off_becomes_a_draft_at_the_last_try(
     llm: LoopbackLLM, reason: str
 ) -> None:
     """Each call costs money, so the person sees what the last one brought."""
-    result = await ask(llm, answer("# Tea\n\nTea is", reason), last_try=True)
+    result = await ask(llm, answer("# Tea\n\nTea is", reason), is_last_attempt=True)
     assert result["choices"][0]["finish_reason"] == reason
 
 
@@ -299,7 +299,7 @@ async def test_malformed_answers_from_gemini_count_as_cut_off(
     body = {"candidates": [candidate], "usageMetadata": usage}
     case = {"model": "gemini/gemini-2.5-pro", "base": ["GEMINI_API_BASE", ""]}
     llm.play(case | {"whole": body, "stream": [body]}, monkeypatch)
-    result = await complete(LLMCallInput("tea"), LIMIT, Writing(), last_try=not streamed)
+    result = await complete(LLMCallInput("tea"), LIMIT, Writing(), is_last_attempt=not streamed)
     assert result["choices"][0]["finish_reason"] == reason
 
 

@@ -87,7 +87,7 @@ async def refuse(
     answer: Any,
     status: int = 200,
     *,
-    last_try: bool = False,
+    is_last_attempt: bool = False,
     limit: float = 60,
 ) -> ApplicationError:
     """Returns the error of a call that gets this reply or body. `limit` is its limit in seconds."""
@@ -96,7 +96,12 @@ async def refuse(
         answer = Reply(status=status, body=body, content_type="application/json")
     llm.replies.append(answer)
     with pytest.raises(ApplicationError) as error:
-        await complete(LLMCallInput("bees"), timedelta(seconds=limit), Writing(), last_try=last_try)
+        await complete(
+            LLMCallInput("bees"),
+            timedelta(seconds=limit),
+            Writing(),
+            is_last_attempt=is_last_attempt,
+        )
     return error.value
 
 
@@ -144,13 +149,13 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("body", UNUSABLE.values(), ids=UNUSABLE)
-@pytest.mark.parametrize("last_try", [True, False])
+@pytest.mark.parametrize("is_last_attempt", [True, False])
 async def test_a_response_that_is_not_a_completion_is_retried_until_the_last_try(
-    llm: LoopbackLLM, body: str, last_try: bool
+    llm: LoopbackLLM, body: str, is_last_attempt: bool
 ) -> None:
-    error = await refuse(llm, Reply(body=body), last_try=last_try)
+    error = await refuse(llm, Reply(body=body), is_last_attempt=is_last_attempt)
     assert (error.type, error.message) == ("UnusableAnswer", NO_ANSWER)
-    assert error.non_retryable == last_try
+    assert error.non_retryable == is_last_attempt
     assert len(llm.calls) == 1
 
 
@@ -347,7 +352,7 @@ def test_an_error_whose_body_was_not_read_keeps_its_own_words() -> None:
     request = httpx.Request("POST", "http://127.0.0.1/v1")
     unread = httpx.Response(500, request=request, stream=httpx.ByteStream(b"more"))
     error = httpx.HTTPStatusError("down for an hour", request=request, response=unread)
-    assert make_application_error(error, last_try=False).message == (
+    assert make_application_error(error, is_last_attempt=False).message == (
         "openai/gpt-4o: down for an hour"
     )
 
@@ -370,13 +375,13 @@ def test_an_error_whose_body_was_not_read_keeps_its_own_words() -> None:
     ],
 )
 def test_the_providers_words_are_found_in_litellms_error(raw: str, told: str) -> None:
-    error = make_application_error(Exception(raw), last_try=False)
+    error = make_application_error(Exception(raw), is_last_attempt=False)
     assert error.message == f"openai/gpt-4o: {told}"
 
 
 def test_an_error_without_a_status_is_permanent() -> None:
     """It is a defect of the program, and a retry would meet the same defect."""
-    assert make_application_error(ValueError("a defect"), last_try=False).non_retryable
+    assert make_application_error(ValueError("a defect"), is_last_attempt=False).non_retryable
 
 
 @pytest.mark.parametrize(
@@ -453,15 +458,15 @@ async def test_a_cut_connection_is_transient_and_costs_one_request(llm: Loopback
     assert len(llm.calls) == 1
 
 
-@pytest.mark.parametrize("last_try", [False, True])
+@pytest.mark.parametrize("is_last_attempt", [False, True])
 async def test_a_call_beyond_our_limit_names_it_and_is_closed(
-    llm: LoopbackLLM, last_try: bool
+    llm: LoopbackLLM, is_last_attempt: bool
 ) -> None:
-    error = await refuse(llm, Reply(delay=PATIENCE), last_try=last_try, limit=0.5)
+    error = await refuse(llm, Reply(delay=PATIENCE), is_last_attempt=is_last_attempt, limit=0.5)
     assert error.message == (
         "openai/gpt-4o: the model did not finish within 0.5 s, the limit of this app"
     )
-    assert error.non_retryable == last_try
+    assert error.non_retryable == is_last_attempt
     await eventually(lambda: llm.calls[0].abandoned)
     assert len(llm.calls) == 1
 

@@ -31,7 +31,7 @@ async def ask(
 ) -> str:
     llm.play(case, monkeypatch)
     answer = await complete(
-        LLMCallInput("tea"), timedelta(minutes=1), Writing(), last_try=not streamed
+        LLMCallInput("tea"), timedelta(minutes=1), Writing(), is_last_attempt=not streamed
     )
     assert [call.streamed for call in llm.calls] == [streamed]
     content: str = answer["choices"][0]["message"]["content"]

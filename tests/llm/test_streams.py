@@ -36,9 +36,9 @@ WORDS = [f"word{number} " for number in range(1500)]
 BROKEN = "openai/gpt-4o: the provider stopped in the middle of its answer"
 
 
-async def ask(writing: Writing | None = None, *, last_try: bool = False) -> dict[str, Any]:
+async def ask(writing: Writing | None = None, *, is_last_attempt: bool = False) -> dict[str, Any]:
     prompt = LLMCallInput("bees")
-    return await complete(prompt, LIMIT, writing or Writing(), last_try=last_try)
+    return await complete(prompt, LIMIT, writing or Writing(), is_last_attempt=is_last_attempt)
 
 
 async def fail() -> ApplicationError:
@@ -98,7 +98,7 @@ async def test_a_stream_that_breaks_off_fails_the_attempt(
 
 async def test_the_last_try_asks_for_a_whole_answer(llm: LoopbackLLM) -> None:
     """A gateway may break each stream."""
-    assert content_of(await ask(last_try=True)) == "# Draft\n\nbees"
+    assert content_of(await ask(is_last_attempt=True)) == "# Draft\n\nbees"
     assert not llm.calls[0].streamed
 
 
@@ -119,7 +119,7 @@ async def drafts_of(llm: LoopbackLLM, number: int) -> list[bool]:
     for _ in range(number):
         for attempt in range(3):
             try:
-                assert content_of(await ask(last_try=attempt == 2)) == "# Draft\n\nbees"
+                assert content_of(await ask(is_last_attempt=attempt == 2)) == "# Draft\n\nbees"
                 break
             except ApplicationError as error:
                 assert not error.non_retryable
@@ -194,7 +194,7 @@ async def test_other_tasks_run_while_a_stream_arrives_all_at_once() -> None:
             yield litellm.ModelResponseStream(choices=[choice])
 
     others = asyncio.create_task(take_turns())
-    await streams.read(chunks(), [], Writing())
+    await streams.read_chunks(chunks(), [], Writing())
     others.cancel()
     assert turns >= 1000 / streams.CHUNKS_AT_ONCE - 1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from starters import OpenStarter, piped
-from support import Serve, WorkerProcess, eventually, free_port
+from support import Serve, WorkerProcess, eventually, free_port, start_report
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
 from temporalio.client import Client
 
@@ -22,6 +22,8 @@ from beyond.server.connection import (
     retry_until_answered,
 )
 from beyond.server.dev_server import start_server
+from beyond.terminal.progress import NO_WORKER, explain_missing_worker
+from beyond.terminal.reports import describe_report
 
 
 def say_bad_request(stream: socket.socket) -> None:
@@ -240,7 +242,9 @@ async def test_in_a_limited_namespace_every_starter_gets_its_draft_and_no_worker
             worker.wait()
 
 
-async def test_requests_that_wait_together_report_an_outage_once(tmp_path: Path) -> None:
+async def test_an_outage_is_reported_once_and_after_it_no_worker_counts_as_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     address, said = f"127.0.0.1:{port}", list[str]()
     server = await start_server(port, log=tmp_path / "server.log")
@@ -254,6 +258,11 @@ async def test_requests_that_wait_together_report_an_outage_once(tmp_path: Path)
     await eventually(lambda: bool(said))
     async with await start_server(port, log=tmp_path / "server.log"):
         await waiting
+        report = await start_report(client, "bees")
+        info = (await describe_report(client, report.id)).workflow_execution_info
+        assert await explain_missing_worker(client, info) == ""
+        monkeypatch.setattr(connection, "RECONNECT_TIME", 0)
+        assert await explain_missing_worker(client, info) == NO_WORKER
     assert said == [
         f"Temporal is not reachable at {address}; trying again",
         "Temporal is reachable again",

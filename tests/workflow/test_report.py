@@ -488,11 +488,11 @@ def test_undo_goes_back_at_most_ten_drafts() -> None:
 
 def test_a_pdf_that_fails_for_good_gives_the_report_back() -> None:
     play = Play().start().send("KEEP")
-    play.report.pdf_failed("OSError", "the disk is full", for_good=False)
+    play.report.pdf_failed("OSError", "the disk is full", is_final=False)
     status = play.report.status()
     assert status.phase == Phase.CREATING_PDF
     assert status.error == "The PDF was not created: the disk is full."
-    play.report.pdf_failed("Unprintable", "too long", for_good=True)
+    play.report.pdf_failed("Unprintable", "too long", is_final=True)
     assert play.report.phase == Phase.WAITING
     play.send("EDIT: shorter").send("KEEP")
     assert play.report.finish("x.pdf") == "x.pdf"

@@ -156,7 +156,7 @@ class Decisions(RuleBasedStateMachine):
     @rule()
     def lose_pdf(self) -> None:
         """The draft cannot become a PDF, so the person decides again."""
-        self.report.pdf_failed("Unprintable", "no", for_good=True)
+        self.report.pdf_failed("Unprintable", "no", is_final=True)
         self.pdf = None
 
     @precondition(lambda self: not self.call and not self.pdf)
