@@ -46,7 +46,10 @@ class ReadableCodec(PayloadCodec):
             encoding = payload.metadata.get("encoding", b"")
             if encoding not in READABLE:
                 name = encoding.decode(errors="replace")
-                raise ValueError(f'This Worker has no codec for the encoding "{name}".')
+                raise ValueError(
+                    f'This Worker has no codec for the encoding "{name}". Give it the codec that '
+                    "the other Workers and starters have."
+                )
         return list(payloads)
 
 

@@ -158,12 +158,13 @@ def _import_litellm() -> ModuleType:
 
 def _make_messages(input: LLMCallInput) -> list[dict[str, str]]:
     """Returns the conversation so far. With a draft, the model revises what the person read."""
-    messages = [{"role": "user", "content": input.prompt}]
+    messages = []
     if input.draft:
-        messages[:0] = [
+        messages += [
             {"role": "user", "content": input.draft_prompt},
             {"role": "assistant", "content": input.draft},
         ]
+    messages.append({"role": "user", "content": input.prompt})
     # Half a surrogate pair is legal in JSON and may come from a terminal, but clients reject it.
     return [{**m, "content": m["content"].encode(errors="replace").decode()} for m in messages]
 

@@ -45,7 +45,7 @@ CONNECTION_PROBLEMS = {
     "that this machine does not trust. Set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the file with that "
     "authority's certificate.",
     "PrivateKeyParseError": "The client certificate or its key cannot be read. Check the files "
-    "that TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH name.",
+    "in TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH, or in temporal.toml.",
 }
 
 # By the server's address, and shared: requests that wait at the same time report an outage once.
