@@ -124,7 +124,7 @@ def take_pictures(environment: dict[str, str], folder: Path) -> None:
     terminal.wait_for("topic or question")
     terminal.type("What makes tardigrades so tough?")
     terminal.wait_for("moss, on")
-    ids = re.search(IDS, " ".join(terminal.screen().split()))
+    ids = re.search(IDS, terminal.screen().replace("\n", ""))
     assert ids
     workflow_id, run_id = ids.groups()
     page = f"http://localhost:{PORT + UI_PORT_OFFSET}/namespaces/default/workflows/{workflow_id}"

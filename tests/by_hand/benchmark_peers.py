@@ -17,7 +17,7 @@ from typing import Any
 from temporalio import activity, workflow
 
 FLOOR_TASK_QUEUE = "floor"
-FLOOR_SLOTS = 500  # as many as our Worker has
+FLOOR_SLOTS = 2_000  # as many as our Worker has
 
 # What a prompt asks for, and how the model then streams: as many tokens a second as most do.
 SLOW_STREAM, SLOW_PIECES, SLOW_PACE = "word by word", 600, 0.02
