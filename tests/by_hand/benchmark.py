@@ -401,7 +401,7 @@ async def many_reports(bench: Bench) -> list[Row]:
     goal = Goal(most=1.1, to="tutorial")
     return [
         Row(name, seconds, goal=goal),
-        Row(f"{name}: Worker CPU a report", cpu, "{:.1f} ms", goal),
+        Row(f"{name}: Worker CPU a report", cpu, "{:.1f} ms", replace(goal, most=1.3)),
         Row(f"{name}: PDFs on disk", survivors, "{:.0f}", Goal(least=number)),
     ]
 
