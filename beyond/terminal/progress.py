@@ -49,7 +49,7 @@ UNTAKEN_POLLS, UNTAKEN_SECONDS = 5, 5
 UNANSWERED_QUERIES = 2  # in a row, for the same conclusion; a busy Worker may miss one
 # Then the starter asks the server. A Worker that polled within this time is not missing. (An idle
 # one may have polled a minute ago, but the server would have handed it the task.)
-POLLED_LATELY = timedelta(seconds=5)
+POLLED_LATELY = timedelta(seconds=7)
 
 
 def is_open(description: DescribeWorkflowExecutionResponse) -> bool:
