@@ -53,7 +53,7 @@ async def complete(
     with its sources. The answer's `finish_reason` is "stop" for a complete text, "length",
     "content_filter", or the provider's own word. Raises ApplicationError with a sentence for a
     person; it is retryable if asking again can help. If the response is not a completion, breaks
-    off or is late, it is retryable unless this is the `is_last_attempt`.
+    off or is late, it is retryable except on the last attempt.
     """
     model, messages = get_model(), _make_messages(input)
     litellm = await asyncio.to_thread(load_litellm)
@@ -124,6 +124,8 @@ def load_litellm() -> ModuleType | None:
     """
     if get_model() in DEMO_MODELS:
         return None
+    # Otherwise LiteLLM also reads the .env above its own files, wherever the Worker runs.
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     # Otherwise LiteLLM fetches its price list from the internet when it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     # Firewalls drop connections that are silent for minutes, as one is while a model thinks.

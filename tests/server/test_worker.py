@@ -443,6 +443,17 @@ def test_importing_litellm_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             proxy.accept()
 
 
+def test_importing_litellm_reads_no_other_dot_env() -> None:
+    """By default, LiteLLM would read the .env above its own files: the project's."""
+    code = """\
+import dotenv
+dotenv.load_dotenv = lambda **_: print("read")
+from beyond.llm import load_litellm
+load_litellm()
+"""
+    assert run_python(code, LLM_API_KEY=KEY) == ""
+
+
 async def test_the_log_has_one_line_for_each_report_call_and_pdf(
     client: Client, llm: LoopbackLLM, start_worker: StartWorker
 ) -> None:
