@@ -113,7 +113,15 @@ def cancel_on_signals() -> None:
         elif not task.cancelling():
             loop.default_exception_handler(context)
 
-    asyncio.get_running_loop().set_exception_handler(on_error)
+    def on_thread_error(failed: threading.ExceptHookArgs) -> None:
+        if not isinstance(failed.exc_value, OSError):
+            threading.__excepthook__(failed)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(cancel)
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(on_error)
+    threading.excepthook = on_thread_error  # prompt-toolkit prints in a thread
     _call_on_signals(cancel, "SIGTERM", "SIGHUP")
 
 

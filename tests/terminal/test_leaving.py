@@ -168,7 +168,7 @@ async def test_a_terminal_that_is_lost_without_a_signal_ends_the_starter(
     """The starter notices when it redraws the live line."""
     llm.go_on.clear()
     errors = tmp_path / "errors.txt"
-    starter, window = starter_without_a_controlling_terminal(errors)
+    starter, window = without_a_controlling_terminal([STARTER, "bees"], errors)
     shown = b""
     while "Researching…".encode() not in shown:
         shown += os.read(window, 65536)
@@ -179,20 +179,50 @@ async def test_a_terminal_that_is_lost_without_a_signal_ends_the_starter(
     assert await is_running(report_of(client, report))
 
 
-def starter_without_a_controlling_terminal(errors: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """A starter that gets no SIGHUP, and the file descriptor of its terminal."""
+PRINTS_ON_A_CLOSED_TERMINAL = """
+import asyncio
+import os
+from prompt_toolkit.patch_stdout import patch_stdout
+from beyond.process import cancel_on_signals, run_process
+
+async def main():
+    cancel_on_signals()
+    with patch_stdout():
+        while os.isatty(1):
+            await asyncio.sleep(0.01)
+        print("Draft 2")
+        await asyncio.Event().wait()
+
+run_process(main)
+"""
+
+
+def test_a_text_that_a_closed_terminal_cannot_show_ends_the_process(tmp_path: Path) -> None:
+    """A thread of prompt-toolkit prints it."""
+    errors = tmp_path / "errors.txt"
+    process, window = without_a_controlling_terminal(["-c", PRINTS_ON_A_CLOSED_TERMINAL], errors)
+    os.close(window)
+    assert process.wait(PATIENCE) == 143
+    assert errors.read_text() == ""
+
+
+def without_a_controlling_terminal(
+    command: list[str], errors: Path
+) -> tuple[subprocess.Popen[bytes], int]:
+    """A Python process that gets no SIGHUP, and the file descriptor of its terminal."""
     window, terminal = pty.openpty()
     with errors.open("wb") as stderr:
-        starter = subprocess.Popen(
-            [sys.executable, STARTER, "bees"],
+        process = subprocess.Popen(
+            [sys.executable, *command],
             stdin=terminal,
             stdout=terminal,
             stderr=stderr,
             env=os.environ | {"TERM": "xterm"},
             start_new_session=True,
+            cwd=PROJECT,
         )
     os.close(terminal)
-    return starter, window
+    return process, window
 
 
 def test_a_reader_that_goes_away_ends_the_starter_quietly(client: Client) -> None:
