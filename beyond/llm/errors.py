@@ -94,8 +94,7 @@ def make_application_error(
     """Explains why a call failed, in the words of its innermost cause.
 
     `body` is the response's body if its status was 200. The returned error is retryable if asking
-    again can help. If the response is not a completion, it is retryable unless this is the
-    `is_last_attempt`.
+    again can help. If the response is not a completion, it is retryable except on the last attempt.
     """
     causes = list(walk_causes(error))
     if wrong := explain_wrong_setting(causes):
@@ -112,11 +111,8 @@ def make_application_error(
         return _make(NO_ANSWER, "UnusableAnswer", transient=not is_last_attempt)
     elif not answered and not _is_of_provider(causes):
         words = quote_provider(str(causes[-1]) or str(error))
-        return _make(
-            f"{words}; correct the settings and {RESTART}",
-            "SettingsError",
-            transient=False,
-        )
+        wrong = f"{words}; correct the settings and {RESTART}"
+        return _make(wrong, "SettingsError", transient=False)
     return _make_sorted(error, status, answered or str(error))
 
 
@@ -144,7 +140,7 @@ def make_late_error(seconds: float, has_begun: bool, is_last_attempt: bool) -> A
     """Explains that our time limit of `seconds` has passed.
 
     If the model `has_begun` to write, that was the limit for silence, and the error is retryable.
-    If not, it was the limit for the whole call: retryable unless this is the `is_last_attempt`.
+    If not, it was the limit for the whole call: retryable except on the last attempt.
     """
     if has_begun:
         words = (
@@ -232,11 +228,7 @@ def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
         return kind, "check the permissions of this key", False
     address = find_address_variable()
     if status in (404, 405) and os.environ.get(address, "").rstrip("/").endswith(ENDPOINT):
-        return (
-            "SettingsError",
-            f"take {ENDPOINT} off the end of {address} and {RESTART}",
-            False,
-        )
+        return "SettingsError", f"take {ENDPOINT} off the end of {address} and {RESTART}", False
     if status == 404 or (status == 400 and MODEL_WORDS.search(told)):
         return "NotFoundError", CHECK_MODEL, False
     if status == 400 and TLS_WORDS.search(told):

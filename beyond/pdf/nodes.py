@@ -64,6 +64,11 @@ def read_words(node: Node) -> str:
     return get_words(token).replace(SOFT_HYPHEN, "") if token else ""
 
 
+def read_text(nodes: Iterable[Node]) -> str:
+    """The text of nodes within a line, without their looks."""
+    return "".join(leaf.content for node in nodes for leaf in node.walk())
+
+
 def make_slug(title: str) -> str:
     """The name of a heading in an address, as GitHub makes it."""
     # The signs of category M are vowels and accents.
@@ -94,13 +99,14 @@ def find_listed(block: Node) -> set[str]:
     """
     listed: set[str] = set()
     for node in block.walk():
+        lines: Iterable[str] = ()
         if node.type == "inline" and node.parent and node.parent.type != "heading":
-            for line in split_lines(node.children):
-                listed |= name_line("".join(leaf.content for part in line for leaf in part.walk()))
+            lines = map(read_text, split_lines(node.children))
         elif node.type in ("fence", "code_block"):
-            listed = listed.union(*map(name_line, node.content.splitlines()))
+            lines = node.content.splitlines()
         elif node.type in ("strong", "link"):
-            listed |= name_line("".join(leaf.content for leaf in node.walk()))
+            lines = [read_text([node])]
+        listed.update(*map(name_line, lines))
         if node.type == "link":
             listed.add(unquote(str(node.attrGet("href"))))
     return listed

@@ -325,7 +325,7 @@ class Report:
         return PDFGenerationInput(content=state.draft, topic=topic, approved=day)
 
     def pdf_failed(self, kind: str, reason: str, *, is_final: bool) -> None:
-        """Notes why there is no PDF. If it failed `is_final`, the person decides again."""
+        """Notes why there is no PDF. If no retry follows (`is_final`), the person decides again."""
         self._state.error = _sentence("The PDF was not created", explain_failure(kind, reason))
         if is_final:
             self.phase = Phase.WAITING

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Mapping, Set
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -216,14 +216,18 @@ def limits_requests(client: Client) -> bool:
 
     Its Workers may be slow then.
     """
-    refused_at = _refused_at.get(client.service_client.config.target_host)
-    return refused_at is not None and time.monotonic() - refused_at < LIMIT_MEMORY
+    return _is_recent(_refused_at, client, LIMIT_MEMORY)
 
 
 def was_away(client: Client) -> bool:
     """Whether the server was away until at most `RECONNECT_TIME` seconds ago."""
-    back_at = _back_at.get(client.service_client.config.target_host)
-    return back_at is not None and time.monotonic() - back_at < RECONNECT_TIME
+    return _is_recent(_back_at, client, RECONNECT_TIME)
+
+
+def _is_recent(times: Mapping[str, float], client: Client, seconds: float) -> bool:
+    """Whether the time that `times` has for the client's server is less than `seconds` ago."""
+    address = client.service_client.config.target_host
+    return address in times and time.monotonic() - times[address] < seconds
 
 
 async def watch_server(client: Client, say: Callable[[str], None]) -> None:
