@@ -324,7 +324,8 @@ class Dialogue:
             interval = LIMIT_INTERVAL
         self._decision_sent.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._decision_sent.wait(), interval)
+            async with asyncio.timeout(interval):
+                await self._decision_sent.wait()
 
     async def _show_progress(
         self, description: DescribeWorkflowExecutionResponse, live_draft: LiveDraft | None

@@ -13,7 +13,7 @@ import pytest
 from loopback_llm import LoopbackLLM
 from machine import PROJECT
 from starters import KEPT, STARTER, Begin, OpenStarter, Starter
-from support import PATIENCE, decisions_on, is_running, report_of
+from support import PATIENCE, decisions_on, is_running, report_of, start_report, waiting
 from temporalio.client import Client
 
 
@@ -226,14 +226,34 @@ def without_a_controlling_terminal(
 
 
 def test_a_reader_that_goes_away_ends_the_starter_quietly(client: Client) -> None:
-    process = subprocess.Popen(
-        [sys.executable, STARTER, "bees"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    process = piped_starter("bees")
     assert process.stdout and process.stderr
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
     assert (process.wait(PATIENCE), errors) == (1, b"")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_reader_that_goes_away_before_a_decision_ends_the_starter(
+    client: Client, llm: LoopbackLLM
+) -> None:
+    report = await start_report(client, "bees")
+    await waiting(report, draft=1)
+    process = piped_starter("--workflow-id", report.id, stdin=subprocess.PIPE)
+    assert process.stdin and process.stdout and process.stderr
+    while b"Your decision" not in process.stdout.readline():
+        pass
+    llm.go_on.clear()  # or the starter would end when it prints the next draft
+    with process.stdin, process.stderr:
+        process.stdout.close()
+        process.stdin.write(b"edit no honey\n")
+        process.stdin.flush()
+        assert process.wait(PATIENCE) == 1
+
+
+def piped_starter(*arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, STARTER, *arguments], stdin=stdin, stdout=pipe, stderr=pipe
+    )
