@@ -1,4 +1,8 @@
-"""Markdown in, PDF bytes out."""
+"""Markdown in, PDF bytes out.
+
+`prepare` makes a draft printable, a `Composer` turns its blocks into flowables, and `Pages` places
+these on paper. A flowable is what ReportLab places: a `Text`, a `Table` or a `Rule`.
+"""
 
 import io
 from datetime import date

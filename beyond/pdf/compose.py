@@ -9,7 +9,7 @@ from markdown_it.tree import SyntaxTreeNode as Node
 
 from beyond.pdf.bidi import is_rtl
 from beyond.pdf.code import make_code_lines
-from beyond.pdf.formulas import find_tag, set_formula
+from beyond.pdf.formulas import find_number, set_formula
 from beyond.pdf.inline import Inline, Run, read_runs
 from beyond.pdf.lines import Style
 from beyond.pdf.nodes import (
@@ -35,10 +35,9 @@ from beyond.pdf.words import BODY, HAN, Look, make_words
 
 CHATTER = 3  # blocks before a title, such as "Here is your report:"
 DEEPEST = WIDTH / 2  # points, as all lengths here; the indent of the deepest list
-SOURCES = 9.0  # the text size of sources and footnotes
-CODE = 8.75  # the text size of code: 82 characters a line
-# Text sizes.
-HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
+SOURCES_SIZE = 9.0  # of the text of sources and footnotes
+CODE_SIZE = 8.75  # 82 characters a line
+HEADING_SIZES = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 APART, CLOSE = 7.0, 3.0  # the space above a text, and above one in a list without blank lines
 BULLETS = "•\u2013"
 # Blocks that have no room for a list item's mark beside them.
@@ -55,6 +54,11 @@ class Place(NamedTuple):
     size: float = BODY  # of the text
     lists: int = 0  # how many lists
     bars: tuple[float, ...] = ()  # of the quotes, from the left
+
+    @property
+    def among_sources(self) -> bool:
+        """Whether a list of sources or footnotes encloses it."""
+        return self.size == SOURCES_SIZE
 
 
 class Composer:
@@ -89,9 +93,9 @@ class Composer:
         tops = [block for block in self.blocks if block.type == "heading" and read_words(block)]
         if not tops:
             return None
-        title, place = tops[0], self.blocks.index(tops[0])
+        title, above = tops[0], self.blocks.index(tops[0])
         others = {node.tag for node in self.names if node is not title}
-        if place and (title.tag != "h1" or "h1" in others or place > CHATTER):
+        if above and (title.tag != "h1" or "h1" in others or above > CHATTER):
             return None
         self.blocks.remove(title)
         self.title = read_words(title)
@@ -154,7 +158,7 @@ class Composer:
     def make_paragraph(self, node: Node, place: Place) -> Iterator[Text]:
         """A paragraph. Each displayed formula in it becomes a separate, centred text."""
         [inline] = node.children
-        before = CLOSE if (is_tight(node) and place.lists) or place.size < BODY else APART
+        before = CLOSE if (is_tight(node) and place.lists) or place.among_sources else APART
         pieces = split_displayed(inline.children)
         for number, nodes in enumerate(pieces):
             if is_displayed(nodes[:1]):
@@ -175,7 +179,7 @@ class Composer:
             return self.make_code(formula.content, place)
         runs: list[Run] = [made.shrink_to(WIDTH - place.left, HALF_PAGE)]
         runs += [(node.content, Look()) for node in following]
-        if number := find_tag(formula.content):
+        if number := find_number(formula.content):
             runs.append((f"\xa0\xa0\xa0\xa0{number}", Look()))
         text = self.make_text(runs, place, before)
         text.style.align = "center"
@@ -183,7 +187,7 @@ class Composer:
 
     def make_heading(self, node: Node, place: Place, size: float = 0) -> Text:
         """A heading and its entry in the outline, under the nearest one of a higher rank."""
-        size, rank = size or HEADINGS[node.tag], int(node.tag[1])
+        size, rank = size or HEADING_SIZES[node.tag], int(node.tag[1])
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
         level = len(self.ranks)  # the outline skips no level
         nodes = node.children[0].children
@@ -199,7 +203,7 @@ class Composer:
         ordered = node.type == "ordered_list"
         numbering = "Decimal" if ordered else "Disc"
         element = place.element.add("L", f"/A<</O/List/ListNumbering/{numbering}>>")
-        size = SOURCES if node.meta.get("sources") else place.size
+        size = SOURCES_SIZE if node.meta.get("sources") else place.size
         out: list[Any] = []
         for number, item in enumerate(node.children, int(node.attrs.get("start", 1))):
             mark = f"{number}." if ordered else BULLETS[place.lists % 2]
@@ -279,7 +283,7 @@ class Composer:
         style = Style(
             size=size,
             leading=size * (1.25 if size > BODY else 1.42),
-            whole=size < BODY,
+            whole=place.among_sources,
             before=before,
             left=place.left,
             bars=place.bars,
@@ -294,20 +298,20 @@ class Composer:
     def make_code(self, content: str, place: Place, info: str = "") -> Text:
         """Code or source with its line breaks. `info` begins with the name of its language."""
         style = Style(
-            leading=CODE * 1.5,
+            leading=CODE_SIZE * 1.5,
             before=9,
             after=9,
             left=place.left,
             bars=place.bars,
-            shaded=True,
+            code=True,
             whole=True,
             element=place.element.add("P").add("Code"),
         )
-        return Text(make_code_lines(content.strip("\n"), CODE, info), style)
+        return Text(make_code_lines(content.strip("\n"), CODE_SIZE, info), style)
 
     def make_runs(self, nodes: Sequence[Node], look: Look, place: Place) -> list[Run]:
         """The runs of a line in a place."""
-        inline = Inline(self.goals, WIDTH - place.left - INDENT, place.size < BODY)
+        inline = Inline(self.goals, WIDTH - place.left - INDENT, place.among_sources)
         return inline.make_runs(nodes, look)
 
 

@@ -45,7 +45,7 @@ class Style:
     mark: str = ""  # a bullet or a number beside the first line
     size: float = BODY  # of the mark
     outline: tuple[int, str, str] | None = None  # a heading's level from 0, its title and its name
-    shaded: bool = False  # whether it is a block of code
+    code: bool = False  # whether it is a block of code: shaded, in columns
     rtl: bool = False  # whether the text runs from right to left
     language: str = ""  # of the draft, as a tag
     element: Element | None = None  # what the text is in the document's structure
@@ -97,7 +97,7 @@ def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = Fa
     for part in parts:
         if part.is_box:
             above, below = max(above, part.shown.ascent), max(below, part.shown.descent)
-        if before and _goes_on(before, part, style.shaded):
+        if before and _goes_on(before, part, style.code):
             strokes[-1][1].append(part)
         else:
             strokes.append((width, [part]))

@@ -278,8 +278,8 @@ def mark_captions(flowables: Sequence[Any]) -> None:
     for text, below in pairwise(flowables):
         if not isinstance(text, Text):
             continue
-        is_code = isinstance(below, Text) and below.style.shaded
-        if (is_code and not text.style.shaded) or isinstance(below, Table):
+        is_code = isinstance(below, Text) and below.style.code
+        if (is_code and not text.style.code) or isinstance(below, Table):
             text.style.keeps |= len(text.lines) <= LONE
         elif isinstance(below, Text) and below is flowables[-1]:
             text.style.keeps |= len(below.lines) == 1

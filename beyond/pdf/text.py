@@ -68,7 +68,7 @@ class Text(Flowable):  # type: ignore[misc]
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """Break the text into lines for a width, and return its size in points."""
         if width != self.wrapped:
-            pad = 2 * PADDING if self.style.shaded else 0
+            pad = 2 * PADDING if self.style.code else 0
             self.lines = list(break_lines(self.words, width - self.style.left - pad, self.style))
             keep_apart(self.lines)
             heights = (line.ascent + line.descent for line in self.lines)
@@ -80,9 +80,9 @@ class Text(Flowable):  # type: ignore[misc]
     def measure_to(self, end: int) -> float:
         """The height in points of the piece, or of its lines before one of them."""
         height = self.tops[min(end, self.end)] - self.tops[self.start]
-        if self.style.shaded and self.first:
+        if self.style.code and self.first:
             height += PADDING
-        if self.style.shaded and end == len(self.lines):
+        if self.style.code and end == len(self.lines):
             height += PADDING
         return height
 
@@ -93,14 +93,14 @@ class Text(Flowable):  # type: ignore[misc]
         """
         self.wrap(width, height)
         style = self.style
-        pad = PADDING if style.shaded and self.first else 0
+        pad = PADDING if style.code and self.first else 0
         end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
-        least = LONE_OF_CODE if style.shaded else LONE
+        least = LONE_OF_CODE if style.code else LONE
         end = min(end, self.end - least)
         if end - self.start < least or (style.whole and self.height <= HALF_PAGE and self.first):
             return []
         following = end
-        while style.shaded and following < self.end - 1 and not self.lines[following].width:
+        while style.code and following < self.end - 1 and not self.lines[following].width:
             following += 1
         return [self._make_piece(self.start, end), self._make_piece(following, self.end)]
 
@@ -117,7 +117,7 @@ class Text(Flowable):  # type: ignore[misc]
         style = self.style
         x, y = 0.0 if style.rtl else style.left, self.height
         self._draw_ground(x)
-        if style.shaded:
+        if style.code:
             x += PADDING
             y -= PADDING if self.first else 0
         if self.first and style.outline:
@@ -132,7 +132,7 @@ class Text(Flowable):  # type: ignore[misc]
     def _draw_ground(self, x: float) -> None:
         """Paint the bars of quotes and the shade of code."""
         canvas, style = self.canv, self.style
-        if not (style.bars or style.shaded):
+        if not (style.bars or style.code):
             return
         with canvas.tags.mark(None):
             canvas.setFillColor(color(RULE))
@@ -141,7 +141,7 @@ class Text(Flowable):  # type: ignore[misc]
                 top = self.height + (JOINT if number < style.joined and self.first else 0)
                 at = self.width - bar - BAR if style.rtl else bar
                 canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
-            if style.shaded:
+            if style.code:
                 canvas.setFillColor(color(SHADE))
                 canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
 
@@ -166,5 +166,5 @@ class Text(Flowable):  # type: ignore[misc]
 
     def paint(self, canvas: Any, x: float, y: float) -> None:
         """Paint the lines downwards from a top left corner, in points."""
-        painter = Painter(canvas, self.style.element, self.style.shaded)
+        painter = Painter(canvas, self.style.element, self.style.code)
         painter.paint(self.lines[self.start : self.end], x, y)

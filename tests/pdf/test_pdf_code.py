@@ -39,7 +39,7 @@ def block(case: str) -> tuple[str, str]:
 
 def set_lines(code: str, info: str = "", room: float = 1000) -> list[list[tuple[float, Part]]]:
     """The parts of each line with their places, in points."""
-    text = Text(make_code_lines(code, 10, info), Style(shaded=True))
+    text = Text(make_code_lines(code, 10, info), Style(code=True))
     text.wrap(room, 0)
     return [line.parts for line in text.lines]
 
