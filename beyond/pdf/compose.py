@@ -26,11 +26,11 @@ from beyond.pdf.nodes import (
     split_displayed,
     take_box,
 )
-from beyond.pdf.pages import HEIGHT, INDENT, TITLE_SIZE, WIDTH, Heading, Rule, shorten
+from beyond.pdf.pages import INDENT, TITLE_SIZE, Heading, Rule, shorten
 from beyond.pdf.prepare import Prepared
 from beyond.pdf.tables import Table, make_table
 from beyond.pdf.tags import Element
-from beyond.pdf.text import HALF_PAGE, Text
+from beyond.pdf.text import HALF_PAGE, HEIGHT, WIDTH, Text
 from beyond.pdf.words import BODY, HAN, Look, make_words
 
 CHATTER = 3  # blocks before a title, such as "Here is your report:"
@@ -237,9 +237,9 @@ class Composer:
         left = min(place.left + INDENT, DEEPEST)
         inside = place._replace(element=place.element.add(kind), left=left, bars=bars)
         out = self.make_blocks(node.children, inside)
-        for text in out[1:]:
-            if isinstance(text, Text) and not definition:
-                text.style.joined += 1  # its bar continues the bar of the text above
+        for block in out[1:] if not definition else ():
+            if not isinstance(block, Rule):
+                block.style.joined += 1  # its bar continues the bar of the block above
         return out
 
     def make_table(self, node: Node, place: Place) -> Table:
@@ -304,6 +304,7 @@ class Composer:
             left=place.left,
             bars=place.bars,
             code=True,
+            rtl=self.draft.rtl,
             whole=True,
             element=place.element.add("P").add("Code"),
         )

@@ -18,16 +18,14 @@ from beyond.pdf.lines import Style
 from beyond.pdf.paint import FAINT, RULE, color
 from beyond.pdf.tables import Table
 from beyond.pdf.tags import Element, Tags
-from beyond.pdf.text import HALF_PAGE, LONE, Text
+from beyond.pdf.text import HALF_PAGE, HEIGHT, LONE, WIDTH, Text, begins_page
 from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
 
 KICKER = "Research Report"  # above the title of an English draft, or in its place
-TITLE_SIZE = 24.0
+TITLE_SIZE = 24.0  # points, as all lengths here
 TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline
 THICKNESS = 0.7  # of a rule
 ROOM_BELOW = 40.0  # two lines; a rule is drawn only if there is more room below it
-# Of the text on a page of any paper, in points, as all lengths here; some 80 characters a line.
-WIDTH, HEIGHT = 432.0, 648.0
 INDENT = 24.0  # of a list item or a quote
 LONG = 8 * HEIGHT  # a longer report gets a table of contents and running heads
 ENTRIES = 26  # of a table of contents; as many as fit on the first page
@@ -117,7 +115,7 @@ class Rule(platypus.Flowable):  # type: ignore[misc]
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points. `height` is the room that is left on the page."""
-        self.width, self.seen = width, ROOM_BELOW < height < HEIGHT - 0.1
+        self.width, self.seen = width, height > ROOM_BELOW and not begins_page(height)
         return width, THICKNESS
 
     def draw(self) -> None:

@@ -14,9 +14,12 @@ from beyond.pdf.lines import Line, Style, break_lines, keep_apart
 from beyond.pdf.paint import RULE, SHADE, Painter, color
 from beyond.pdf.words import BODY, INK, Word
 
-PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
-HALF_PAGE = 324.0  # code, sources and table rows of at most this height are not split
-BAR, JOINT = 2.5, 10.0  # a quote's bar: its width, and how far it reaches up to the text above
+# Of the text on a page of any paper, in points, as all lengths here; some 80 characters a line.
+WIDTH, HEIGHT = 432.0, 648.0
+PADDING = 5.0  # inside code blocks and table cells
+HALF_PAGE = HEIGHT / 2  # code, sources and table rows of at most this height are not split
+BAR = 2.5  # the width of a quote's bar
+LARGEST_AFTER = 10.0  # the most space that a block has below it
 MARK_GAP = 7.0  # between a bullet or a number and its text
 LONE, LONE_OF_CODE = 2, 3  # the fewest lines of a text, or of code, on either side of a page break
 
@@ -33,6 +36,7 @@ class Text(Flowable):  # type: ignore[misc]
         self.start = self.end = 0
         self.wrapped = -1.0  # the width for which the lines are broken
         self.width = self.height = 0.0
+        self.at_top = False  # of a page
         self.spaceBefore, self.spaceAfter = style.before, style.after
 
     @property
@@ -75,6 +79,7 @@ class Text(Flowable):  # type: ignore[misc]
             self.tops = list(accumulate(heights, initial=0.0))
             self.start, self.end, self.wrapped = 0, len(self.lines), width
         self.width, self.height = width, self.measure_to(self.end)
+        self.at_top = begins_page(height)
         return width, self.height
 
     def measure_to(self, end: int) -> float:
@@ -135,12 +140,7 @@ class Text(Flowable):  # type: ignore[misc]
         if not (style.bars or style.code):
             return
         with canvas.tags.mark(None):
-            canvas.setFillColor(color(RULE))
-            for number, bar in enumerate(style.bars):
-                # Bars go on in the space between this text and the one above.
-                top = self.height + (JOINT if number < style.joined and self.first else 0)
-                at = self.width - bar - BAR if style.rtl else bar
-                canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
+            draw_bars(self)
             if style.code:
                 canvas.setFillColor(color(SHADE))
                 canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
@@ -168,3 +168,22 @@ class Text(Flowable):  # type: ignore[misc]
         """Paint the lines downwards from a top left corner, in points."""
         painter = Painter(canvas, self.style.element, self.style.code)
         painter.paint(self.lines[self.start : self.end], x, y)
+
+
+def draw_bars(block: Any) -> None:
+    """Paint the bars of the quotes around a text or a table.
+
+    Bars that are joined go on in the space above the block, whose bar they may overlap.
+    """
+    canvas, style = block.canv, block.style
+    canvas.setFillColor(color(RULE))
+    for number, bar in enumerate(style.bars):
+        joined = number < style.joined and not block.at_top
+        top = block.height + (block.spaceBefore + LARGEST_AFTER if joined else 0)
+        at = block.width - bar - BAR if style.rtl else bar
+        canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
+
+
+def begins_page(height: float) -> bool:
+    """Whether a block begins a page, given the height that is left for it, in points."""
+    return height > HEIGHT - 0.1
