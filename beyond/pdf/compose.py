@@ -267,7 +267,7 @@ class Composer:
         style = Style(
             leading=size * 1.38,
             align=str(node.attrGet("style") or "").removeprefix("text-align:"),
-            rtl=is_rtl(read_runs(runs)),
+            rtl=self.draft.rtl or is_rtl(read_runs(runs)),
             element=row.add("TH", "/A<</O/Table/Scope/Column>>") if head else row.add("TD"),
             language=self.draft.language,
         )

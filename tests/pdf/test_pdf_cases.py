@@ -132,6 +132,13 @@ def test_no_bar_reaches_above_the_text_of_a_page() -> None:
         assert max(top for _, _, top in bars(page)) < (page.mediabox.height + HEIGHT) / 2 + 0.1
 
 
+@pytest.mark.parametrize("corner", ["#", "", "AI"])
+def test_tables_of_a_draft_from_right_to_left_begin_at_the_right(corner: str) -> None:
+    table = f"| {corner} | מוצר | הערות |\n|-|-|-|\n| one | Redis | two |"
+    at = places(read(f"כמה מילים על מסדי נתונים\n\n{table}").pages[0])
+    assert at["one"] > at["Redis"] > at["two"] > 250
+
+
 def test_code_in_a_list_from_right_to_left_is_indented_at_the_right() -> None:
     x = [
         places(read(f"מילים\n\n{draft}").pages[0])["code"]
