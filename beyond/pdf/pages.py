@@ -256,6 +256,8 @@ def keep_together(flowables: Sequence[Any]) -> list[Any]:
                 out.append(held.pop(0))
             continue
         if held:
+            if out:  # ReportLab forgets this space at a conditional page break
+                held[0].spaceBefore = max(0, held[0].spaceBefore - out[-1].getSpaceAfter())
             needed = sum(one.height + one.spaceBefore for one in held) + flowable.spaceBefore
             if isinstance(flowable, Table):
                 needed += flowable.least_height

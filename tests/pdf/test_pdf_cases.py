@@ -145,3 +145,13 @@ def test_code_in_a_list_from_right_to_left_is_indented_at_the_right() -> None:
         for draft in ("    code", "- א\n\n      code")
     ]
     assert x[0] == x[1]
+
+
+@pytest.mark.parametrize("above", ["```\nabove\n```", "| above |\n|-|"], ids=["code", "table"])
+def test_what_introduces_something_has_no_more_space_above_it_than_other_text(above: str) -> None:
+    def measure(draft: str) -> float:
+        at = {text: y for text, _, y, _ in pieces(read(draft).pages[0])}
+        return at["above"] - at["below"]
+
+    other, introducing = f"{above}\n\nbelow", f"{above}\n\nbelow\n\n```\ncode\n```"
+    assert measure(introducing) == pytest.approx(measure(other))
