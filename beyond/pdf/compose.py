@@ -26,7 +26,7 @@ from beyond.pdf.nodes import (
     split_displayed,
     take_box,
 )
-from beyond.pdf.pages import INDENT, TITLE_SIZE, Heading, Rule, shorten
+from beyond.pdf.pages import INDENT, Heading, Rule, shorten
 from beyond.pdf.prepare import Prepared
 from beyond.pdf.tables import Table, make_table
 from beyond.pdf.tags import Element
@@ -37,6 +37,7 @@ CHATTER = 3  # blocks before a title, such as "Here is your report:"
 DEEPEST = WIDTH / 2  # points, as all lengths here; the indent of the deepest list
 SOURCES_SIZE = 9.0  # of the text of sources and footnotes
 CODE_SIZE = 8.75  # 82 characters a line
+TITLE_SIZE = 24.0
 HEADING_SIZES = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 APART, CLOSE = 7.0, 3.0  # the space above a text, and above one in a list without blank lines
 BULLETS = "•\u2013"
@@ -102,6 +103,11 @@ class Composer:
         text = self.make_heading(title, Place(self.structure), TITLE_SIZE)
         self.headings.clear()
         return text
+
+    def make_title(self, topic: str) -> Text:
+        """The title of a draft that has none itself."""
+        place = Place(self.structure, size=TITLE_SIZE)
+        return self.make_text([(topic, Look(TITLE_SIZE, bold=True))], place, TITLE_SIZE * 1.1, "H1")
 
     def compose(self) -> list[Any]:
         """The flowables of the draft. A block that cannot be set is shown as its source."""

@@ -22,9 +22,8 @@ from beyond.pdf.text import HALF_PAGE, HEIGHT, LONE, WIDTH, Text, begins_page
 from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
 
 KICKER = "Research Report"  # above the title of an English draft, or in its place
-TITLE_SIZE = 24.0  # points, as all lengths here
 TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline
-THICKNESS = 0.7  # of a rule
+THICKNESS = 0.7  # points, as all lengths here; of a rule
 ROOM_BELOW = 40.0  # two lines; a rule is drawn only if there is more room below it
 INDENT = 24.0  # of a list item or a quote
 LONG = 8 * HEIGHT  # a longer report gets a table of contents and running heads
@@ -161,22 +160,20 @@ class Entry(Text):
 
 
 def make_front(
-    kicker: str, title: Text | str, approved: date | None, rtl: bool, structure: Element
+    kicker: str, title: Text | None, approved: date | None, rtl: bool, structure: Element
 ) -> list[Any]:
     """The flowables above the draft: the kicker, the title and the day of approval."""
     out: list[Any] = []
 
-    def add(text: str, look: Look, before: float, kind: str = "P") -> None:
+    def add(text: str, look: Look, before: float) -> None:
         if text:
-            element = structure.add(kind)
+            element = structure.add("P")
             style = Style(leading=look.size * 1.4, before=before, rtl=rtl, element=element)
             out.append(Text(make_words([(text, look)]), style))
 
     add(kicker, Look(TINY, FAINT, bold=True), 0)
-    if isinstance(title, Text):
+    if title:
         out.append(title)
-    else:
-        add(title, Look(TITLE_SIZE, bold=True), 16, "H1")
     add(f"{approved or ''}", Look(TINY, FAINT), 4)
     return [*out, Rule(16)]
 

@@ -357,6 +357,11 @@ def test_a_heading_in_a_list_has_its_bullet() -> None:
     assert "•" in texts("# One\n\n- ## Two")[0]
 
 
+def test_a_topic_and_a_heading_make_the_same_title() -> None:
+    heading, topic = read("# About the sea\n\ntext"), read("text", topic="About the sea")
+    assert pieces(topic.pages[0]) == pieces(heading.pages[0])
+
+
 def test_title_and_day_of_approval_are_printed_and_in_the_metadata() -> None:
     reader = read("# The *Sea*\n\ntext", topic="about the sea", approved=date(2026, 3, 9))
     assert reader.metadata and reader.metadata.title == "The Sea"
