@@ -152,7 +152,8 @@ class Composer:
             case "fence" | "code_block":
                 return [self.make_code(node.content, place, node.info)]
             case "hr":
-                return [Rule(12)]
+                style = Style(left=place.left, bars=place.bars, rtl=self.draft.rtl)
+                return [Rule(12, style)]
             case "bullet_list" | "ordered_list":
                 return self.make_list(node, place)
             case "blockquote":
@@ -244,8 +245,7 @@ class Composer:
         inside = place._replace(element=place.element.add(kind), left=left, bars=bars)
         out = self.make_blocks(node.children, inside)
         for block in out[1:] if not definition else ():
-            if not isinstance(block, Rule):
-                block.style.joined += 1  # its bar continues the bar of the block above
+            block.style.joined += 1  # its bar continues the bar of the block above
         return out
 
     def make_table(self, node: Node, place: Place) -> Table:

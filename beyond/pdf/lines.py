@@ -30,7 +30,7 @@ class Line:
 
 @dataclass
 class Style:
-    """How a text or a table is laid out. Shared by the pieces into which a page break splits it.
+    """How a text, a table or a rule is laid out. Shared by its pieces if a page break splits it.
 
     Lengths are in points.
     """

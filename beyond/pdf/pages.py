@@ -18,7 +18,7 @@ from beyond.pdf.lines import Style
 from beyond.pdf.paint import FAINT, RULE, color
 from beyond.pdf.tables import Table
 from beyond.pdf.tags import Element, Tags
-from beyond.pdf.text import HALF_PAGE, HEIGHT, LONE, WIDTH, Text, begins_page
+from beyond.pdf.text import HALF_PAGE, HEIGHT, LONE, WIDTH, Text, begins_page, draw_bars
 from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
 
 KICKER = "Research Report"  # above the title of an English draft, or in its place
@@ -107,22 +107,27 @@ class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
 class Rule(platypus.Flowable):  # type: ignore[misc]
     """A line across the page, invisible at the top or the bottom of a page."""
 
-    def __init__(self, space: float) -> None:
+    def __init__(self, space: float, style: Style | None = None) -> None:
         super().__init__()
+        self.style = style or Style()
         self.spaceBefore, self.spaceAfter = space, space / 2
-        self.width, self.height, self.seen = 0.0, THICKNESS, False
+        self.width, self.height, self.seen, self.at_top = 0.0, THICKNESS, False, False
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points. `height` is the room that is left on the page."""
-        self.width, self.seen = width, height > ROOM_BELOW and not begins_page(height)
+        self.width, self.at_top = width, begins_page(height)
+        self.seen = height > ROOM_BELOW and not self.at_top
         return width, THICKNESS
 
     def draw(self) -> None:
-        """Paint the line."""
-        if self.seen:
-            with self.canv.tags.mark(None):
+        """Paint the line, and the bars of the quotes around it."""
+        left = self.style.left
+        with self.canv.tags.mark(None):
+            draw_bars(self)
+            if self.seen:
+                x = 0 if self.style.rtl else left
                 self.canv.setFillColor(color(RULE))
-                self.canv.rect(0, 0, self.width, THICKNESS, stroke=0, fill=1)
+                self.canv.rect(x, 0, self.width - left, THICKNESS, stroke=0, fill=1)
 
 
 class Entry(Text):

@@ -171,7 +171,7 @@ class Text(Flowable):  # type: ignore[misc]
 
 
 def draw_bars(block: Any) -> None:
-    """Paint the bars of the quotes around a text or a table.
+    """Paint the bars of the quotes around a text, a table or a rule.
 
     Bars that are joined go on in the space above the block, whose bar they may overlap.
     """

@@ -115,10 +115,10 @@ def bars(page: Any) -> list[tuple[float, float, float]]:
 @pytest.mark.parametrize("words", ["some words", "כמה מילים"])
 def test_one_bar_goes_down_a_quote_at_the_side_where_its_text_begins(words: str) -> None:
     table, code = f"> | {words} |\n> |---|\n> | 1 |", "> ```\n> code\n> ```"
-    quote = "\n>\n".join([table, f"> {words}", code, f"> ## {words}", table])
+    quote = "\n>\n".join([table, f"> {words}", code, "> ---", f"> ## {words}", table])
     page = read(f"{words}\n\n{quote}").pages[0]
     found = bars(page)
-    assert len(found) == 5
+    assert len(found) == 6
     assert len({x for x, _, _ in found}) == 1
     assert all(above[1] <= below[2] for above, below in pairwise(found))
     above = next(y for text, _, y, _ in pieces(page) if text == words)
