@@ -44,7 +44,7 @@ class Draft:
     `sources` of a list: true if its items are sources or footnotes
     `mark` of such an item: its number as the text cites it, such as "[1]"
     `note` of such an item: its name, which is also the anchor at its beginning
-    `definition` of a blockquote: true if it is the definition of the term above it
+    `term` of a paragraph, `definition` of a blockquote: true if they come from a definition list
     """
 
     tokens: list[Token]

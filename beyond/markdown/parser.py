@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """The parser of drafts: CommonMark, tables, footnotes, and what models write beyond these."""
 
 import re
@@ -21,12 +22,20 @@ NESTING_LIMIT = 40  # levels of blocks; a page has no room for more, and the par
 SHORT_LINE = 60
 DATA = re.compile(r"(?<=\]\()data:image/[^()\s]+")  # an address that contains the whole picture
 WORD = re.compile(r"\S*")
-ITEM = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")  # noqa: RUF001
+ITEM = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")
 # A link's address in parentheses. If they do not close on their line, it ends at a space.
 ADDRESS = re.compile(
     r"\([ ]*<?(?=[a-z]+:\S|www\.|\#|[^\s()]*/)"
     r"(?:(?P<whole>(?:(?!\]\()[^()\n]|\([^()\n]*\))++)\)|(?P<part>[^\s)]+)\)?)",
     re.IGNORECASE,
+)
+WIDE = "、。，；：！？（）「」『』【】《》〈〉“”"  # no part of an address
+SCHEME = re.compile(
+    rf"(?:\A|[\s*_~(]|(?P<wide>[{WIDE}\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]))(https?)\Z"
+)
+REST = re.compile(  # of an address; it may have pairs of parentheses
+    rf"://(?:[^\s<>()\[\]{WIDE}]|\([^\s<>(){WIDE}]*\))+(?<![?!.,:;*_~'\"])"
+    rf"(?P<wide>(?=[?!.,:;*_~'\"]*[{WIDE}]))?"
 )
 LINK_TITLE = re.compile(r"\s[\"'“]")  # the beginning of a link's title, which is not printed
 
@@ -45,6 +54,7 @@ def make_parser() -> MarkdownIt:
     parser.inline.ruler.at("newline", _keep_short_line)
     parser.inline.ruler.at("emphasis", judge_marks(emphasis.tokenize))
     parser.inline.ruler.at("strikethrough", judge_marks(strikethrough.tokenize))
+    parser.inline.ruler.before("gfm_autolink_protocol", "wide_address", _take_wide_address)
     parser.inline.ruler.after("image", "loose_link", _take_loose_link)
     parser.inline.ruler.after("loose_link", "loose_address", _take_loose_address)
     parser.inline.ruler2.after("balance_pairs", "lone_marks", mend_lone_marks)
@@ -133,4 +143,22 @@ def _take_loose_address(state: StateInline, silent: bool) -> bool:
     if not silent:
         state.pending += " "
     state.pos += 1
+    return True
+
+
+def _take_wide_address(state: StateInline, silent: bool) -> bool:
+    """An inline rule for an address beside Chinese, Japanese or Korean, which has no spaces."""
+    start = max(0, state.pos - len("(https"))
+    scheme = SCHEME.search(state.src[start : state.pos])
+    rest = REST.match(state.src, state.pos, state.posMax)
+    if silent or state.linkLevel or not scheme or not rest:
+        return False
+    if scheme["wide"] is None and rest["wide"] is None:
+        return False
+    state.pending = state.pending.removesuffix(scheme[2])
+    address = scheme[2] + rest[0]
+    state.push("link_open", "a", 1).attrs = {"href": state.md.normalizeLink(address)}
+    state.push("text", "", 0).content = address
+    state.push("link_close", "a", -1)
+    state.pos = rest.end()
     return True

@@ -1,4 +1,4 @@
-"""Turns a draft into the tokens of `Draft`, without HTML, footnotes or definition lists."""
+"""Turns a draft into the tokens of `Draft`: replaces HTML, footnotes and definition lists."""
 
 import re
 from collections.abc import Iterable, Iterator

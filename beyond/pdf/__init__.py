@@ -1,4 +1,8 @@
-"""Markdown in, PDF bytes out."""
+"""Markdown in, PDF bytes out.
+
+`prepare` makes a draft printable, a `Composer` turns its blocks into flowables, and `Pages` places
+these on paper. A flowable is what ReportLab places: a `Text`, a `Table` or a `Rule`.
+"""
 
 import io
 from datetime import date
@@ -57,10 +61,12 @@ def render(
         structure = Element("Document")
         composer = Composer(draft, structure)
         heading = composer.take_title()
-        kicker = KICKER if draft.language in ENGLISH else ""
         topic = "" if heading else topic
+        if topic:
+            heading = composer.make_title(topic)
+        kicker = KICKER if draft.language in ENGLISH else ""
         title = shorten(composer.title or topic or draft.title or kicker or draft.opening)
-        front = make_front(kicker, heading or topic, approved, is_rtl(title), structure)
+        front = make_front(kicker, heading, approved, is_rtl(title), structure)
         above = len(structure.kids)
         body = keep_together(composer.compose())
         out = io.BytesIO()

@@ -14,7 +14,7 @@ BOX = "\ufffc"  # the character for a formula in a word's text
 # What may get a hyphen: five letters or more, Latin to Armenian or Georgian.
 LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
 CODED = re.compile(r"[^\W\d_][\d_]|[\d_][^\W\d_]")  # a letter beside a digit, as in a code
-SPACES = re.compile(r"[ ,;({]+")  # where a line of code should break
+SPACES = re.compile(r"[ ,;({]+(?![)}])")  # where a line of code should break
 # Where a long word should break: after a separator, or before a capital as in camelCase.
 JOINTS = re.compile(r"(?:[ /_\-?&=:;)\]}|]|[.,](?!\d))(?![)\]}.,:;!?\"'”’»])|(?<=[a-z])(?=[A-Z])")
 

@@ -9,7 +9,7 @@ from markdown_it.tree import SyntaxTreeNode as Node
 
 from beyond.pdf.bidi import is_rtl
 from beyond.pdf.code import make_code_lines
-from beyond.pdf.formulas import find_tag, set_formula
+from beyond.pdf.formulas import find_number, set_formula
 from beyond.pdf.inline import Inline, Run, read_runs
 from beyond.pdf.lines import Style
 from beyond.pdf.nodes import (
@@ -26,19 +26,19 @@ from beyond.pdf.nodes import (
     split_displayed,
     take_box,
 )
-from beyond.pdf.pages import HEIGHT, INDENT, TITLE_SIZE, WIDTH, Heading, Rule, shorten
+from beyond.pdf.pages import INDENT, Heading, Rule, shorten
 from beyond.pdf.prepare import Prepared
 from beyond.pdf.tables import Table, make_table
 from beyond.pdf.tags import Element
-from beyond.pdf.text import HALF_PAGE, Text
+from beyond.pdf.text import HALF_PAGE, HEIGHT, WIDTH, Text
 from beyond.pdf.words import BODY, HAN, Look, make_words
 
 CHATTER = 3  # blocks before a title, such as "Here is your report:"
 DEEPEST = WIDTH / 2  # points, as all lengths here; the indent of the deepest list
-SOURCES = 9.0  # the text size of sources and footnotes
-CODE = 8.75  # the text size of code: 82 characters a line
-# Text sizes.
-HEADINGS = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
+SOURCES_SIZE = 9.0  # of the text of sources and footnotes
+CODE_SIZE = 8.75  # 82 characters a line
+TITLE_SIZE = 24.0
+HEADING_SIZES = {"h1": 19.0, "h2": 15.5, "h3": 13.0, "h4": 11.5, "h5": 10.5, "h6": 10.5}
 APART, CLOSE = 7.0, 3.0  # the space above a text, and above one in a list without blank lines
 BULLETS = "•\u2013"
 # Blocks that have no room for a list item's mark beside them.
@@ -55,6 +55,11 @@ class Place(NamedTuple):
     size: float = BODY  # of the text
     lists: int = 0  # how many lists
     bars: tuple[float, ...] = ()  # of the quotes, from the left
+
+    @property
+    def among_sources(self) -> bool:
+        """Whether a list of sources or footnotes encloses it."""
+        return self.size == SOURCES_SIZE
 
 
 class Composer:
@@ -89,15 +94,20 @@ class Composer:
         tops = [block for block in self.blocks if block.type == "heading" and read_words(block)]
         if not tops:
             return None
-        title, place = tops[0], self.blocks.index(tops[0])
+        title, above = tops[0], self.blocks.index(tops[0])
         others = {node.tag for node in self.names if node is not title}
-        if place and (title.tag != "h1" or "h1" in others or place > CHATTER):
+        if above and (title.tag != "h1" or "h1" in others or above > CHATTER):
             return None
         self.blocks.remove(title)
         self.title = read_words(title)
         text = self.make_heading(title, Place(self.structure), TITLE_SIZE)
         self.headings.clear()
         return text
+
+    def make_title(self, topic: str) -> Text:
+        """The title of a draft that has none itself."""
+        place = Place(self.structure, size=TITLE_SIZE)
+        return self.make_text([(topic, Look(TITLE_SIZE, bold=True))], place, TITLE_SIZE * 1.1, "H1")
 
     def compose(self) -> list[Any]:
         """The flowables of the draft. A block that cannot be set is shown as its source."""
@@ -142,7 +152,8 @@ class Composer:
             case "fence" | "code_block":
                 return [self.make_code(node.content, place, node.info)]
             case "hr":
-                return [Rule(12)]
+                style = Style(left=place.left, bars=place.bars, rtl=self.draft.rtl)
+                return [Rule(12, style)]
             case "bullet_list" | "ordered_list":
                 return self.make_list(node, place)
             case "blockquote":
@@ -154,7 +165,7 @@ class Composer:
     def make_paragraph(self, node: Node, place: Place) -> Iterator[Text]:
         """A paragraph. Each displayed formula in it becomes a separate, centred text."""
         [inline] = node.children
-        before = CLOSE if (is_tight(node) and place.lists) or place.size < BODY else APART
+        before = CLOSE if (is_tight(node) and place.lists) or place.among_sources else APART
         pieces = split_displayed(inline.children)
         for number, nodes in enumerate(pieces):
             if is_displayed(nodes[:1]):
@@ -175,7 +186,7 @@ class Composer:
             return self.make_code(formula.content, place)
         runs: list[Run] = [made.shrink_to(WIDTH - place.left, HALF_PAGE)]
         runs += [(node.content, Look()) for node in following]
-        if number := find_tag(formula.content):
+        if number := find_number(formula.content):
             runs.append((f"\xa0\xa0\xa0\xa0{number}", Look()))
         text = self.make_text(runs, place, before)
         text.style.align = "center"
@@ -183,7 +194,7 @@ class Composer:
 
     def make_heading(self, node: Node, place: Place, size: float = 0) -> Text:
         """A heading and its entry in the outline, under the nearest one of a higher rank."""
-        size, rank = size or HEADINGS[node.tag], int(node.tag[1])
+        size, rank = size or HEADING_SIZES[node.tag], int(node.tag[1])
         self.ranks = [*(other for other in self.ranks if other < rank), rank]
         level = len(self.ranks)  # the outline skips no level
         nodes = node.children[0].children
@@ -199,7 +210,7 @@ class Composer:
         ordered = node.type == "ordered_list"
         numbering = "Decimal" if ordered else "Disc"
         element = place.element.add("L", f"/A<</O/List/ListNumbering/{numbering}>>")
-        size = SOURCES if node.meta.get("sources") else place.size
+        size = SOURCES_SIZE if node.meta.get("sources") else place.size
         out: list[Any] = []
         for number, item in enumerate(node.children, int(node.attrs.get("start", 1))):
             mark = f"{number}." if ordered else BULLETS[place.lists % 2]
@@ -233,9 +244,8 @@ class Composer:
         left = min(place.left + INDENT, DEEPEST)
         inside = place._replace(element=place.element.add(kind), left=left, bars=bars)
         out = self.make_blocks(node.children, inside)
-        for text in out[1:]:
-            if isinstance(text, Text) and not definition:
-                text.style.joined += 1  # its bar continues the bar of the text above
+        for block in out[1:] if not definition else ():
+            block.style.joined += 1  # its bar continues the bar of the block above
         return out
 
     def make_table(self, node: Node, place: Place) -> Table:
@@ -263,7 +273,7 @@ class Composer:
         style = Style(
             leading=size * 1.38,
             align=str(node.attrGet("style") or "").removeprefix("text-align:"),
-            rtl=is_rtl(read_runs(runs)),
+            rtl=self.draft.rtl or is_rtl(read_runs(runs)),
             element=row.add("TH", "/A<</O/Table/Scope/Column>>") if head else row.add("TD"),
             language=self.draft.language,
         )
@@ -279,7 +289,7 @@ class Composer:
         style = Style(
             size=size,
             leading=size * (1.25 if size > BODY else 1.42),
-            whole=size < BODY,
+            whole=place.among_sources,
             before=before,
             left=place.left,
             bars=place.bars,
@@ -294,20 +304,21 @@ class Composer:
     def make_code(self, content: str, place: Place, info: str = "") -> Text:
         """Code or source with its line breaks. `info` begins with the name of its language."""
         style = Style(
-            leading=CODE * 1.5,
+            leading=CODE_SIZE * 1.5,
             before=9,
             after=9,
             left=place.left,
             bars=place.bars,
-            shaded=True,
+            code=True,
+            rtl=self.draft.rtl,
             whole=True,
             element=place.element.add("P").add("Code"),
         )
-        return Text(make_code_lines(content.strip("\n"), CODE, info), style)
+        return Text(make_code_lines(content.strip("\n"), CODE_SIZE, info), style)
 
     def make_runs(self, nodes: Sequence[Node], look: Look, place: Place) -> list[Run]:
         """The runs of a line in a place."""
-        inline = Inline(self.goals, WIDTH - place.left - INDENT, place.size < BODY)
+        inline = Inline(self.goals, WIDTH - place.left - INDENT, place.among_sources)
         return inline.make_runs(nodes, look)
 
 

@@ -125,7 +125,7 @@ def _measure_effort(tex: str) -> int:
     return effort + ((len(tex) - position) << depth)
 
 
-def find_tag(source: str) -> str:
+def find_number(source: str) -> str:
     """The number of a displayed formula in parentheses, or ""."""
     found = NUMBERED.search(source)
     return f"({found[1]})" if found else ""

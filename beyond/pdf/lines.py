@@ -30,7 +30,7 @@ class Line:
 
 @dataclass
 class Style:
-    """How a text is laid out. Shared by the pieces of a text that a page break splits.
+    """How a text, a table or a rule is laid out. Shared by its pieces if a page break splits it.
 
     Lengths are in points.
     """
@@ -41,12 +41,12 @@ class Style:
     left: float = 0.0  # the indent, which is on the right if `rtl`
     align: str = ""  # "left", "center" or "right"; by default, the side where the text begins
     bars: Sequence[float] = ()  # of the quotes around it, from the side where the text begins
-    joined: int = 0  # how many bars continue those of the text above
+    joined: int = 0  # how many bars continue those of the block above
     mark: str = ""  # a bullet or a number beside the first line
     size: float = BODY  # of the mark
     outline: tuple[int, str, str] | None = None  # a heading's level from 0, its title and its name
-    shaded: bool = False  # whether it is a block of code
-    rtl: bool = False  # whether the text runs from right to left
+    code: bool = False  # whether it is a block of code: shaded, in columns
+    rtl: bool = False  # whether it begins at the right, as all but the lines of code do then
     language: str = ""  # of the draft, as a tag
     element: Element | None = None  # what the text is in the document's structure
     label: Element | None = None  # what its mark is
@@ -88,8 +88,9 @@ def break_lines(words: Sequence[Word], room: float, style: Style) -> Iterator[Li
 def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = False) -> Line:
     """Place words in a line `room` points wide. With `flush`, they fill it to its right edge."""
     parts = list(_join_words(words))
+    rtl = style.rtl and not style.code
     if any(part.direction == "R" for part in parts):
-        parts = reorder(parts, style.rtl)
+        parts = reorder(parts, rtl)
     leading = style.leading
     width = above = below = 0.0
     strokes: list[tuple[float, list[Part]]] = []
@@ -97,14 +98,14 @@ def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = Fa
     for part in parts:
         if part.is_box:
             above, below = max(above, part.shown.ascent), max(below, part.shown.descent)
-        if before and _goes_on(before, part, style.shaded):
+        if before and _goes_on(before, part, style.code):
             strokes[-1][1].append(part)
         else:
             strokes.append((width, [part]))
         width += part.width
         before = part
     start = {"center": (room - width) / 2, "right": room - width}
-    x = start.get(style.align or ("right" if style.rtl else "left"), 0.0)
+    x = start.get(style.align or ("right" if rtl else "left"), 0.0)
     placed = [(x + at, _join(stroke)) for at, stroke in strokes]
     placed = _spread(placed, room - width) if flush else placed
     return Line(placed, width, leading * ASCENT, leading * DESCENT, above, below)

@@ -18,16 +18,13 @@ from beyond.pdf.lines import Style
 from beyond.pdf.paint import FAINT, RULE, color
 from beyond.pdf.tables import Table
 from beyond.pdf.tags import Element, Tags
-from beyond.pdf.text import HALF_PAGE, LONE, Text
+from beyond.pdf.text import HALF_PAGE, HEIGHT, LONE, WIDTH, Text, begins_page, draw_bars
 from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
 
 KICKER = "Research Report"  # above the title of an English draft, or in its place
-TITLE_SIZE = 24.0
 TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline
-THICKNESS = 0.7  # of a rule
+THICKNESS = 0.7  # points, as all lengths here; of a rule
 ROOM_BELOW = 40.0  # two lines; a rule is drawn only if there is more room below it
-# Of the text on a page of any paper, in points, as all lengths here; some 80 characters a line.
-WIDTH, HEIGHT = 432.0, 648.0
 INDENT = 24.0  # of a list item or a quote
 LONG = 8 * HEIGHT  # a longer report gets a table of contents and running heads
 ENTRIES = 26  # of a table of contents; as many as fit on the first page
@@ -110,22 +107,27 @@ class Pages(platypus.BaseDocTemplate):  # type: ignore[misc]
 class Rule(platypus.Flowable):  # type: ignore[misc]
     """A line across the page, invisible at the top or the bottom of a page."""
 
-    def __init__(self, space: float) -> None:
+    def __init__(self, space: float, style: Style | None = None) -> None:
         super().__init__()
+        self.style = style or Style()
         self.spaceBefore, self.spaceAfter = space, space / 2
-        self.width, self.height, self.seen = 0.0, THICKNESS, False
+        self.width, self.height, self.seen, self.at_top = 0.0, THICKNESS, False, False
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size in points. `height` is the room that is left on the page."""
-        self.width, self.seen = width, ROOM_BELOW < height < HEIGHT - 0.1
+        self.width, self.at_top = width, begins_page(height)
+        self.seen = height > ROOM_BELOW and not self.at_top
         return width, THICKNESS
 
     def draw(self) -> None:
-        """Paint the line."""
-        if self.seen:
-            with self.canv.tags.mark(None):
+        """Paint the line, and the bars of the quotes around it."""
+        left = self.style.left
+        with self.canv.tags.mark(None):
+            draw_bars(self)
+            if self.seen:
+                x = 0 if self.style.rtl else left
                 self.canv.setFillColor(color(RULE))
-                self.canv.rect(0, 0, self.width, THICKNESS, stroke=0, fill=1)
+                self.canv.rect(x, 0, self.width - left, THICKNESS, stroke=0, fill=1)
 
 
 class Entry(Text):
@@ -163,22 +165,20 @@ class Entry(Text):
 
 
 def make_front(
-    kicker: str, title: Text | str, approved: date | None, rtl: bool, structure: Element
+    kicker: str, title: Text | None, approved: date | None, rtl: bool, structure: Element
 ) -> list[Any]:
     """The flowables above the draft: the kicker, the title and the day of approval."""
     out: list[Any] = []
 
-    def add(text: str, look: Look, before: float, kind: str = "P") -> None:
+    def add(text: str, look: Look, before: float) -> None:
         if text:
-            element = structure.add(kind)
+            element = structure.add("P")
             style = Style(leading=look.size * 1.4, before=before, rtl=rtl, element=element)
             out.append(Text(make_words([(text, look)]), style))
 
     add(kicker, Look(TINY, FAINT, bold=True), 0)
-    if isinstance(title, Text):
+    if title:
         out.append(title)
-    else:
-        add(title, Look(TITLE_SIZE, bold=True), 16, "H1")
     add(f"{approved or ''}", Look(TINY, FAINT), 4)
     return [*out, Rule(16)]
 
@@ -258,6 +258,8 @@ def keep_together(flowables: Sequence[Any]) -> list[Any]:
                 out.append(held.pop(0))
             continue
         if held:
+            if out:  # ReportLab forgets this space at a conditional page break
+                held[0].spaceBefore = max(0, held[0].spaceBefore - out[-1].getSpaceAfter())
             needed = sum(one.height + one.spaceBefore for one in held) + flowable.spaceBefore
             if isinstance(flowable, Table):
                 needed += flowable.least_height
@@ -278,8 +280,8 @@ def mark_captions(flowables: Sequence[Any]) -> None:
     for text, below in pairwise(flowables):
         if not isinstance(text, Text):
             continue
-        is_code = isinstance(below, Text) and below.style.shaded
-        if (is_code and not text.style.shaded) or isinstance(below, Table):
+        is_code = isinstance(below, Text) and below.style.code
+        if (is_code and not text.style.code) or isinstance(below, Table):
             text.style.keeps |= len(text.lines) <= LONE
         elif isinstance(below, Text) and below is flowables[-1]:
             text.style.keeps |= len(below.lines) == 1

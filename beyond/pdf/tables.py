@@ -7,8 +7,9 @@ from typing import Any
 
 from reportlab.platypus import Flowable
 
+from beyond.pdf.lines import Style
 from beyond.pdf.paint import RULE, SHADE, color
-from beyond.pdf.text import BAR, HALF_PAGE, PADDING, Text
+from beyond.pdf.text import HALF_PAGE, PADDING, Text, begins_page, draw_bars
 
 SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here; the largest that breaks no word is used
 SPACE = 10.0  # above and below a table
@@ -30,21 +31,22 @@ TOLERANCE = 0.1  # for rounding in sums of widths
 class Table(Flowable):  # type: ignore[misc]
     """A table whose first row is its header."""
 
-    def __init__(self, rows: list[list[Text]], widths: list[float], left: float, rtl: bool) -> None:
+    def __init__(
+        self, rows: list[list[Text]], widths: list[float], padding: float, style: Style
+    ) -> None:
         super().__init__()
-        self.rows, self.widths, self.left, self.rtl = rows, widths, left, rtl
-        self.spaceBefore = self.spaceAfter = SPACE
+        self.rows, self.widths, self.padding, self.style = rows, widths, padding, style
+        self.spaceBefore, self.spaceAfter = style.before, style.after
         self.width = self.height = 0.0
+        self.at_top = False  # of a page
         self.heights: list[float] = []
-        self.padding = PADDING
-        self.bars: Sequence[float] = ()  # of the quotes around it
         self.goes_on = False  # whether its header repeats that of the page before
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """The size of the table: the width that it is given, and the height of its rows."""
         if not self.heights:
             self.heights = [self.measure_row(row) for row in self.rows]
-        self.width, self.height = width, sum(self.heights)
+        self.width, self.height, self.at_top = width, sum(self.heights), begins_page(height)
         return width, self.height
 
     def measure_row(self, row: Sequence[Text]) -> float:
@@ -61,9 +63,8 @@ class Table(Flowable):  # type: ignore[misc]
 
     def _make_part(self, rows: list[tuple[list[Text], float]], goes_on: bool) -> "Table":
         """Some rows of the table with their heights, in columns as wide as its own."""
-        table = Table([row for row, _ in rows], self.widths, self.left, self.rtl)
+        table = Table([row for row, _ in rows], self.widths, self.padding, self.style)
         table.heights = [height for _, height in rows]
-        table.bars, table.padding = self.bars, self.padding
         table.goes_on = goes_on
         return table
 
@@ -110,11 +111,13 @@ class Table(Flowable):  # type: ignore[misc]
 
     def draw(self) -> None:
         """Paint the rows."""
-        widths = self.widths[:: -1 if self.rtl else 1]
+        order = -1 if self.style.rtl else 1
+        widths = self.widths[::order]
         total = sum(widths)
-        x = self.width - total - self.left if self.rtl else self.left
+        left = self.style.left
+        x = self.width - total - left if self.style.rtl else left
         self._draw_ground(x, total)
-        places = list(accumulate(widths, initial=x))[:-1][:: -1 if self.rtl else 1]
+        places = list(accumulate(widths, initial=x))[:-1][::order]
         y = self.height - self.padding
         for number, (row, height) in enumerate(zip(self.rows, self.heights, strict=True)):
             for at, cell in zip(places, row, strict=True):
@@ -126,9 +129,7 @@ class Table(Flowable):  # type: ignore[misc]
         """Paint the bars of quotes, the shade of the header and the lines below the rows."""
         canvas, top = self.canv, self.height
         with canvas.tags.mark(None):
-            canvas.setFillColor(color(RULE))
-            for bar in self.bars:
-                canvas.rect(bar, 0, BAR, top + SPACE, stroke=0, fill=1)
+            draw_bars(self)
             canvas.setFillColor(color(SHADE))
             canvas.rect(x, top - self.heights[0], width, self.heights[0], stroke=0, fill=1)
             canvas.setStrokeColor(color(RULE))
@@ -154,9 +155,8 @@ def make_table(
     else:
         room, padding = room + WIDER, NARROW_PADDING
     align_numbers(rows)
-    table = Table(rows, share_width(rows, room, padding), left, rows[0][0].style.rtl)
-    table.padding, table.bars = padding, bars
-    return table
+    style = Style(before=SPACE, after=SPACE, left=left, bars=bars, rtl=rows[0][0].style.rtl)
+    return Table(rows, share_width(rows, room, padding), padding, style)
 
 
 def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:

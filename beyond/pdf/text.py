@@ -14,9 +14,12 @@ from beyond.pdf.lines import Line, Style, break_lines, keep_apart
 from beyond.pdf.paint import RULE, SHADE, Painter, color
 from beyond.pdf.words import BODY, INK, Word
 
-PADDING = 5.0  # points, as all lengths here; inside code blocks and table cells
-HALF_PAGE = 324.0  # code, sources and table rows of at most this height are not split
-BAR, JOINT = 2.5, 10.0  # a quote's bar: its width, and how far it reaches up to the text above
+# Of the text on a page of any paper, in points, as all lengths here; some 80 characters a line.
+WIDTH, HEIGHT = 432.0, 648.0
+PADDING = 5.0  # inside code blocks and table cells
+HALF_PAGE = HEIGHT / 2  # code, sources and table rows of at most this height are not split
+BAR = 2.5  # the width of a quote's bar
+LARGEST_AFTER = 10.0  # the most space that a block has below it
 MARK_GAP = 7.0  # between a bullet or a number and its text
 LONE, LONE_OF_CODE = 2, 3  # the fewest lines of a text, or of code, on either side of a page break
 
@@ -33,6 +36,7 @@ class Text(Flowable):  # type: ignore[misc]
         self.start = self.end = 0
         self.wrapped = -1.0  # the width for which the lines are broken
         self.width = self.height = 0.0
+        self.at_top = False  # of a page
         self.spaceBefore, self.spaceAfter = style.before, style.after
 
     @property
@@ -68,21 +72,22 @@ class Text(Flowable):  # type: ignore[misc]
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """Break the text into lines for a width, and return its size in points."""
         if width != self.wrapped:
-            pad = 2 * PADDING if self.style.shaded else 0
+            pad = 2 * PADDING if self.style.code else 0
             self.lines = list(break_lines(self.words, width - self.style.left - pad, self.style))
             keep_apart(self.lines)
             heights = (line.ascent + line.descent for line in self.lines)
             self.tops = list(accumulate(heights, initial=0.0))
             self.start, self.end, self.wrapped = 0, len(self.lines), width
         self.width, self.height = width, self.measure_to(self.end)
+        self.at_top = begins_page(height)
         return width, self.height
 
     def measure_to(self, end: int) -> float:
         """The height in points of the piece, or of its lines before one of them."""
         height = self.tops[min(end, self.end)] - self.tops[self.start]
-        if self.style.shaded and self.first:
+        if self.style.code and self.first:
             height += PADDING
-        if self.style.shaded and end == len(self.lines):
+        if self.style.code and end == len(self.lines):
             height += PADDING
         return height
 
@@ -93,14 +98,14 @@ class Text(Flowable):  # type: ignore[misc]
         """
         self.wrap(width, height)
         style = self.style
-        pad = PADDING if style.shaded and self.first else 0
+        pad = PADDING if style.code and self.first else 0
         end = bisect_right(self.tops, self.tops[self.start] + height - pad) - 1
-        least = LONE_OF_CODE if style.shaded else LONE
+        least = LONE_OF_CODE if style.code else LONE
         end = min(end, self.end - least)
         if end - self.start < least or (style.whole and self.height <= HALF_PAGE and self.first):
             return []
         following = end
-        while style.shaded and following < self.end - 1 and not self.lines[following].width:
+        while style.code and following < self.end - 1 and not self.lines[following].width:
             following += 1
         return [self._make_piece(self.start, end), self._make_piece(following, self.end)]
 
@@ -117,7 +122,7 @@ class Text(Flowable):  # type: ignore[misc]
         style = self.style
         x, y = 0.0 if style.rtl else style.left, self.height
         self._draw_ground(x)
-        if style.shaded:
+        if style.code:
             x += PADDING
             y -= PADDING if self.first else 0
         if self.first and style.outline:
@@ -132,16 +137,11 @@ class Text(Flowable):  # type: ignore[misc]
     def _draw_ground(self, x: float) -> None:
         """Paint the bars of quotes and the shade of code."""
         canvas, style = self.canv, self.style
-        if not (style.bars or style.shaded):
+        if not (style.bars or style.code):
             return
         with canvas.tags.mark(None):
-            canvas.setFillColor(color(RULE))
-            for number, bar in enumerate(style.bars):
-                # Bars go on in the space between this text and the one above.
-                top = self.height + (JOINT if number < style.joined and self.first else 0)
-                at = self.width - bar - BAR if style.rtl else bar
-                canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
-            if style.shaded:
+            draw_bars(self)
+            if style.code:
                 canvas.setFillColor(color(SHADE))
                 canvas.rect(x, 0, self.width - style.left, self.height, stroke=0, fill=1)
 
@@ -166,5 +166,24 @@ class Text(Flowable):  # type: ignore[misc]
 
     def paint(self, canvas: Any, x: float, y: float) -> None:
         """Paint the lines downwards from a top left corner, in points."""
-        painter = Painter(canvas, self.style.element, self.style.shaded)
+        painter = Painter(canvas, self.style.element, self.style.code)
         painter.paint(self.lines[self.start : self.end], x, y)
+
+
+def draw_bars(block: Any) -> None:
+    """Paint the bars of the quotes around a text, a table or a rule.
+
+    Bars that are joined go on in the space above the block, whose bar they may overlap.
+    """
+    canvas, style = block.canv, block.style
+    canvas.setFillColor(color(RULE))
+    for number, bar in enumerate(style.bars):
+        joined = number < style.joined and not block.at_top
+        top = block.height + (block.spaceBefore + LARGEST_AFTER if joined else 0)
+        at = block.width - bar - BAR if style.rtl else bar
+        canvas.rect(at, 0, BAR, top, stroke=0, fill=1)
+
+
+def begins_page(height: float) -> bool:
+    """Whether a block begins a page, given the height that is left for it, in points."""
+    return height > HEIGHT - 0.1

@@ -33,6 +33,28 @@ def test_bare_addresses_are_links_and_file_names_are_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "address", "after"),
+    [
+        ("", "https://x.org/a", "，另见"),  # noqa: RUF001
+        ("来源：", "https://x.org/a_(b)", "。"),  # noqa: RUF001
+        ("（见 ", "https://x.org/a", "）"),  # noqa: RUF001
+        ("（", "https://x.org/日本", "）。"),  # noqa: RUF001
+        ("출처: 「", "https://x.org/?a=b&c=d", "」"),
+        ("参照", "http://x.org/", " です"),
+        ("(见：", "https://x.org/a", ".)"),  # noqa: RUF001
+    ],
+)
+def test_addresses_beside_wide_punctuation_are_links(before: str, address: str, after: str) -> None:
+    texts = [(child.type, child.content) for child in children(before + address + after)]
+    assert [text for kind, text in texts if kind == "text"] == [
+        *filter(None, [before]),
+        address,
+        after,
+    ]
+    assert [kind for kind, _ in texts].count("link_open") == 1
+
+
+@pytest.mark.parametrize(
     ("markdown", "expected"),
     [
         ("- **A sentence that never closes.", "A sentence that never closes."),

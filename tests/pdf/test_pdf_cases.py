@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from pages import load, notes_of, pieces, read
+
+from beyond.pdf.text import BAR, HEIGHT
+from beyond.pdf.words import BODY
 
 
 def texts(draft: str) -> list[str]:
@@ -94,3 +98,60 @@ def test_definitions_have_the_space_of_paragraphs_above_them() -> None:
 def test_a_table_of_html_prints_all_its_cells() -> None:
     [page] = texts(load("html-table"))
     assert "Region Sales North 2024 5 2025 7 A B one two - x - y More Hidden text." in page
+
+
+def bars(page: Any) -> list[tuple[float, float, float]]:
+    """The bars of quotes on a page: x, bottom and top, in points."""
+    found: list[tuple[float, float, float]] = []
+
+    def visit(operator: bytes, numbers: Any, cm: list[float], _: Any) -> None:
+        if operator == b"re" and (at := [float(number) for number in numbers])[2] == BAR:
+            found.append((cm[4] + at[0], cm[5] + at[1], cm[5] + at[1] + at[3]))
+
+    page.extract_text(visitor_operand_before=visit)
+    return found
+
+
+@pytest.mark.parametrize("words", ["some words", "כמה מילים"])
+def test_one_bar_goes_down_a_quote_at_the_side_where_its_text_begins(words: str) -> None:
+    table, code = f"> | {words} |\n> |---|\n> | 1 |", "> ```\n> code\n> ```"
+    quote = "\n>\n".join([table, f"> {words}", code, "> ---", f"> ## {words}", table])
+    page = read(f"{words}\n\n{quote}").pages[0]
+    found = bars(page)
+    assert len(found) == 6
+    assert len({x for x, _, _ in found}) == 1
+    assert all(above[1] <= below[2] for above, below in pairwise(found))
+    above = next(y for text, _, y, _ in pieces(page) if text == words)
+    assert found[0][2] < above - BODY  # the space above the quote has none
+
+
+def test_no_bar_reaches_above_the_text_of_a_page() -> None:
+    rows = "> | one |\n> |---|\n" + "> | 1 |\n" * 40
+    for draft in (rows, "> one\n>\n" * 40):
+        _, page = read(f"> one\n>\n{draft}", paper="letter").pages
+        assert max(top for _, _, top in bars(page)) < (page.mediabox.height + HEIGHT) / 2 + 0.1
+
+
+@pytest.mark.parametrize("corner", ["#", "", "AI"])
+def test_tables_of_a_draft_from_right_to_left_begin_at_the_right(corner: str) -> None:
+    table = f"| {corner} | מוצר | הערות |\n|-|-|-|\n| one | Redis | two |"
+    at = places(read(f"כמה מילים על מסדי נתונים\n\n{table}").pages[0])
+    assert at["one"] > at["Redis"] > at["two"] > 250
+
+
+def test_code_in_a_list_from_right_to_left_is_indented_at_the_right() -> None:
+    x = [
+        places(read(f"מילים\n\n{draft}").pages[0])["code"]
+        for draft in ("    code", "- א\n\n      code")
+    ]
+    assert x[0] == x[1]
+
+
+@pytest.mark.parametrize("above", ["```\nabove\n```", "| above |\n|-|"], ids=["code", "table"])
+def test_what_introduces_something_has_no_more_space_above_it_than_other_text(above: str) -> None:
+    def measure(draft: str) -> float:
+        at = {text: y for text, _, y, _ in pieces(read(draft).pages[0])}
+        return at["above"] - at["below"]
+
+    other, introducing = f"{above}\n\nbelow", f"{above}\n\nbelow\n\n```\ncode\n```"
+    assert measure(introducing) == pytest.approx(measure(other))

@@ -2,6 +2,7 @@
 """Blocks of code: colours, columns and scripts."""
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def block(case: str) -> tuple[str, str]:
 
 def set_lines(code: str, info: str = "", room: float = 1000) -> list[list[tuple[float, Part]]]:
     """The parts of each line with their places, in points."""
-    text = Text(make_code_lines(code, 10, info), Style(shaded=True))
+    text = Text(make_code_lines(code, 10, info), Style(code=True))
     text.wrap(room, 0)
     return [line.parts for line in text.lines]
 
@@ -150,3 +151,12 @@ def test_code_in_any_script_is_printed_in_any_width() -> None:
         made: Any = set_lines(code, "python", width)
         text = "".join(part.source for line in made for _, part in line)
         assert sorted(text.replace(" ", "")) == sorted(code.replace(" ", ""))
+
+
+def test_no_line_of_code_breaks_within_empty_brackets() -> None:
+    code = "find . -exec describe {} --now call(a, {}) { run() }"
+    for room in range(100, 300, 2):
+        lines = ["".join(part.source for _, part in line) for line in set_lines(code, room=room)]
+        assert "".join(lines) == code
+        ends = [above[-1] + below[0] for above, below in pairwise(lines)]
+        assert not {"()", "{}"}.intersection(ends)

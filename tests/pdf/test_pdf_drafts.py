@@ -16,11 +16,10 @@ from beyond.pdf.code import make_code_lines
 from beyond.pdf.compose import Composer
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
-from beyond.pdf.pages import HEIGHT, WIDTH
 from beyond.pdf.prepare import prepare
 from beyond.pdf.tables import ENOUGH, NARROW_PADDING, SIZES, Table, share_width
 from beyond.pdf.tags import Element
-from beyond.pdf.text import Text
+from beyond.pdf.text import HEIGHT, PADDING, WIDTH, Text
 from beyond.pdf.words import BODY, Look, make_words
 
 TOP = 792 - 72 - BODY * 1.5  # points: about the place of a page's first line
@@ -111,11 +110,11 @@ def test_a_row_is_split_only_when_it_is_taller_than_half_a_page() -> None:
         text = "\n".join(f"line {number}" for number in range(lines))
         return [Text(make_words([(text, Look())]), Style())]
 
-    whole = Table([cell(1), cell(20), cell(15), cell(15)], [200.0], 0, False)
+    whole = Table([cell(1), cell(20), cell(15), cell(15)], [200.0], PADDING, Style())
     whole.wrap(WIDTH, HEIGHT)
     first, second = whole.split(WIDTH, sum(whole.heights[:2]) + 100)
     assert [len(part.rows) for part in (first, second)] == [2, 3]
-    tall = Table([cell(1), cell(10), cell(25), cell(25)], [200.0], 0, False)
+    tall = Table([cell(1), cell(10), cell(25), cell(25)], [200.0], PADDING, Style())
     tall.wrap(WIDTH, HEIGHT)
     first, second = tall.split(WIDTH, sum(tall.heights[:2]) + 100)
     assert [len(part.rows) for part in (first, second)] == [3, 3]
@@ -356,6 +355,11 @@ def test_links_to_headings_work_within_the_pdf() -> None:
 
 def test_a_heading_in_a_list_has_its_bullet() -> None:
     assert "•" in texts("# One\n\n- ## Two")[0]
+
+
+def test_a_topic_and_a_heading_make_the_same_title() -> None:
+    heading, topic = read("# About the sea\n\ntext"), read("text", topic="About the sea")
+    assert pieces(topic.pages[0]) == pieces(heading.pages[0])
 
 
 def test_title_and_day_of_approval_are_printed_and_in_the_metadata() -> None:
