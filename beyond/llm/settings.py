@@ -84,11 +84,10 @@ def find_problem(litellm: ModuleType) -> str:
     keys = [name for name in missing if name.endswith("_API_KEY")]
     if not keys and _variable_of(provider) in os.environ:  # LiteLLM takes an empty one for a key
         keys = [_variable_of(provider)]
-    needs_key = bool(keys) or _variable_of(provider) in os.environ
-    problem = _find_key_problem(provider, needs_key)
-    if problem or _has_key(provider):
+    problem = _find_key_problem(provider, needs_key=bool(keys))
+    if problem or not keys or _has_key(provider):
         return problem
-    return _tell_missing(keys) if keys else ""
+    return _tell_missing(keys)
 
 
 def _find_key_problem(provider: str, needs_key: bool) -> str:
