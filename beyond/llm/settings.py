@@ -19,11 +19,11 @@ CURE = f"Set it in .env or in the environment, or set LLM_MODEL={DEMO_MODEL} for
 
 def get_model() -> str:
     """Returns the name of the model in LiteLLM's spelling."""
-    return os.environ.get("LLM_MODEL", "").strip(" \t\r\n\"'") or DEFAULT_MODEL
+    return read_setting("LLM_MODEL") or DEFAULT_MODEL
 
 
-def get_key(variable: str) -> str:
-    """Returns the key without the white space and quotation marks that were copied with it."""
+def read_setting(variable: str) -> str:
+    """Returns a setting without the white space and quotation marks that were copied with it."""
     return os.environ.get(variable, "").strip(" \t\r\n\"'")
 
 
@@ -32,7 +32,7 @@ def find_key_to_send() -> str | None:
 
     A placeholder counts as a key only for a server of your own, which may ignore it.
     """
-    key = get_key("LLM_API_KEY")
+    key = read_setting("LLM_API_KEY")
     if PLACEHOLDER.match(key) and not os.environ.get(find_address_variable()):
         return None
     return key or None
@@ -47,7 +47,7 @@ def find_address_variable() -> str:
 
 def find_provider_keys() -> set[str]:
     """Returns the names of the variables that hold a key for a model."""
-    names = {name for name in os.environ if name.endswith("_API_KEY") and get_key(name)}
+    names = {name for name in os.environ if name.endswith("_API_KEY") and read_setting(name)}
     return names - {"TEMPORAL_API_KEY"}
 
 
@@ -97,7 +97,7 @@ def _find_key_problem(provider: str, needs_key: bool) -> str:
     """
     needs_key = needs_key and not os.environ.get(find_address_variable())
     for variable in _variables_for(provider):
-        key = get_key(variable)
+        key = read_setting(variable)
         if needs_key and PLACEHOLDER.match(key):
             return f"{variable} holds a placeholder, not a key for {get_model()}. {CURE}"
         if not (key.isascii() and key.isprintable()):
@@ -111,7 +111,7 @@ def _find_key_problem(provider: str, needs_key: bool) -> str:
 
 
 def _has_key(provider: str) -> bool:
-    return any(map(get_key, _variables_for(provider)))
+    return any(map(read_setting, _variables_for(provider)))
 
 
 def _variables_for(provider: str) -> tuple[str, str]:
