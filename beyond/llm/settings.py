@@ -45,10 +45,10 @@ def find_address_variable() -> str:
     return next((name for name in names if os.environ.get(name)), names[-1])
 
 
-def find_provider_keys() -> set[str]:
-    """Returns the names of the variables that hold a key for a model."""
-    names = {name for name in os.environ if name.endswith("_API_KEY") and read_setting(name)}
-    return names - {"TEMPORAL_API_KEY"}
+def has_model() -> bool:
+    """Whether a model or a key of any provider is configured."""
+    keys = {name for name in os.environ if name.endswith("_API_KEY")} - {"TEMPORAL_API_KEY"}
+    return any(map(read_setting, {"LLM_MODEL"} | keys))
 
 
 def find_obvious_problem() -> str:

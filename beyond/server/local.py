@@ -20,8 +20,8 @@ from beyond.llm.settings import (
     DEMO_MODEL,
     DEMO_MODELS,
     find_obvious_problem,
-    find_provider_keys,
     get_model,
+    has_model,
 )
 from beyond.process import RefusedError
 from beyond.reports_dir import ReportsDirError, require_reports_dir
@@ -54,7 +54,7 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
     the end of the block, both stop; a call in progress has `WORKER_STOP_TIMEOUT` seconds to finish.
     Raises RefusedError if they cannot start, or from within the block if the Worker exits.
     """
-    problem = find_obvious_problem() if _has_model() else ""
+    problem = find_obvious_problem() if has_model() else ""
     if problem and needs_model:
         raise RefusedError(problem)
     try:
@@ -66,7 +66,7 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
         if problem:
             print(problem, flush=True)
             yield None
-        elif takes_demo or _has_model():
+        elif takes_demo or has_model():
             async with _run_worker(data / "worker.log") as polls:
                 yield polls
         else:
@@ -87,11 +87,6 @@ def mention_local_reports() -> str:
     return ""
 
 
-def _has_model() -> bool:
-    """Whether a model or a key of any provider is configured."""
-    return bool(os.environ.get("LLM_MODEL") or find_provider_keys())
-
-
 @asynccontextmanager
 async def _run_server(data: Path) -> AsyncIterator[bool]:
     """Yields whether the demo model may run: on a server started here or for another demo."""
@@ -108,14 +103,14 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
         return
     # Two databases, so that the demo model never works on a real model's reports.
     real, demo = (data / f"{name}-{port}.db" for name in ("temporal", "demo"))
-    if not _has_model():
+    if not has_model():
         print(
             "OFFLINE DEMO: no model is configured, so drafts are canned text.\n"
             "For real research, set LLM_MODEL and LLM_API_KEY in .env (see .env.example)."
         )
         if real.exists():
             print("Set LLM_MODEL to see your other reports.")
-    database = real if _has_model() and get_model() not in DEMO_MODELS else demo
+    database = real if has_model() and get_model() not in DEMO_MODELS else demo
     async with await start_server(port, database, data / "server.log") as environment:
         await _set_up_namespace(environment.client, DEMO_SERVER if database == demo else "")
         web_ui = f"http://localhost:{port + UI_PORT_OFFSET}"
@@ -190,7 +185,7 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
             sys.executable,
             str(Path(__file__).parents[2] / "worker.py"),
             "--stop-with-stdin",
-            env=os.environ if _has_model() else os.environ | {"LLM_MODEL": DEMO_MODEL},
+            env=os.environ if has_model() else os.environ | {"LLM_MODEL": DEMO_MODEL},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,  # its first line says that it polls
             stderr=output,

@@ -23,6 +23,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from beyond.data_dir import APP
+from beyond.llm.settings import has_model
 from beyond.server import dev_server, local
 from beyond.server.connection import TemporalUnreachableError
 from beyond.terminal.progress import NO_WORKER
@@ -447,9 +448,9 @@ def test_the_api_key_for_temporal_does_not_count_as_a_models_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEMPORAL_API_KEY", "a-key")
-    assert not local._has_model()
+    assert not has_model()
     monkeypatch.setenv("GROQ_API_KEY", "another-key")
-    assert local._has_model()
+    assert has_model()
 
 
 @pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
