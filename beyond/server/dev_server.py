@@ -46,7 +46,7 @@ async def start_server(
 
     async def start_with(cli: str | None) -> WorkflowEnvironment:
         start = WorkflowEnvironment.start_local(
-            namespace=connection_settings().get("namespace", "default"),
+            namespace=connection_settings()["namespace"],
             port=port,
             ui=port is not None,
             ui_port=port and port + UI_PORT_OFFSET,
