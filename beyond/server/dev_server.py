@@ -63,7 +63,7 @@ async def start_server(
                 await asyncio.wait({starting}, timeout=quick)
             if not starting.done():
                 print(
-                    f"Temporal's dev server has not started yet{_quote(log, log_start)}. "
+                    f"Temporal's dev server has not started yet{quote_log(log, log_start)}. "
                     f"Waiting up to {START_TIMEOUT.seconds} s.",
                     flush=True,
                 )
@@ -87,13 +87,20 @@ async def start_server(
     try:
         return await start_with(cli)
     except RuntimeError as error:
-        reason = _quote(log, log_start)
+        reason = quote_log(log, log_start)
         if "did not start within" not in str(error):
             reason = f": {str(error).rpartition(': ')[2]}"
         raise TemporalUnreachableError(
             f"Temporal's dev server did not start{reason}. The Temporal CLI is {cli}"
             f"{f', its log {log}' if log else ''}."
         ) from None
+
+
+def quote_log(log: Path | None, start: int) -> str:
+    """Returns ": " and the log's last line after the byte `start`, or "" if there is none."""
+    new = _read(log)[start:].decode(errors="replace").strip()
+    last = new.rpartition("\n")[2].rstrip(".")
+    return f": {last}" if last else ""
 
 
 async def _build_with_go(folder: Path) -> bool:
@@ -132,13 +139,6 @@ async def _build_with_go(folder: Path) -> bool:
 
 def _read(log: Path | None) -> bytes:
     return log.read_bytes() if log and log.exists() else b""
-
-
-def _quote(log: Path | None, start: int) -> str:
-    """Returns ": " and the log's last line after the byte `start`, or "" if there is none."""
-    new = _read(log)[start:].decode(errors="replace").strip()
-    last = new.rpartition("\n")[2].rstrip(".")
-    return f": {last}" if last else ""
 
 
 @contextmanager

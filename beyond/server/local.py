@@ -32,7 +32,7 @@ from beyond.server.connection import (
     connection_settings,
     is_on_this_machine,
 )
-from beyond.server.dev_server import UI_PORT_OFFSET, start_server
+from beyond.server.dev_server import UI_PORT_OFFSET, quote_log, start_server
 
 LAST_PORT = 65535
 RETENTION = timedelta(days=3653)  # ten years for an ended report; the server's own default is a day
@@ -207,8 +207,8 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
         if not exited.done():
             raise
         caller.uncancel()
-        reason = _read_last_line(log, log_start)
-        raise RefusedError(f"The Worker stopped: {reason} (its log: {log})") from None
+        reason = quote_log(log, log_start)
+        raise RefusedError(f"The Worker stopped{reason} (its log: {log})") from None
     finally:
         exited.remove_done_callback(wake_caller)
         worker.stdin.close()
@@ -221,11 +221,6 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
             if not exited.done():
                 worker.kill()
             copying.cancel()
-
-
-def _read_last_line(log: Path, start: int) -> str:
-    """Returns the log's last line after the byte `start`, where this Worker's begin, or ""."""
-    return log.read_bytes()[start:].decode(errors="replace").strip().rpartition("\n")[2]
 
 
 async def _copy_output(output: asyncio.StreamReader, log: Path, polls: asyncio.Event) -> None:

@@ -1,5 +1,6 @@
 """`starter.py --local`: one command on a fresh machine, and nothing left behind."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from beyond.data_dir import APP
 from beyond.llm.settings import has_model
+from beyond.process import RefusedError
 from beyond.server import dev_server, local
 from beyond.server.connection import TemporalUnreachableError
 from beyond.terminal.progress import NO_WORKER
@@ -442,6 +444,18 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
         [worker] = workers(tmp_path)
         worker.suspend()  # it notices nothing any more
     worker.wait(timeout=PATIENCE)
+
+
+async def test_a_worker_that_ends_without_a_word_is_not_quoted(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
+    log = re.escape(str(data(tmp_path) / "worker.log"))
+    with pytest.raises(RefusedError, match=rf"^The Worker stopped \(its log: {log}\)$"):
+        async with local.run_local():
+            [worker] = workers(tmp_path)
+            worker.kill()
+            await asyncio.sleep(PATIENCE)
 
 
 def test_the_api_key_for_temporal_does_not_count_as_a_models_key(
