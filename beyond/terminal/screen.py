@@ -100,17 +100,11 @@ class Screen:
 
     def show(self, heading: str, markdown: str) -> None:
         """Prints a draft under its heading, in full."""
-        if not self.terminal:
-            self.say(f"{heading}\n{markdown}")
-            return
         print(self._set(heading, markdown), end="", flush=True)
 
     async def page(self, heading: str, markdown: str) -> None:
         """Opens a draft in the pager if it is taller than the window, or else prints it."""
-        if self.terminal:
-            await self._page(self._set(heading, markdown))
-        else:
-            self.show(heading, markdown)
+        await self._page(self._set(heading, markdown))
 
     async def page_changes(self, heading: str, changes: Iterable[Sequence[Part]]) -> None:
         """Shows paragraphs with their deleted and new words, as `page` shows a draft."""
@@ -149,12 +143,14 @@ class Screen:
             restore()
 
     def _set(self, heading: str, markdown: str) -> str:
-        from beyond.terminal.markdown import set_markdown
+        """Returns a draft under its heading. A pipe gets its Markdown as it is."""
+        if self.terminal:
+            from beyond.terminal.markdown import set_markdown
 
-        try:
-            return f"{heading}\n{_render([set_markdown(markdown)])}"
-        except Exception:  # whatever it is, the person must see the draft to decide on it
-            return f"{heading}\n{printable(markdown)}\n"
+            # Whatever fails, the person must see the draft to decide on it.
+            with suppress(Exception):
+                return f"{heading}\n{_render([set_markdown(markdown)])}"
+        return f"{heading}\n{printable(markdown)}\n"
 
     def show_file(self, path: Path, open_it: bool) -> None:
         """Shows a link to the file, and runs the command that opens it if `open_it`."""
