@@ -5,6 +5,7 @@ import os
 import select
 import shlex
 import shutil
+import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -164,11 +165,9 @@ class Screen:
             Console().print("File:", link, soft_wrap=True)
         opener = OPENERS.get(sys.platform, "xdg-open")
         if open_it:
-            import subprocess
-
             silent = subprocess.DEVNULL
             try:
-                subprocess.run([*opener.split(), path], check=True, stdout=silent, stderr=silent)
+                subprocess.run([opener, path], check=True, stdout=silent, stderr=silent)
             except (OSError, subprocess.CalledProcessError):
                 self.say_error(f"{opener} cannot open it on this machine.")
         elif self.terminal:
