@@ -5,7 +5,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkflowExecution
@@ -45,9 +44,8 @@ from models import (
 
 CANCEL_TIMEOUT = 10  # seconds; if a Worker runs, a report is cancelled in less than one
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
-ROWS_PER_PAGE = (
-    20  # rows, whose reports are queried together; if no Worker answers, no later page's are
-)
+# Their reports are queried together; if no Worker answers, no later page's are.
+ROWS_PER_PAGE = 20
 CANDIDATES = 5  # Workflow IDs in the error if a part belongs to several
 REPORTS = f"WorkflowType = '{WORKFLOW_TYPE}'"
 OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
@@ -55,9 +53,8 @@ OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
 ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
 NONE_OPEN = "No report is open."
 LIST_THEM = "--list shows the open ones."
-TUTORIAL_PREFIXES = re.compile(
-    "generate-(research|reserach)-report-workflow-"
-)  # it spells it both ways
+# The tutorial spells it both ways.
+TUTORIAL_PREFIXES = re.compile("generate-(research|reserach)-report-workflow-")
 UUID = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The widths of a row's cells, in columns. A PDF's name is as long as research_pdf-1a2b3c4d.pdf.
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
@@ -65,8 +62,6 @@ NARROWEST_PHASE, NARROWEST_TOPIC, NARROWEST_ID = 4, 9, 8
 UNKNOWN, FAILING = "?", "FAILING"  # the phase if no Worker answers, or if it answers with an error
 
 QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # takes a Workflow ID
-
-T = TypeVar("T")
 
 
 # One report.
@@ -160,10 +155,7 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
 
     Raises RefusedError if there is no such open report, LeaveError, and RPCError.
     """
-
-    async def ask(request: Callable[[], Awaitable[T]]) -> T:
-        return await retry_until_answered(client, request, screen.say)
-
+    ask = partial(retry_until_answered, client, say=screen.say)
     workflow_id = await ask(partial(find_report, client, wanted))
     description = await ask(partial(describe_report, client, workflow_id))
     if not is_open(description):
@@ -277,10 +269,7 @@ async def list_reports(
     client: Client, screen: Screen, query_status: QueryStatus, *, ended: bool, every: bool
 ) -> None:
     """Shows the newest open or ended reports, or `every` one, a row each. Raises RPCError."""
-
-    async def ask(request: Callable[[], Awaitable[T]]) -> T:
-        return await retry_until_answered(client, request, screen.say_error)
-
+    ask = partial(retry_until_answered, client, say=screen.say_error)
     condition = ENDED_ONES if ended else OPEN_ONES
     last_column = "PDF" if ended else "Draft"
     read = partial(_read_ended, client) if ended else partial(_read_open, client, query_status)
