@@ -111,7 +111,7 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
         if real.exists():
             print("Set LLM_MODEL to see your other reports.")
     database = real if has_model() and get_model() not in DEMO_MODELS else demo
-    async with await start_server(port, database, data / "server.log") as environment:
+    async with await start_server(data / "server.log", port, database) as environment:
         await _set_up_namespace(environment.client, DEMO_SERVER if database == demo else "")
         web_ui = f"http://localhost:{port + UI_PORT_OFFSET}"
         print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
