@@ -39,7 +39,6 @@ WIDEST_TEXT = 100  # columns; longer lines are hard to read
 # the reason of a retry, and blank rows between them.
 LIVE_ROWS = 7
 CTRL_C = 130  # a shell's exit code for a program that Ctrl-C ended: 128 + SIGINT's number
-STOPPED = -1  # the live line's result if the person presses s; its others are exit codes
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 T = TypeVar("T")
@@ -254,11 +253,12 @@ class Screen:
         @keys.add("<sigint>")  # Ctrl-C while a text is being printed above the line
         @keys.add("c-d")
         def leave(press: KeyPressEvent) -> None:
-            press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else CTRL_C)
+            exit_code = 0 if press.key_sequence[0].key == "c-d" else CTRL_C
+            press.app.exit(exception=LeaveError(exit_code))
 
         @keys.add("s")
         def stop(press: KeyPressEvent) -> None:
-            press.app.exit(result=STOPPED)
+            press.app.exit(result=True)
 
         @keys.add("c-z")
         def suspend(press: KeyPressEvent) -> None:
@@ -270,24 +270,21 @@ class Screen:
             dont_extend_height=True,
             always_hide_cursor=True,
         )
-        app: Application[int | None] = Application(
+        app: Application[bool] = Application(
             Layout(live_text), key_bindings=keys, refresh_interval=0.5, erase_when_done=True
         )
 
         async def end() -> None:
             await event.wait()
             if not app.is_done:  # Ctrl-C may have ended it at the same moment
-                app.exit()
+                app.exit(result=False)
 
         ending = asyncio.create_task(end())
         try:
             with patch_stdout(raw=True):
-                exit_code = await app.run_async(set_exception_handler=False)
+                return await app.run_async(set_exception_handler=False)
         finally:
             ending.cancel()
-        if exit_code not in (None, STOPPED):
-            raise LeaveError(exit_code)
-        return exit_code == STOPPED
 
     def _switch_off(self, *modes: str) -> Callable[[], None]:
         """Switches off terminal modes, named as in termios. Returns a function to restore them."""
