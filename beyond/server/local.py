@@ -24,7 +24,7 @@ from beyond.llm.settings import (
     has_model,
 )
 from beyond.process import RefusedError
-from beyond.reports_dir import ReportsDirError, require_reports_dir
+from beyond.reports_dir import require_reports_dir
 from beyond.server.connection import (
     CONNECT_TIMEOUT,
     TemporalUnreachableError,
@@ -57,10 +57,7 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
     problem = find_obvious_problem() if has_model() else ""
     if problem and needs_model:
         raise RefusedError(problem)
-    try:
-        require_reports_dir()
-    except ReportsDirError as error:
-        raise RefusedError(str(error)) from None
+    require_reports_dir()
     data = _require_data_dir()
     async with _run_server(data) as takes_demo:
         if problem:
