@@ -185,8 +185,7 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
 async def find_report(client: Client, wanted: str) -> str:
     """Returns the Workflow ID of a report, from its ID or a part of it.
 
-    Looks among ended reports only if no open one has that part. Raises RefusedError if there is no
-    such report or more than one, and RPCError.
+    Raises RefusedError if there is no such report or more than one, and RPCError.
     """
     wanted = wanted.strip()
     if not wanted:
@@ -226,16 +225,17 @@ async def find_latest_report(client: Client) -> str:
 async def _search(client: Client, part: str) -> list[str]:
     """Returns the Workflow IDs that contain `part`, of open reports if there are any.
 
-    The server finds a UUID by its beginning; otherwise this reads the IDs of all reports.
+    UUIDs that begin with it come first, because the server finds them; otherwise this reads the IDs
+    of all reports.
     """
-    conditions = [REPORTS]
+    queries = [OPEN_ONES, ENDED_ONES]
     if re.fullmatch("[0-9a-f-]+", part):
-        conditions.insert(0, f"WorkflowId STARTS_WITH '{WORKFLOW_ID_PREFIX}{part}'")
-    for condition in conditions:
-        for state in (OPEN_ONES, ENDED_ONES):
-            found = await _list_ids(client, f"{state} AND {condition}")
-            if ids := list(dict.fromkeys(id for id in found if part in id)):  # runs share an ID
-                return ids
+        begins = f"WorkflowId STARTS_WITH '{WORKFLOW_ID_PREFIX}{part}'"
+        queries = [f"{OPEN_ONES} AND {begins}", f"{ENDED_ONES} AND {begins}", *queries]
+    for query in queries:
+        found = await _list_ids(client, query)
+        if ids := list(dict.fromkeys(id for id in found if part in id)):  # runs share an ID
+            return ids
     return []
 
 
