@@ -123,8 +123,8 @@ class Screen:
 
     async def _page(self, text: str) -> None:
         is_tall = self.terminal and text.count("\n") >= shutil.get_terminal_size().lines
-        if is_tall and find_pager():
-            await self._lend_terminal(run_pager(text))
+        if is_tall and (pager := find_pager()):
+            await self._lend_terminal(run_pager(pager, text))
         else:
             print(text, end="", flush=True)
 
