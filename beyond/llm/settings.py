@@ -53,15 +53,10 @@ def has_model() -> bool:
 
 def find_obvious_problem() -> str:
     """Returns a problem of the settings that shows without LiteLLM, with the cure, or ""."""
-    model = get_model()
-    if model in DEMO_MODELS:
-        return ""
-    provider = model.partition("/")[0]
+    provider = get_model().partition("/")[0]
     if provider not in PROVIDERS_WITH_KEY:
         return ""
-    if problem := _find_key_problem(provider, needs_key=True):
-        return problem
-    return "" if _has_key(provider) else _tell_missing([_variable_of(provider)])
+    return _find_key_problem(provider, [_variable_of(provider)])
 
 
 def find_problem(litellm: ModuleType) -> str:
@@ -84,21 +79,19 @@ def find_problem(litellm: ModuleType) -> str:
     keys = [name for name in missing if name.endswith("_API_KEY")]
     if not keys and _variable_of(provider) in os.environ:  # LiteLLM takes an empty one for a key
         keys = [_variable_of(provider)]
-    problem = _find_key_problem(provider, needs_key=bool(keys))
-    if problem or not keys or _has_key(provider):
-        return problem
-    return _tell_missing(keys)
+    return _find_key_problem(provider, keys)
 
 
-def _find_key_problem(provider: str, needs_key: bool) -> str:
-    """Returns what is wrong with the key that would be sent, or "" if it is fine or not set.
+def _find_key_problem(provider: str, needed: list[str]) -> str:
+    """Returns what is wrong with the key that would be sent, or "".
 
+    A key that is not set is wrong if the model needs one: any of `needed`, the names of variables.
     A placeholder is fine for a model that needs no key and for a server of your own.
     """
-    needs_key = needs_key and not os.environ.get(find_address_variable())
-    for variable in _variables_for(provider):
+    takes_placeholder = not needed or os.environ.get(find_address_variable())
+    for variable in ("LLM_API_KEY", _variable_of(provider)):
         key = read_setting(variable)
-        if needs_key and PLACEHOLDER.match(key):
+        if PLACEHOLDER.match(key) and not takes_placeholder:
             return f"{variable} holds a placeholder, not a key for {get_model()}. {CURE}"
         if not (key.isascii() and key.isprintable()):
             return (
@@ -106,22 +99,11 @@ def _find_key_problem(provider: str, needs_key: bool) -> str:
                 f"marks: copy the key again. {CURE}"
             )
         if key:
-            break
-    return ""
-
-
-def _has_key(provider: str) -> bool:
-    return any(map(read_setting, _variables_for(provider)))
-
-
-def _variables_for(provider: str) -> tuple[str, str]:
-    return "LLM_API_KEY", _variable_of(provider)
+            return ""
+    names = " or ".join(needed)
+    missing = f"LLM_API_KEY (or {names}) is not set, and {get_model()} needs it. {CURE}"
+    return missing if needed else ""
 
 
 def _variable_of(provider: str) -> str:
     return f"{provider.upper()}_API_KEY"
-
-
-def _tell_missing(variables: list[str]) -> str:
-    names = " or ".join(variables)
-    return f"LLM_API_KEY (or {names}) is not set, and {get_model()} needs it. {CURE}"
