@@ -34,7 +34,7 @@ from beyond.llm import load_litellm
 from beyond.llm.settings import find_obvious_problem
 from beyond.paper import find_paper
 from beyond.payloads import DATA_CONVERTER
-from beyond.reports_dir import ReportsDirError, require_reports_dir
+from beyond.reports_dir import require_reports_dir
 from beyond.server.connection import connect, require_namespace, watch_server
 from beyond.worker_log import SDK_LOG, set_up_logging
 from models import TASK_QUEUE
@@ -75,11 +75,8 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     folder for PDFs, or if a setting is wrong.
     """
     stop = make_stop_event(with_stdin=stop_with_stdin)
-    try:
-        find_paper()
-        require_reports_dir()
-    except (ReportsDirError, ValueError) as error:
-        raise RefusedError(str(error)) from None
+    find_paper()
+    require_reports_dir()
     allow_open_files(OPEN_FILES)
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
     client = await connect(runtime=runtime, data_converter=DATA_CONVERTER)

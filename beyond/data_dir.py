@@ -1,4 +1,4 @@
-"""The folder for a user's data: the topics typed so far, and the reports of `--local`."""
+"""The folder for a user's data: what was typed so far, corrections, and reports of `--local`."""
 
 import errno
 from pathlib import Path

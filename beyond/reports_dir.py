@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from beyond.process import RESTART
+from beyond.process import RESTART, RefusedError
 from models import WORKFLOW_ID_PREFIX
 
 # By error number: the reason and the cure, where the system's message does not say what to do.
@@ -25,8 +25,8 @@ OWN_PART_LIMIT = 100  # characters, of one byte each
 SHORT_ID = 8  # characters of the own part, enough to tell reports apart
 
 
-class ReportsDirError(OSError):
-    """Says in a sentence why no PDF can be written into the folder."""
+class ReportsDirError(RefusedError):
+    """Says why no PDF can be written into the folder."""
 
 
 class BadNameError(ValueError):

@@ -108,7 +108,7 @@ async def main() -> None:
             "LLM_MODEL": "openai/gpt-4o",
             "LLM_API_KEY": "not-needed-here",
         }
-        async with await start_server(PORT, log=folder / "server.log"):
+        async with await start_server(folder / "server.log", PORT):
             worker = await asyncio.create_subprocess_exec(
                 sys.executable, str(PROJECT / "worker.py"), cwd=folder, env=environment
             )

@@ -52,7 +52,7 @@ async def temporal_cli(tmp_path_factory: pytest.TempPathFactory) -> None:
     with (tmp_path_factory.getbasetemp().parent / "temporal-cli.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not shutil.which("temporal"):
-            async with await start_server():
+            async with await start_server(tmp_path_factory.mktemp("cli") / "server.log"):
                 pass
 
 
@@ -62,7 +62,7 @@ async def server(
 ) -> AsyncIterator[Client]:
     """Keeps reports in memory, which is several times as fast as a file, for half the CPU."""
     log = tmp_path_factory.mktemp("server") / "server.log"
-    async with await start_server(log=log, extra_args=["--namespace", SHARED]) as environment:
+    async with await start_server(log, extra_args=["--namespace", SHARED]) as environment:
         yield await client_of(environment.client)
 
 

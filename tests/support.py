@@ -107,10 +107,10 @@ class OwnServer:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.started: list[WorkflowEnvironment] = []
-        self._database = folder / "temporal.db"
+        self._database, self._log = folder / "temporal.db", folder / "server.log"
 
     async def start(self) -> Client:
-        self.started.append(await start_server(self.port, self._database))
+        self.started.append(await start_server(self._log, self.port, self._database))
         return self.started[-1].client
 
     def kill(self) -> None:

@@ -22,6 +22,7 @@ from beyond.llm.errors import (
     make_application_error,
     make_empty_error,
     make_late_error,
+    make_silence_error,
     make_size_error,
     make_upstream_error,
 )
@@ -82,10 +83,9 @@ async def complete(
                 limit.reschedule(began + seconds)
                 raw, answer = await _ask_for_whole(ask, is_last_attempt)
     except TimeoutError:
-        is_silent = (limit.when() or 0) < began + seconds
-        raise make_late_error(
-            SILENCE_LIMIT if is_silent else seconds, is_silent, is_last_attempt
-        ) from None
+        if (limit.when() or 0) < began + seconds:
+            raise make_silence_error(SILENCE_LIMIT) from None
+        raise make_late_error(seconds, is_last_attempt) from None
     judged = _judge(answer, raw, is_last_attempt)
     if is_streamed and is_whole:
         note_failed_stream()
@@ -160,15 +160,12 @@ def _import_litellm() -> ModuleType:
 
 def _make_messages(input: LLMCallInput) -> list[dict[str, str]]:
     """Returns the conversation so far. With a draft, the model revises what the person read."""
-    messages = []
-    if input.draft:
-        messages += [
-            {"role": "user", "content": input.draft_prompt},
-            {"role": "assistant", "content": input.draft},
-        ]
-    messages.append({"role": "user", "content": input.prompt})
+    told = [("user", input.draft_prompt), ("assistant", input.draft)] if input.draft else []
+    told.append(("user", input.prompt))
     # Half a surrogate pair is legal in JSON and may come from a terminal, but clients reject it.
-    return [{**m, "content": m["content"].encode(errors="replace").decode()} for m in messages]
+    return [
+        {"role": role, "content": text.encode(errors="replace").decode()} for role, text in told
+    ]
 
 
 def _read_body(body: str) -> dict[str, Any]:

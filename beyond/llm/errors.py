@@ -136,17 +136,14 @@ def make_upstream_error(told: Any) -> ApplicationError:
     return _make(words, "UpstreamError", transient=True)
 
 
-def make_late_error(seconds: float, has_begun: bool, is_last_attempt: bool) -> ApplicationError:
-    """Explains that our time limit of `seconds` has passed.
+def make_silence_error(seconds: float) -> ApplicationError:
+    """Explains that nothing arrived for `seconds` in the middle of an answer. It is retryable."""
+    words = f"the model stopped in the middle of its answer: nothing arrived for {seconds:.0f} s"
+    return _make(words, "UpstreamError", transient=True)
 
-    If the model `has_begun` to write, that was the limit for silence, and the error is retryable.
-    If not, it was the limit for the whole call: retryable except on the last attempt.
-    """
-    if has_begun:
-        words = (
-            f"the model stopped in the middle of its answer: nothing arrived for {seconds:.0f} s"
-        )
-        return _make(words, "UpstreamError", transient=True)
+
+def make_late_error(seconds: float, is_last_attempt: bool) -> ApplicationError:
+    """Explains that the call took `seconds`. It is retryable except on the last attempt."""
     limit = f"{seconds / 60:.0f} minutes" if seconds >= 60 else f"{seconds:.1f} s"
     words = f"the model did not finish within {limit}, the limit of this app"
     return _make(words, "TimeoutError", transient=not is_last_attempt)

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from beyond.llm.settings import get_key
+from beyond.llm.settings import read_setting
 from beyond.printable import printable
 
 ERROR_LIMIT = 400  # characters of a provider's message that the Event History keeps
@@ -97,7 +97,7 @@ def hide_keys(text: str) -> str:
         form
         for name, value in os.environ.items()
         if name.endswith(("KEY", "TOKEN", "SECRET"))
-        for form in (value, get_key(name), json.dumps(value)[1:-1])
+        for form in (value, read_setting(name), json.dumps(value)[1:-1])
         if len(form) >= 4
     }
     for name, value in os.environ.items():

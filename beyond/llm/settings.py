@@ -19,11 +19,11 @@ CURE = f"Set it in .env or in the environment, or set LLM_MODEL={DEMO_MODEL} for
 
 def get_model() -> str:
     """Returns the name of the model in LiteLLM's spelling."""
-    return os.environ.get("LLM_MODEL", "").strip(" \t\r\n\"'") or DEFAULT_MODEL
+    return read_setting("LLM_MODEL") or DEFAULT_MODEL
 
 
-def get_key(variable: str) -> str:
-    """Returns the key without the white space and quotation marks that were copied with it."""
+def read_setting(variable: str) -> str:
+    """Returns a setting without the white space and quotation marks that were copied with it."""
     return os.environ.get(variable, "").strip(" \t\r\n\"'")
 
 
@@ -32,7 +32,7 @@ def find_key_to_send() -> str | None:
 
     A placeholder counts as a key only for a server of your own, which may ignore it.
     """
-    key = get_key("LLM_API_KEY")
+    key = read_setting("LLM_API_KEY")
     if PLACEHOLDER.match(key) and not os.environ.get(find_address_variable()):
         return None
     return key or None
@@ -45,23 +45,18 @@ def find_address_variable() -> str:
     return next((name for name in names if os.environ.get(name)), names[-1])
 
 
-def find_provider_keys() -> set[str]:
-    """Returns the names of the variables that hold a key for a model."""
-    names = {name for name in os.environ if name.endswith("_API_KEY") and get_key(name)}
-    return names - {"TEMPORAL_API_KEY"}
+def has_model() -> bool:
+    """Whether a model or a key of any provider is configured."""
+    keys = {name for name in os.environ if name.endswith("_API_KEY")} - {"TEMPORAL_API_KEY"}
+    return any(map(read_setting, {"LLM_MODEL"} | keys))
 
 
 def find_obvious_problem() -> str:
     """Returns a problem of the settings that shows without LiteLLM, with the cure, or ""."""
-    model = get_model()
-    if model in DEMO_MODELS:
-        return ""
-    provider = model.partition("/")[0]
+    provider = get_model().partition("/")[0]
     if provider not in PROVIDERS_WITH_KEY:
         return ""
-    if problem := _find_key_problem(provider, needs_key=True):
-        return problem
-    return "" if _has_key(provider) else _tell_missing([_variable_of(provider)])
+    return _find_key_problem(provider, [_variable_of(provider)])
 
 
 def find_problem(litellm: ModuleType) -> str:
@@ -84,22 +79,19 @@ def find_problem(litellm: ModuleType) -> str:
     keys = [name for name in missing if name.endswith("_API_KEY")]
     if not keys and _variable_of(provider) in os.environ:  # LiteLLM takes an empty one for a key
         keys = [_variable_of(provider)]
-    needs_key = bool(keys) or _variable_of(provider) in os.environ
-    problem = _find_key_problem(provider, needs_key)
-    if problem or _has_key(provider):
-        return problem
-    return _tell_missing(keys) if keys else ""
+    return _find_key_problem(provider, keys)
 
 
-def _find_key_problem(provider: str, needs_key: bool) -> str:
-    """Returns what is wrong with the key that would be sent, or "" if it is fine or not set.
+def _find_key_problem(provider: str, needed: list[str]) -> str:
+    """Returns what is wrong with the key that would be sent, or "".
 
+    A key that is not set is wrong if the model needs one: any of `needed`, the names of variables.
     A placeholder is fine for a model that needs no key and for a server of your own.
     """
-    needs_key = needs_key and not os.environ.get(find_address_variable())
-    for variable in _variables_for(provider):
-        key = get_key(variable)
-        if needs_key and PLACEHOLDER.match(key):
+    takes_placeholder = not needed or os.environ.get(find_address_variable())
+    for variable in ("LLM_API_KEY", _variable_of(provider)):
+        key = read_setting(variable)
+        if PLACEHOLDER.match(key) and not takes_placeholder:
             return f"{variable} holds a placeholder, not a key for {get_model()}. {CURE}"
         if not (key.isascii() and key.isprintable()):
             return (
@@ -107,22 +99,11 @@ def _find_key_problem(provider: str, needs_key: bool) -> str:
                 f"marks: copy the key again. {CURE}"
             )
         if key:
-            break
-    return ""
-
-
-def _has_key(provider: str) -> bool:
-    return any(map(get_key, _variables_for(provider)))
-
-
-def _variables_for(provider: str) -> tuple[str, str]:
-    return "LLM_API_KEY", _variable_of(provider)
+            return ""
+    names = " or ".join(needed)
+    missing = f"LLM_API_KEY (or {names}) is not set, and {get_model()} needs it. {CURE}"
+    return missing if needed else ""
 
 
 def _variable_of(provider: str) -> str:
     return f"{provider.upper()}_API_KEY"
-
-
-def _tell_missing(variables: list[str]) -> str:
-    names = " or ".join(variables)
-    return f"LLM_API_KEY (or {names}) is not set, and {get_model()} needs it. {CURE}"

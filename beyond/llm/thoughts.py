@@ -60,12 +60,9 @@ def take_out_thoughts(message: dict[str, Any]) -> None:
     else:
         return
     known = message.pop("reasoning_content", None)
-    if isinstance(known, str):
-        message["reasoning_content"] = known
     message["content"] = _begin_headings(text.lstrip() if known else text)
-    if thoughts:
-        told = f"{known}\n\n{thoughts}" if isinstance(known, str) else thoughts
-        message["reasoning_content"] = told
+    if told := [part for part in (known, thoughts) if part and isinstance(part, str)]:
+        message["reasoning_content"] = "\n\n".join(told)
 
 
 def split_thoughts(answer: str) -> tuple[str, str]:

@@ -18,12 +18,12 @@ class Writing:
         self._thinks = False
         self.has_begun = False
 
-    def add(self, text: str | None, thoughts: str | None = None) -> None:
+    def add(self, text: str, thoughts: str = "") -> None:
         """Appends a piece of the text. `thoughts`, if any, are only noted, not kept.
 
         The text may begin with thoughts between marks; `describe` leaves them out.
         """
-        self._pieces.append(text or "")
+        self._pieces.append(text)
         self.has_begun = self.has_begun or bool(text)
         self._thinks = self._thinks or bool(thoughts)
 

@@ -18,6 +18,7 @@ from beyond.process import RefusedError
 
 DEFAULT_ADDRESS = "localhost:7233"
 THIS_MACHINE = ("localhost", "127.0.0.1")
+START_SERVER = "temporal server start-dev --db-filename temporal.db"
 CONNECT_TIMEOUT = 10  # seconds
 SERVER_CHECK_INTERVAL = timedelta(seconds=5)
 RETRY_INTERVAL = 1  # seconds between attempts while no server answers
@@ -97,7 +98,7 @@ def _explain(error: str, settings: ClientConnectConfig) -> str:
         return f"Temporal at {address} closes the connection. {cure}"
     cure = "Check TEMPORAL_ADDRESS and the network."
     if is_on_this_machine(address):
-        cure = "Start it with: temporal server start-dev --db-filename temporal.db"
+        cure = f"Start it with: {START_SERVER}"
     return f"Temporal is not reachable at {address} ({reason}). {cure}"
 
 

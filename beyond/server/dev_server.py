@@ -26,17 +26,17 @@ CLI_SOURCE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
 
 
 async def start_server(
+    log: Path,
     port: int | None = None,
     database: Path | None = None,
-    log: Path | None = None,
     extra_args: Sequence[str] = (),
 ) -> "WorkflowEnvironment":
     """Starts Temporal's dev server on `port` with its Web UI, or on any free port without one.
 
     Uses the Temporal CLI on PATH or else the one in the cache folder. If there is neither, the SDK
     downloads one or, where it cannot, Go builds one. Without a `database`, the server keeps reports
-    in memory; without a `log`, its output goes to the terminal. Raises TemporalUnreachableError if
-    there is no Temporal CLI, or if the server does not start within `START_TIMEOUT`.
+    in memory. Its output goes to `log`. Raises TemporalUnreachableError if there is no Temporal
+    CLI, or if the server does not start within `START_TIMEOUT`.
     """
     from platformdirs import user_cache_path
     from temporalio.testing import WorkflowEnvironment
@@ -46,7 +46,7 @@ async def start_server(
 
     async def start_with(cli: str | None) -> WorkflowEnvironment:
         start = WorkflowEnvironment.start_local(
-            namespace=connection_settings().get("namespace", "default"),
+            namespace=connection_settings()["namespace"],
             port=port,
             ui=port is not None,
             ui_port=port and port + UI_PORT_OFFSET,
@@ -63,7 +63,7 @@ async def start_server(
                 await asyncio.wait({starting}, timeout=quick)
             if not starting.done():
                 print(
-                    f"Temporal's dev server has not started yet{_quote(log, log_start)}. "
+                    f"Temporal's dev server has not started yet{quote_log(log, log_start)}. "
                     f"Waiting up to {START_TIMEOUT.seconds} s.",
                     flush=True,
                 )
@@ -87,13 +87,20 @@ async def start_server(
     try:
         return await start_with(cli)
     except RuntimeError as error:
-        reason = _quote(log, log_start)
+        reason = quote_log(log, log_start)
         if "did not start within" not in str(error):
             reason = f": {str(error).rpartition(': ')[2]}"
         raise TemporalUnreachableError(
-            f"Temporal's dev server did not start{reason}. The Temporal CLI is {cli}"
-            f"{f', its log {log}' if log else ''}."
+            f"Temporal's dev server did not start{reason}. The Temporal CLI is {cli}, "
+            f"its log {log}."
         ) from None
+
+
+def quote_log(log: Path, start: int) -> str:
+    """Returns ": " and the log's last line after the byte `start`, or "" if there is none."""
+    new = _read(log)[start:].decode(errors="replace").strip()
+    last = new.rpartition("\n")[2].rstrip(".")
+    return f": {last}" if last else ""
 
 
 async def _build_with_go(folder: Path) -> bool:
@@ -130,23 +137,13 @@ async def _build_with_go(folder: Path) -> bool:
     return build.returncode == 0
 
 
-def _read(log: Path | None) -> bytes:
-    return log.read_bytes() if log and log.exists() else b""
-
-
-def _quote(log: Path | None, start: int) -> str:
-    """Returns ": " and the log's last line after the byte `start`, or "" if there is none."""
-    new = _read(log)[start:].decode(errors="replace").strip()
-    last = new.rpartition("\n")[2].rstrip(".")
-    return f": {last}" if last else ""
+def _read(log: Path) -> bytes:
+    return log.read_bytes() if log.exists() else b""
 
 
 @contextmanager
-def _redirect_output(log: Path | None) -> Iterator[None]:
+def _redirect_output(log: Path) -> Iterator[None]:
     """Sends the output of a process started in the block to the file, not to the terminal."""
-    if not log:
-        yield
-        return
     if sys.stdout:  # None if the caller closed it
         sys.stdout.flush()
     saved = [(stream, os.dup(stream)) for stream in (1, 2)]

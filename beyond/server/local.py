@@ -20,11 +20,11 @@ from beyond.llm.settings import (
     DEMO_MODEL,
     DEMO_MODELS,
     find_obvious_problem,
-    find_provider_keys,
     get_model,
+    has_model,
 )
 from beyond.process import RefusedError
-from beyond.reports_dir import ReportsDirError, require_reports_dir
+from beyond.reports_dir import require_reports_dir
 from beyond.server.connection import (
     CONNECT_TIMEOUT,
     TemporalUnreachableError,
@@ -32,7 +32,7 @@ from beyond.server.connection import (
     connection_settings,
     is_on_this_machine,
 )
-from beyond.server.dev_server import UI_PORT_OFFSET, start_server
+from beyond.server.dev_server import UI_PORT_OFFSET, quote_log, start_server
 
 LAST_PORT = 65535
 RETENTION = timedelta(days=3653)  # ten years for an ended report; the server's own default is a day
@@ -54,19 +54,16 @@ async def run_local(needs_model: bool = True) -> AsyncIterator[asyncio.Event | N
     the end of the block, both stop; a call in progress has `WORKER_STOP_TIMEOUT` seconds to finish.
     Raises RefusedError if they cannot start, or from within the block if the Worker exits.
     """
-    problem = find_obvious_problem() if _has_model() else ""
+    problem = find_obvious_problem() if has_model() else ""
     if problem and needs_model:
         raise RefusedError(problem)
-    try:
-        require_reports_dir()
-    except ReportsDirError as error:
-        raise RefusedError(str(error)) from None
+    require_reports_dir()
     data = _require_data_dir()
     async with _run_server(data) as takes_demo:
         if problem:
             print(problem, flush=True)
             yield None
-        elif takes_demo or _has_model():
+        elif takes_demo or has_model():
             async with _run_worker(data / "worker.log") as polls:
                 yield polls
         else:
@@ -87,11 +84,6 @@ def mention_local_reports() -> str:
     return ""
 
 
-def _has_model() -> bool:
-    """Whether a model or a key of any provider is configured."""
-    return bool(os.environ.get("LLM_MODEL") or find_provider_keys())
-
-
 @asynccontextmanager
 async def _run_server(data: Path) -> AsyncIterator[bool]:
     """Yields whether the demo model may run: on a server started here or for another demo."""
@@ -108,15 +100,15 @@ async def _run_server(data: Path) -> AsyncIterator[bool]:
         return
     # Two databases, so that the demo model never works on a real model's reports.
     real, demo = (data / f"{name}-{port}.db" for name in ("temporal", "demo"))
-    if not _has_model():
+    if not has_model():
         print(
             "OFFLINE DEMO: no model is configured, so drafts are canned text.\n"
             "For real research, set LLM_MODEL and LLM_API_KEY in .env (see .env.example)."
         )
         if real.exists():
             print("Set LLM_MODEL to see your other reports.")
-    database = real if _has_model() and get_model() not in DEMO_MODELS else demo
-    async with await start_server(port, database, data / "server.log") as environment:
+    database = real if has_model() and get_model() not in DEMO_MODELS else demo
+    async with await start_server(data / "server.log", port, database) as environment:
         await _set_up_namespace(environment.client, DEMO_SERVER if database == demo else "")
         web_ui = f"http://localhost:{port + UI_PORT_OFFSET}"
         print(f"Temporal's dev server is running. Web UI: {web_ui}", flush=True)
@@ -190,7 +182,7 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
             sys.executable,
             str(Path(__file__).parents[2] / "worker.py"),
             "--stop-with-stdin",
-            env=os.environ if _has_model() else os.environ | {"LLM_MODEL": DEMO_MODEL},
+            env=os.environ if has_model() else os.environ | {"LLM_MODEL": DEMO_MODEL},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,  # its first line says that it polls
             stderr=output,
@@ -212,8 +204,8 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
         if not exited.done():
             raise
         caller.uncancel()
-        reason = _read_last_line(log, log_start)
-        raise RefusedError(f"The Worker stopped: {reason} (its log: {log})") from None
+        reason = quote_log(log, log_start)
+        raise RefusedError(f"The Worker stopped{reason} (its log: {log})") from None
     finally:
         exited.remove_done_callback(wake_caller)
         worker.stdin.close()
@@ -226,11 +218,6 @@ async def _run_worker(log: Path) -> AsyncIterator[asyncio.Event]:
             if not exited.done():
                 worker.kill()
             copying.cancel()
-
-
-def _read_last_line(log: Path, start: int) -> str:
-    """Returns the log's last line after the byte `start`, where this Worker's begin, or ""."""
-    return log.read_bytes()[start:].decode(errors="replace").strip().rpartition("\n")[2]
 
 
 async def _copy_output(output: asyncio.StreamReader, log: Path, polls: asyncio.Event) -> None:

@@ -21,6 +21,7 @@ from beyond.server.connection import (
     LIMIT_INTERVAL,
     NO_ANSWER,
     NO_SERVER,
+    START_SERVER,
     is_on_this_machine,
     limits_requests,
     retry_until_answered,
@@ -44,10 +45,7 @@ from beyond.terminal.words import HELP, TRY_AGAIN, advise, find_word, name_words
 from models import LiveDraft, Phase, ReportStatus, UserDecision, UserDecisionSignal
 
 PAUSED = "This report is paused. It goes on when somebody unpauses it in the Web UI."
-KEEP_REPORTS = (
-    "Next time, let the server keep its reports: temporal server start-dev --db-filename "
-    "temporal.db"
-)
+KEEP_REPORTS = f"Next time, let the server keep its reports: {START_SERVER}"
 ANOTHER_TOPIC = "The model refused this topic. Enter another topic: "
 WRITE_ANEW = "Write a new draft from the same prompt? [y/N] "
 STOP_HINT = "Press s to stop.\n"  # above the live line

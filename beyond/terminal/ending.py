@@ -6,7 +6,7 @@ from pathlib import Path
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import FailureError
 
-from beyond.reports_dir import find_reports_dir
+from beyond.reports_dir import ReportsDirError, find_reports_dir
 from beyond.terminal.screen import Screen
 
 
@@ -49,7 +49,7 @@ def find_pdf(workflow_id: str, result: str) -> Path | None:
         path = (find_reports_dir() / name_pdf(result)).resolve()
         # Another report's file may have this name; ours contains the Workflow ID.
         return path if path.is_file() and workflow_id.encode() in path.read_bytes() else None
-    except OSError:  # the PDF is elsewhere, then
+    except (OSError, ReportsDirError):  # the PDF is elsewhere, then
         return None
 
 

@@ -22,15 +22,15 @@ def find_pager() -> str:
     return os.environ.get("PAGER") or shutil.which("less") or ""
 
 
-async def run_pager(text: str) -> None:
-    """Shows the text in the pager, which `find_pager` must have found, until the person leaves it.
+async def run_pager(pager: str, text: str) -> None:
+    """Shows the text in the pager, a command line, until the person leaves it.
 
     Raises OSError if the shell cannot be started.
     """
     # As git does: less keeps colours, and leaves the text in the window. With LESSSECURE, a
     # decision that somebody types into less by mistake writes no file.
     settings = {"LESS": f"FRXPs{PAGER_PROMPT}$", "LESSSECURE": "1"} | os.environ
-    await _run(asyncio.create_subprocess_shell(find_pager(), stdin=PIPE, env=settings), text)
+    await _run(asyncio.create_subprocess_shell(pager, stdin=PIPE, env=settings), text)
 
 
 async def run_editor(file: Path) -> str:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkflowExecution
@@ -45,9 +44,8 @@ from models import (
 
 CANCEL_TIMEOUT = 10  # seconds; if a Worker runs, a report is cancelled in less than one
 SUMMARY_LIMIT = 200  # characters of the topic that the Web UI and --list show
-ROWS_PER_PAGE = (
-    20  # rows, whose reports are queried together; if no Worker answers, no later page's are
-)
+# Their reports are queried together; if no Worker answers, no later page's are.
+ROWS_PER_PAGE = 20
 CANDIDATES = 5  # Workflow IDs in the error if a part belongs to several
 REPORTS = f"WorkflowType = '{WORKFLOW_TYPE}'"
 OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
@@ -55,9 +53,8 @@ OPEN_ONES = f"{REPORTS} AND CloseTime IS NULL"
 ENDED_ONES = f"{REPORTS} AND CloseTime IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
 NONE_OPEN = "No report is open."
 LIST_THEM = "--list shows the open ones."
-TUTORIAL_PREFIXES = re.compile(
-    "generate-(research|reserach)-report-workflow-"
-)  # it spells it both ways
+# The tutorial spells it both ways.
+TUTORIAL_PREFIXES = re.compile("generate-(research|reserach)-report-workflow-")
 UUID = re.compile(r"([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The widths of a row's cells, in columns. A PDF's name is as long as research_pdf-1a2b3c4d.pdf.
 AGE_WIDTH, PHASE_WIDTH, LAST_WIDTHS = 6, 12, {"Draft": 5, "PDF": 25}
@@ -65,8 +62,6 @@ NARROWEST_PHASE, NARROWEST_TOPIC, NARROWEST_ID = 4, 9, 8
 UNKNOWN, FAILING = "?", "FAILING"  # the phase if no Worker answers, or if it answers with an error
 
 QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # takes a Workflow ID
-
-T = TypeVar("T")
 
 
 # One report.
@@ -160,10 +155,7 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
 
     Raises RefusedError if there is no such open report, LeaveError, and RPCError.
     """
-
-    async def ask(request: Callable[[], Awaitable[T]]) -> T:
-        return await retry_until_answered(client, request, screen.say)
-
+    ask = partial(retry_until_answered, client, say=screen.say)
     workflow_id = await ask(partial(find_report, client, wanted))
     description = await ask(partial(describe_report, client, workflow_id))
     if not is_open(description):
@@ -193,8 +185,7 @@ async def discard_report(client: Client, screen: Screen, wanted: str) -> None:
 async def find_report(client: Client, wanted: str) -> str:
     """Returns the Workflow ID of a report, from its ID or a part of it.
 
-    Looks among ended reports only if no open one has that part. Raises RefusedError if there is no
-    such report or more than one, and RPCError.
+    Raises RefusedError if there is no such report or more than one, and RPCError.
     """
     wanted = wanted.strip()
     if not wanted:
@@ -234,16 +225,17 @@ async def find_latest_report(client: Client) -> str:
 async def _search(client: Client, part: str) -> list[str]:
     """Returns the Workflow IDs that contain `part`, of open reports if there are any.
 
-    The server finds a UUID by its beginning; otherwise this reads the IDs of all reports.
+    UUIDs that begin with it come first, because the server finds them; otherwise this reads the IDs
+    of all reports.
     """
-    conditions = [REPORTS]
+    queries = [OPEN_ONES, ENDED_ONES]
     if re.fullmatch("[0-9a-f-]+", part):
-        conditions.insert(0, f"WorkflowId STARTS_WITH '{WORKFLOW_ID_PREFIX}{part}'")
-    for condition in conditions:
-        for state in (OPEN_ONES, ENDED_ONES):
-            found = await _list_ids(client, f"{state} AND {condition}")
-            if ids := list(dict.fromkeys(id for id in found if part in id)):  # runs share an ID
-                return ids
+        begins = f"WorkflowId STARTS_WITH '{WORKFLOW_ID_PREFIX}{part}'"
+        queries = [f"{OPEN_ONES} AND {begins}", f"{ENDED_ONES} AND {begins}", *queries]
+    for query in queries:
+        found = await _list_ids(client, query)
+        if ids := list(dict.fromkeys(id for id in found if part in id)):  # runs share an ID
+            return ids
     return []
 
 
@@ -277,10 +269,7 @@ async def list_reports(
     client: Client, screen: Screen, query_status: QueryStatus, *, ended: bool, every: bool
 ) -> None:
     """Shows the newest open or ended reports, or `every` one, a row each. Raises RPCError."""
-
-    async def ask(request: Callable[[], Awaitable[T]]) -> T:
-        return await retry_until_answered(client, request, screen.say_error)
-
+    ask = partial(retry_until_answered, client, say=screen.say_error)
     condition = ENDED_ONES if ended else OPEN_ONES
     last_column = "PDF" if ended else "Draft"
     read = partial(_read_ended, client) if ended else partial(_read_open, client, query_status)

@@ -5,6 +5,7 @@ import os
 import select
 import shlex
 import shutil
+import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -38,7 +39,6 @@ WIDEST_TEXT = 100  # columns; longer lines are hard to read
 # the reason of a retry, and blank rows between them.
 LIVE_ROWS = 7
 CTRL_C = 130  # a shell's exit code for a program that Ctrl-C ended: 128 + SIGINT's number
-STOPPED = -1  # the live line's result if the person presses s; its others are exit codes
 OPENERS = {"darwin": "open", "win32": "explorer"}  # elsewhere, freedesktop.org's xdg-open
 
 T = TypeVar("T")
@@ -100,17 +100,11 @@ class Screen:
 
     def show(self, heading: str, markdown: str) -> None:
         """Prints a draft under its heading, in full."""
-        if not self.terminal:
-            self.say(f"{heading}\n{markdown}")
-            return
         print(self._set(heading, markdown), end="", flush=True)
 
     async def page(self, heading: str, markdown: str) -> None:
         """Opens a draft in the pager if it is taller than the window, or else prints it."""
-        if self.terminal:
-            await self._page(self._set(heading, markdown))
-        else:
-            self.show(heading, markdown)
+        await self._page(self._set(heading, markdown))
 
     async def page_changes(self, heading: str, changes: Iterable[Sequence[Part]]) -> None:
         """Shows paragraphs with their deleted and new words, as `page` shows a draft."""
@@ -129,8 +123,8 @@ class Screen:
 
     async def _page(self, text: str) -> None:
         is_tall = self.terminal and text.count("\n") >= shutil.get_terminal_size().lines
-        if is_tall and find_pager():
-            await self._lend_terminal(run_pager(text))
+        if is_tall and (pager := find_pager()):
+            await self._lend_terminal(run_pager(pager, text))
         else:
             print(text, end="", flush=True)
 
@@ -149,12 +143,14 @@ class Screen:
             restore()
 
     def _set(self, heading: str, markdown: str) -> str:
-        from beyond.terminal.markdown import set_markdown
+        """Returns a draft under its heading. A pipe gets its Markdown as it is."""
+        if self.terminal:
+            from beyond.terminal.markdown import set_markdown
 
-        try:
-            return f"{heading}\n{_render([set_markdown(markdown)])}"
-        except Exception:  # whatever it is, the person must see the draft to decide on it
-            return f"{heading}\n{printable(markdown)}\n"
+            # Whatever fails, the person must see the draft to decide on it.
+            with suppress(Exception):
+                return f"{heading}\n{_render([set_markdown(markdown)])}"
+        return f"{heading}\n{printable(markdown)}\n"
 
     def show_file(self, path: Path, open_it: bool) -> None:
         """Shows a link to the file, and runs the command that opens it if `open_it`."""
@@ -168,11 +164,9 @@ class Screen:
             Console().print("File:", link, soft_wrap=True)
         opener = OPENERS.get(sys.platform, "xdg-open")
         if open_it:
-            import subprocess
-
             silent = subprocess.DEVNULL
             try:
-                subprocess.run([*opener.split(), path], check=True, stdout=silent, stderr=silent)
+                subprocess.run([opener, path], check=True, stdout=silent, stderr=silent)
             except (OSError, subprocess.CalledProcessError):
                 self.say_error(f"{opener} cannot open it on this machine.")
         elif self.terminal:
@@ -259,11 +253,12 @@ class Screen:
         @keys.add("<sigint>")  # Ctrl-C while a text is being printed above the line
         @keys.add("c-d")
         def leave(press: KeyPressEvent) -> None:
-            press.app.exit(result=0 if press.key_sequence[0].key == "c-d" else CTRL_C)
+            exit_code = 0 if press.key_sequence[0].key == "c-d" else CTRL_C
+            press.app.exit(exception=LeaveError(exit_code))
 
         @keys.add("s")
         def stop(press: KeyPressEvent) -> None:
-            press.app.exit(result=STOPPED)
+            press.app.exit(result=True)
 
         @keys.add("c-z")
         def suspend(press: KeyPressEvent) -> None:
@@ -275,24 +270,21 @@ class Screen:
             dont_extend_height=True,
             always_hide_cursor=True,
         )
-        app: Application[int | None] = Application(
+        app: Application[bool] = Application(
             Layout(live_text), key_bindings=keys, refresh_interval=0.5, erase_when_done=True
         )
 
         async def end() -> None:
             await event.wait()
             if not app.is_done:  # Ctrl-C may have ended it at the same moment
-                app.exit()
+                app.exit(result=False)
 
         ending = asyncio.create_task(end())
         try:
             with patch_stdout(raw=True):
-                exit_code = await app.run_async(set_exception_handler=False)
+                return await app.run_async(set_exception_handler=False)
         finally:
             ending.cancel()
-        if exit_code not in (None, STOPPED):
-            raise LeaveError(exit_code)
-        return exit_code == STOPPED
 
     def _switch_off(self, *modes: str) -> Callable[[], None]:
         """Switches off terminal modes, named as in termios. Returns a function to restore them."""

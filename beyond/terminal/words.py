@@ -47,9 +47,11 @@ def find_word(typed: str, words: Iterable[str]) -> tuple[str, str]:
     if typed in SHORTCUTS:
         return SHORTCUTS[typed], ""
     meant = [word for word in words if typed and word.startswith(typed)]
-    if len(meant) > 1:
+    if len(meant) == 1:
+        return meant[0], ""
+    if meant:
         return "", f"'{typed}' can mean {' or '.join(meant)}."
-    return meant[0] if meant else "", "Please enter either 'keep', 'edit', or 'query'"
+    return "", "Please enter either 'keep', 'edit', or 'query'"
 
 
 def means_yes(answer: str) -> bool:

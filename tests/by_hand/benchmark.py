@@ -553,7 +553,7 @@ async def run(against: Path | None, scale: Scale, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         llm_log = folder / "llm.log"
-        async with await start_server(log=folder / "server.log") as server:
+        async with await start_server(folder / "server.log") as server:
             os.environ["TEMPORAL_ADDRESS"] = server.client.service_client.config.target_host
             with running([*PEERS, "llm"], llm_log) as llm:
                 await until(lambda: "\n" in llm_log.read_text(), llm, llm_log)

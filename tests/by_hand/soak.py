@@ -84,7 +84,7 @@ class Soak:
 
     async def _start_server(self) -> WorkflowEnvironment:
         return await start_server(
-            self.port, self.folder / "temporal.db", self.folder / "server.log"
+            self.folder / "server.log", self.port, self.folder / "temporal.db"
         )
 
     async def _stop_server(self) -> None:

@@ -324,7 +324,7 @@ def test_a_live_draft_is_the_end_of_the_text_and_the_number_of_its_words() -> No
 
 def test_thoughts_are_not_part_of_the_live_draft() -> None:
     writing = Writing()
-    writing.add(None, "Bees, hm.")
+    writing.add("", "Bees, hm.")
     assert writing.describe() == LiveDraft(thinking=True)
     writing.add("<think>What do I know")
     assert writing.describe() == LiveDraft(thinking=True)

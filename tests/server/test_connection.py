@@ -203,7 +203,7 @@ async def test_requests_over_a_namespaces_limit_wait_and_are_reported_once(
 ) -> None:
     said: list[str] = []
     log = tmp_path / "server.log"
-    async with await start_server(log=log, extra_args=LIMITS) as environment:
+    async with await start_server(log, extra_args=LIMITS) as environment:
         client = environment.client
         request = DescribeNamespaceRequest(namespace=client.namespace)
         ask = partial(client.workflow_service.describe_namespace, request)
@@ -225,7 +225,7 @@ async def test_in_a_limited_namespace_every_starter_gets_its_draft_and_few_miss_
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
     monkeypatch.setenv("LLM_MODEL", "offline/demo")
     log = tmp_path / "server.log"
-    async with await start_server(port, log=log, extra_args=LIMITS):
+    async with await start_server(log, port, extra_args=LIMITS):
         worker = WorkerProcess(tmp_path).wait_until_polling()
         try:
             starters = [open_starter(f"topic {number}") for number in range(5)]
@@ -248,7 +248,7 @@ async def test_an_outage_is_reported_once_and_after_it_no_worker_counts_as_missi
 ) -> None:
     port = free_port()
     address, said = f"127.0.0.1:{port}", list[str]()
-    server = await start_server(port, log=tmp_path / "server.log")
+    server = await start_server(tmp_path / "server.log", port)
     client = await Client.connect(address)
     await server.shutdown()
 
@@ -257,7 +257,7 @@ async def test_an_outage_is_reported_once_and_after_it_no_worker_counts_as_missi
 
     waiting = asyncio.gather(*(retry_until_answered(client, ask, said.append) for _ in range(5)))
     await eventually(lambda: bool(said))
-    async with await start_server(port, log=tmp_path / "server.log"):
+    async with await start_server(tmp_path / "server.log", port):
         await waiting
         report = await start_report(client, "bees")
         info = (await describe_report(client, report.id)).workflow_execution_info

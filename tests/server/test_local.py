@@ -1,5 +1,6 @@
 """`starter.py --local`: one command on a fresh machine, and nothing left behind."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from beyond.data_dir import APP
+from beyond.llm.settings import has_model
+from beyond.process import RefusedError
 from beyond.server import dev_server, local
 from beyond.server.connection import TemporalUnreachableError
 from beyond.terminal.progress import NO_WORKER
@@ -308,7 +311,7 @@ async def test_a_server_that_does_not_start_is_reported_with_its_log(
     log = tmp_path / "server.log"
     log.write_text("of yesterday\n")
     with pytest.raises(TemporalUnreachableError) as error:
-        await dev_server.start_server(log=log)
+        await dev_server.start_server(log)
     told = f"Temporal's dev server did not start: the reason. The Temporal CLI is {cli}"
     assert str(error.value) == f"{told}, its log {log}."
     assert capfd.readouterr().out == (  # long before that
@@ -317,7 +320,7 @@ async def test_a_server_that_does_not_start_is_reported_with_its_log(
     assert log.read_text() == "of yesterday\nthe reason\n"
     cli.write_text("no program")
     with pytest.raises(TemporalUnreachableError, match="did not start: Exec format error"):
-        await dev_server.start_server(log=log)
+        await dev_server.start_server(log)
 
 
 def test_demo_reports_are_kept_apart_from_real_ones(
@@ -443,13 +446,25 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
     worker.wait(timeout=PATIENCE)
 
 
+async def test_a_worker_that_ends_without_a_word_is_not_quoted(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", "offline/demo")
+    log = re.escape(str(data(tmp_path) / "worker.log"))
+    with pytest.raises(RefusedError, match=rf"^The Worker stopped \(its log: {log}\)$"):
+        async with local.run_local():
+            [worker] = workers(tmp_path)
+            worker.kill()
+            await asyncio.sleep(PATIENCE)
+
+
 def test_the_api_key_for_temporal_does_not_count_as_a_models_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEMPORAL_API_KEY", "a-key")
-    assert not local._has_model()
+    assert not has_model()
     monkeypatch.setenv("GROQ_API_KEY", "another-key")
-    assert local._has_model()
+    assert has_model()
 
 
 @pytest.mark.parametrize("offset", [0, dev_server.UI_PORT_OFFSET], ids=["server", "Web UI"])
@@ -518,9 +533,9 @@ async def test_the_temporal_cli_on_path_takes_precedence_over_the_cache(
     cache: Path, tmp_path: Path, started_with: list[str | None]
 ) -> None:
     in_cache = write_script(cache / "temporal", "")
-    await dev_server.start_server()
+    await dev_server.start_server(tmp_path / "server.log")
     on_path = write_script(tmp_path / "bin" / "temporal", "")
-    await dev_server.start_server()
+    await dev_server.start_server(tmp_path / "server.log")
     assert started_with == [str(in_cache), str(on_path)]
 
 
@@ -535,7 +550,7 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     build += 'echo "$GOCACHE $GOMODCACHE" > "$GOBIN/caches"; '
     build += 'PATH=/bin:/usr/bin cp "$0" "$GOBIN/temporal"'
     write_script(tmp_path / "bin" / "go", build)
-    await dev_server.start_server()
+    await dev_server.start_server(tmp_path / "server.log")
     assert started_with == [None, str(cache / "temporal")]
     assert (cache / "arguments").read_text() == f"install {dev_server.CLI_SOURCE}\n"
     said = capfd.readouterr()
@@ -547,9 +562,11 @@ async def test_without_a_download_the_temporal_cli_is_built_with_go(
     assert not any(map(os.path.exists, caches))
 
 
-async def test_without_any_temporal_cli_one_error_names_each_way(cache: Path) -> None:
+async def test_without_any_temporal_cli_one_error_names_each_way(
+    cache: Path, tmp_path: Path
+) -> None:
     with pytest.raises(TemporalUnreachableError) as raised:
-        await dev_server.start_server()
+        await dev_server.start_server(tmp_path / "server.log")
     message = str(raised.value)
     for way in ("none on PATH", f"none in {cache}", "no download (", "no build with Go"):
         assert way in message

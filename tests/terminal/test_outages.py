@@ -280,7 +280,7 @@ async def test_a_report_whose_worker_has_long_gone_is_not_listed_as_failing(
     port, window = free_port(), 'matching.queryPollerUnavailableWindow="1s"'
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
     options = [f"--dynamic-config-value={window}"]
-    async with await start_server(port, log=tmp_path / "log", extra_args=options) as environment:
+    async with await start_server(tmp_path / "log", port, extra_args=options) as environment:
         async with worker_here(environment.client, llm_call, task_queue=TASK_QUEUE):
             report = await start_report(environment.client, "bees")
             await waiting(report, draft=1)
