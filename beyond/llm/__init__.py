@@ -160,12 +160,15 @@ def _import_litellm() -> ModuleType:
 
 def _make_messages(input: LLMCallInput) -> list[dict[str, str]]:
     """Returns the conversation so far. With a draft, the model revises what the person read."""
-    told = [("user", input.draft_prompt), ("assistant", input.draft)] if input.draft else []
-    told.append(("user", input.prompt))
+    messages = []
+    if input.draft:
+        messages += [
+            {"role": "user", "content": input.draft_prompt},
+            {"role": "assistant", "content": input.draft},
+        ]
+    messages.append({"role": "user", "content": input.prompt})
     # Half a surrogate pair is legal in JSON and may come from a terminal, but clients reject it.
-    return [
-        {"role": role, "content": text.encode(errors="replace").decode()} for role, text in told
-    ]
+    return [{**m, "content": m["content"].encode(errors="replace").decode()} for m in messages]
 
 
 def _read_body(body: str) -> dict[str, Any]:
