@@ -75,8 +75,11 @@ async def run(stop_with_stdin: bool) -> NoReturn:
     folder for PDFs, or if a setting is wrong.
     """
     stop = make_stop_event(with_stdin=stop_with_stdin)
-    find_paper()
     require_reports_dir()
+    try:
+        find_paper()
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
     allow_open_files(OPEN_FILES)
     runtime = Runtime(telemetry=TelemetryConfig(logging=SDK_LOG))
     client = await connect(runtime=runtime, data_converter=DATA_CONVERTER)

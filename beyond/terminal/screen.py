@@ -144,13 +144,15 @@ class Screen:
 
     def _set(self, heading: str, markdown: str) -> str:
         """Returns a draft under its heading. A pipe gets its Markdown as it is."""
-        if self.terminal:
-            from beyond.terminal.markdown import set_markdown
+        plain = f"{heading}\n{printable(markdown)}\n"
+        if not self.terminal:
+            return plain
+        from beyond.terminal.markdown import set_markdown
 
-            # Whatever fails, the person must see the draft to decide on it.
-            with suppress(Exception):
-                return f"{heading}\n{_render([set_markdown(markdown)])}"
-        return f"{heading}\n{printable(markdown)}\n"
+        try:
+            return f"{heading}\n{_render([set_markdown(markdown)])}"
+        except Exception:  # whatever it is, the person must see the draft to decide on it
+            return plain
 
     def show_file(self, path: Path, open_it: bool) -> None:
         """Shows a link to the file, and runs the command that opens it if `open_it`."""

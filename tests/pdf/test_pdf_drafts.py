@@ -21,7 +21,6 @@ from beyond.pdf.tables import ENOUGH, NARROW_PADDING, SIZES, Table, share_width
 from beyond.pdf.tags import Element
 from beyond.pdf.text import HEIGHT, PADDING, WIDTH, Text
 from beyond.pdf.words import BODY, Look, make_words
-from beyond.process import RefusedError
 
 TOP = 792 - 72 - BODY * 1.5  # points: about the place of a page's first line
 
@@ -392,7 +391,7 @@ def test_paper_is_letter_or_a4_and_nothing_else(monkeypatch: pytest.MonkeyPatch)
     page = read("Deep.", paper="a4").pages[0]
     assert [round(float(side)) for side in page.mediabox[2:]] == [595, 842]
     monkeypatch.setenv("PAPER", "legal")
-    with pytest.raises(RefusedError, match="write letter or a4"):
+    with pytest.raises(ValueError, match="write letter or a4"):
         find_paper()
 
 
