@@ -49,6 +49,10 @@ ACTIVITY_SLOTS = 2000
 OPEN_FILES = 4096
 # 75 MiB: a waiting report takes 0.15 MiB. Replaying one that is not cached takes milliseconds.
 CACHED_WORKFLOWS = 500
+# How long the server keeps a task for the Worker that has the report in its cache. If that Worker
+# was killed, another one takes over before a starter concludes that none runs (the SDK's default
+# is 10 s).
+STICKY_TIMEOUT = timedelta(seconds=2)
 # By default, the SDK sends a heartbeat every 16 s, 80% of the timeout of 20 s. Cancellations arrive
 # with its response, so they would be as late.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
@@ -96,6 +100,7 @@ async def run(stop_with_stdin: bool) -> NoReturn:
         # Python runs one thread at a time, and the SDK fails a task that waits its turn for 2 s.
         max_concurrent_workflow_tasks=8,
         max_concurrent_activities=ACTIVITY_SLOTS,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         # A call that is cut off and retried is paid for twice.
         graceful_shutdown_timeout=SHUTDOWN_GRACE,

@@ -25,7 +25,6 @@ from models import DRAFT_LIMIT
 # A chunk costs LiteLLM and its HTTP client up to 1 ms of CPU, and a fast model sends 70 a second.
 # Eight streams then take 8 x 70 x 1 ms = 0.56 s of CPU a second, about half a core.
 STREAMS_AT_ONCE = 8
-CHUNKS_AT_ONCE = 50  # before other tasks get a turn; a gateway may send a whole answer at once
 SILENCE_LIMIT = 90  # seconds without a chunk after the first word
 MEMORY = 3600  # seconds until a model that could not stream is asked again
 
@@ -112,8 +111,8 @@ async def read_chunks(
     texts, size = [], 0
     async for chunk in stream:
         chunks.append(chunk)
-        if len(chunks) % CHUNKS_AT_ONCE == 0:
-            await asyncio.sleep(0)
+        # A gateway may send a whole answer at once. Without this, no other task would get a turn.
+        await asyncio.sleep(0)
         for choice in chunk.choices[:1]:
             delta = choice.delta
             if isinstance(delta.content, list):

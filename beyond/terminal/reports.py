@@ -358,7 +358,8 @@ def _choose_widths(
 ) -> Sequence[int]:
     """Returns the widths of all cells but the last. The topic gets what the others leave.
 
-    A long ID, which another program gave its report, is cut before Phase and Draft are.
+    If a long ID, which another program gave its report, leaves too little, Phase is cut first, and
+    then the ID.
     """
     id_width = max(len(shorten_id(one.execution.workflow_id)) for one in page)
     phase = PHASE_WIDTH

@@ -196,7 +196,7 @@ async def test_other_tasks_run_while_a_stream_arrives_all_at_once() -> None:
     others = asyncio.create_task(take_turns())
     await streams.read_chunks(chunks(), [], Writing())
     others.cancel()
-    assert turns >= 1000 / streams.CHUNKS_AT_ONCE - 1
+    assert turns >= 999  # between two chunks
 
 
 async def test_a_refusal_in_a_stream_is_quoted(llm: LoopbackLLM) -> None:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from starters import KEPT, OpenStarter, piped
 from support import (
+    RESULT,
     OwnServer,
     StartWorker,
     decisions_on,
@@ -42,7 +43,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities import llm_call
 from beyond.server.dev_server import start_server
 from beyond.terminal import progress
-from beyond.terminal.progress import NO_WORKER, explain_missing_worker
+from beyond.terminal.progress import NO_WORKER, POLLED_LATELY, explain_missing_worker
 from beyond.terminal.reports import describe_report
 from models import TASK_QUEUE, UserDecision
 from workflow import GenerateReportWorkflow
@@ -103,6 +104,24 @@ async def test_a_missing_worker_is_reported_while_a_report_waits_for_its_person(
     starter.sees("A Worker has picked it up.")
     starter.asked_to_decide()
     assert starter.text.count(NO_WORKER) == 1
+
+
+async def test_another_worker_takes_over_before_a_killed_one_is_missed(
+    away_from_the_worker: Client,
+    open_starter: OpenStarter,
+    start_worker: StartWorker,
+) -> None:
+    """The server hands a report's tasks to the Worker that knows it, until that one is silent."""
+    killed = start_worker()
+    starter = open_starter("bees")
+    starter.asked_to_decide()
+    start_worker()
+    await asyncio.sleep(POLLED_LATELY.total_seconds())  # so that the other one seems to be idle
+    killed.kill()
+    killed.wait()
+    starter.types("keep")
+    starter.sees(RESULT)
+    assert NO_WORKER not in starter.text
 
 
 @asynccontextmanager
