@@ -54,15 +54,15 @@ class _QuickServer(HTTPServer):
 class LoopbackLLM:
     """Answers with `replies` in their order, and after that with `default`.
 
-    A provider of another protocol answers as `case` says: with its `whole`, or the events of its
-    `stream`, whatever the path. While `go_on` is cleared, no call is answered. `called` is set when
-    the first one comes.
+    It listens at `port`, or at any free one. A provider of another protocol answers as `case` says:
+    with its `whole`, or the events of its `stream`, whatever the path. While `go_on` is cleared, no
+    call is answered. `called` is set when the first one comes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.go_on, self.called = Event(), Event()
         self._lock = Lock()
-        self._server = _QuickServer(host="127.0.0.1", threaded=True)
+        self._server = _QuickServer(host="127.0.0.1", port=port, threaded=True)
         path = "/v1/chat/completions"
         self._server.expect_request(path, method="POST").respond_with_handler(self._respond)
         anything = self._server.expect_request(re.compile(".*"), method="POST")
@@ -157,17 +157,19 @@ class LoopbackLLM:
 
     def _stream(self, reply: Reply, call: Call, request: Request) -> Iterator[str]:
         call.answered = False
-        for event in _events(reply, call) if reply.events is None else reply.events:
-            if event is None:
-                self.go_on.clear()
-            else:
-                yield f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n"
-            if self._caller_leaves(request, time.monotonic() + reply.pace):
-                call.abandoned = True
-                return
-        if reply.broken:
-            request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-        call.answered = True
+        try:
+            for event in _events(reply, call) if reply.events is None else reply.events:
+                if event is None:
+                    self.go_on.clear()
+                else:
+                    yield f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n"
+                if self._caller_leaves(request, time.monotonic() + reply.pace):
+                    return
+            if reply.broken:
+                request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            call.answered = True
+        finally:  # a caller that has not read everything resets the connection
+            call.abandoned = not call.answered
 
     def _caller_leaves(self, request: Request, until: float) -> bool:
         """Waits. Returns true, and early, if the caller closes the connection."""

@@ -471,9 +471,10 @@ def test_the_api_key_for_temporal_does_not_count_as_a_models_key(
 def test_a_taken_port_is_reported_with_the_cure(
     offset: int, open_local: OpenLocal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with LoopbackLLM() as other:
-        taken = int(re.findall(r":(\d+)/", other.base_url)[0])
-        monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{taken - offset}")
+    port = free_port()
+    taken = port + offset
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    with LoopbackLLM(taken):
         starter = open_local()
         starter.sees(f"Port {taken} is taken. Waiting in case a server is starting there.")
         assert starter.ends() == 1
