@@ -100,9 +100,10 @@ def _find_key_problem(provider: str, needed: list[str]) -> str:
             )
         if key:
             return ""
+    if not needed:
+        return ""
     names = " or ".join(needed)
-    missing = f"LLM_API_KEY (or {names}) is not set, and {get_model()} needs it. {CURE}"
-    return missing if needed else ""
+    return f"LLM_API_KEY (or {names}) is not set, and {get_model()} needs it. {CURE}"
 
 
 def _variable_of(provider: str) -> str:

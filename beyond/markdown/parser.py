@@ -148,12 +148,12 @@ def _take_loose_address(state: StateInline, silent: bool) -> bool:
 
 def _take_wide_address(state: StateInline, silent: bool) -> bool:
     """An inline rule for an address beside Chinese, Japanese or Korean, which has no spaces."""
+    rest = REST.match(state.src, state.pos, state.posMax)
+    if silent or state.linkLevel or not rest:
+        return False
     start = max(0, state.pos - len("(https"))
     scheme = SCHEME.search(state.src[start : state.pos])
-    rest = REST.match(state.src, state.pos, state.posMax)
-    if silent or state.linkLevel or not scheme or not rest:
-        return False
-    if scheme["wide"] is None and rest["wide"] is None:
+    if not scheme or (scheme["wide"] is None and rest["wide"] is None):
         return False
     state.pending = state.pending.removesuffix(scheme[2])
     address = scheme[2] + rest[0]

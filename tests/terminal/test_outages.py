@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 from starters import KEPT, OpenStarter, piped
 from support import (
-    RESULT,
     OwnServer,
     StartWorker,
     decisions_on,
@@ -120,7 +119,7 @@ async def test_another_worker_takes_over_before_a_killed_one_is_missed(
     killed.kill()
     killed.wait()
     starter.types("keep")
-    starter.sees(RESULT)
+    starter.sees_result()
     assert NO_WORKER not in starter.text
 
 
