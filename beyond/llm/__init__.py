@@ -26,7 +26,7 @@ from beyond.llm.errors import (
     make_size_error,
     make_upstream_error,
 )
-from beyond.llm.raw import Raw
+from beyond.llm.received import Received
 from beyond.llm.settings import DEMO_MODELS, find_key_to_send, find_problem, get_model
 from beyond.llm.sources import add_sources
 from beyond.llm.streams import SILENCE_LIMIT, ask_for_stream, may_stream, note_failed_stream
@@ -73,20 +73,20 @@ async def complete(
     )
     # A gateway may break every stream but send whole answers, so the last try does not stream.
     is_streamed = not is_last_attempt and may_stream()
-    raw, answer = Raw(), None
+    received, answer = Received(), None
     began = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout_at(began + seconds) as limit:
             if is_streamed:
-                answer = await ask_for_stream(litellm, ask, limit, writing, raw)
+                answer = await ask_for_stream(litellm, ask, limit, writing, received)
             if is_whole := not answer:
                 limit.reschedule(began + seconds)
-                raw, answer = await _ask_for_whole(ask, is_last_attempt)
+                received, answer = await _ask_for_whole(ask, is_last_attempt)
     except TimeoutError:
         if (limit.when() or 0) < began + seconds:
             raise make_silence_error(SILENCE_LIMIT) from None
         raise make_late_error(seconds, is_last_attempt) from None
-    judged = _judge(answer, raw, is_last_attempt)
+    judged = _judge(answer, received, is_last_attempt)
     if is_streamed and is_whole:
         note_failed_stream()
     return judged
@@ -94,13 +94,13 @@ async def complete(
 
 async def _ask_for_whole(
     ask: Callable[..., Awaitable[Any]], is_last_attempt: bool
-) -> tuple[Raw, Any]:
+) -> tuple[Received, Any]:
     """Asks without a stream. Returns what the provider sent, and its answer in the OpenAI shape."""
-    received: dict[str, Any] = {}  # what LiteLLM got, even if it cannot read it
+    logged: dict[str, Any] = {}  # has the response even if LiteLLM cannot read it
     try:
-        answer = await ask(logger_fn=received.update)
+        answer = await ask(logger_fn=logged.update)
     except Exception as error:
-        body = received.get("original_response")
+        body = logged.get("original_response")
         body = body if isinstance(body, str) else ""
         result = _read_body(body)
         if not result:
@@ -109,10 +109,10 @@ async def _ask_for_whole(
     else:
         # Pydantic would warn about fields that providers add; the answer keeps them.
         result = answer.model_dump(exclude_none=True, warnings=False)
-    raw = Raw()
-    if not raw.add(received.get("original_response")):
-        raw.add(result)
-    return raw, result
+    received = Received()
+    if not received.add(logged.get("original_response")):
+        received.add(result)
+    return received, result
 
 
 def load_litellm() -> ModuleType | None:
@@ -183,7 +183,7 @@ def _read_body(body: str) -> dict[str, Any]:
     return {}
 
 
-def _judge(result: dict[str, Any], raw: Raw, is_last_attempt: bool) -> dict[str, Any]:
+def _judge(result: dict[str, Any], received: Received, is_last_attempt: bool) -> dict[str, Any]:
     """Returns the answer with only the report as its content, and with the true finish reason.
 
     Raises ApplicationError if the answer has no report, broke off or is too large.
@@ -191,17 +191,17 @@ def _judge(result: dict[str, Any], raw: Raw, is_last_attempt: bool) -> dict[str,
     choice = result["choices"][0] if result["choices"] else {"message": {}}
     message = choice["message"]
     fields = choice.get("provider_specific_fields") or {}
-    told = raw.reason or fields.get("native_finish_reason") or choice.get("finish_reason")
-    reason = choice["finish_reason"] = _name_reason(str(told or "stop"))
+    given = received.reason or fields.get("native_finish_reason") or choice.get("finish_reason")
+    reason = choice["finish_reason"] = _name_reason(str(given or "stop"))
     error = fields.get("error") or choice.get("error")
     if (error or reason in BROKEN_OFF) and not is_last_attempt:
-        raise make_upstream_error(error or raw.error)
+        raise make_upstream_error(error or received.error)
     if error and reason == "stop":
         choice["finish_reason"] = "error"
     take_out_thoughts(message)
     if not _is_readable(message.get("content")):
         raise make_empty_error(reason, message)
-    message["content"] = add_sources(message["content"], raw.sources)
+    message["content"] = add_sources(message["content"], received.sources)
     for name in ENCRYPTED_FIELDS:
         (message.get("provider_specific_fields") or {}).pop(name, None)
     size = default().payload_converter.to_payload(result).ByteSize()

@@ -103,9 +103,9 @@ def make_application_error(
         return _make(outage, "ConnectionError", transient=True)
     answered = _find_answer(causes)
     status = _read_status(error, causes)
-    if told := find_message(parse_quoted(body)):
+    if message := find_message(parse_quoted(body)):
         if status == 422:  # LiteLLM's status for an error that had none
-            return _make(shorten(hide_keys(told)), "APIError", transient=False)
+            return _make(shorten(hide_keys(message)), "APIError", transient=False)
         answered = body
     elif _is_unreadable(error, status, causes, body):
         return _make(NO_ANSWER, "UnusableAnswer", transient=not is_last_attempt)
@@ -116,22 +116,22 @@ def make_application_error(
     return _make_sorted(error, status, answered or str(error))
 
 
-def make_stream_error(error: Exception | None, told: Any) -> ApplicationError:
-    """Explains why a stream ended in the middle. `told` is the provider's error in it, or None."""
+def make_stream_error(error: Exception | None, sent: Any) -> ApplicationError:
+    """Explains why a stream ended in the middle. `sent` is the provider's error in it, or None."""
     cause = [None, *walk_causes(error)][-1]
-    told = told or getattr(cause, "body", None)
-    if isinstance(told, dict) and isinstance(code := told.get("code"), int) and 400 <= code < 500:
-        return _make_sorted(error or Exception(), code, json.dumps({"error": told}))
+    sent = sent or getattr(cause, "body", None)
+    if isinstance(sent, dict) and isinstance(code := sent.get("code"), int) and 400 <= code < 500:
+        return _make_sorted(error or Exception(), code, json.dumps({"error": sent}))
     is_of_provider = type(cause).__module__.startswith(("openai", "litellm.llms"))
-    return make_upstream_error(told or (str(cause) if is_of_provider else ""))
+    return make_upstream_error(sent or (str(cause) if is_of_provider else ""))
 
 
-def make_upstream_error(told: Any) -> ApplicationError:
+def make_upstream_error(sent: Any) -> ApplicationError:
     """Explains a provider's error in the middle of an answer. It is retryable.
 
-    `told` is that error as a text or a JSON value, or None if the provider gave none.
+    `sent` is that error as a text or a JSON value, or None if the provider sent none.
     """
-    words = quote_provider(told if isinstance(told, str) else json.dumps(told)) if told else ""
+    words = quote_provider(sent if isinstance(sent, str) else json.dumps(sent)) if sent else ""
     words = words or "the provider stopped in the middle of its answer"
     return _make(words, "UpstreamError", transient=True)
 
@@ -176,13 +176,13 @@ def make_empty_error(reason: str, message: dict[str, Any]) -> ApplicationError:
 def refuses_to_stream(error: Exception) -> bool:
     """Whether the error says that the provider or a gateway sends no streams."""
     causes = list(walk_causes(error))
-    told = f"{error} {_find_answer(causes)}"
-    return _read_status(error, causes) in NO_STREAM_STATUSES and bool(STREAM_WORDS.search(told))
+    words = f"{error} {_find_answer(causes)}"
+    return _read_status(error, causes) in NO_STREAM_STATUSES and bool(STREAM_WORDS.search(words))
 
 
-def _make_sorted(error: Exception, status: int, told: str) -> ApplicationError:
-    words = quote_provider(told)
-    kind, cure, transient = _sort(error, status, f"{words} {find_codes(parse_quoted(told))}")
+def _make_sorted(error: Exception, status: int, answer: str) -> ApplicationError:
+    words = quote_provider(answer)
+    kind, cure, transient = _sort(error, status, f"{words} {find_codes(parse_quoted(answer))}")
     sentence = f"{words}; {cure}" if cure else words
     return _make(sentence, kind, transient, _read_retry_after(error) if transient else None)
 
@@ -201,15 +201,15 @@ def _make(
 # Who can fix it.
 
 
-def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
+def _sort(error: Exception, status: int, words: str) -> tuple[str, str, bool]:
     """Returns the error's type, the cure for a person to try, and whether a retry can help.
 
     Looks at the HTTP status, because LiteLLM's classes do not tell 403 and 413 apart, and at the
     words, because providers send 400 or 429 for many things.
     """
     kind = type(error).__name__
-    is_quota = QUOTA_CODES.search(told) or (
-        QUOTA_WORDS.search(told) and not FOR_A_WHILE.search(told)
+    is_quota = QUOTA_CODES.search(words) or (
+        QUOTA_WORDS.search(words) and not FOR_A_WHILE.search(words)
     )
     if status == 402 or (400 <= status < 500 and is_quota):
         return "QuotaError", TOP_UP, False
@@ -217,18 +217,18 @@ def _sort(error: Exception, status: int, told: str) -> tuple[str, str, bool]:
         return kind, "", True
     if status == 413:
         return "ContextWindowExceededError", "", False
-    if status in (400, 403) and POLICY_WORDS.search(told):
+    if status in (400, 403) and POLICY_WORDS.search(words):
         return "ContentPolicyViolationError", "", False
-    if status == 401 or (status == 400 and KEY_WORDS.search(told)):
+    if status == 401 or (status == 400 and KEY_WORDS.search(words)):
         return "AuthenticationError", CHECK_KEY, False
     if status == 403:
         return kind, "check the permissions of this key", False
     address = find_address_variable()
     if status in (404, 405) and os.environ.get(address, "").rstrip("/").endswith(ENDPOINT):
         return "SettingsError", f"take {ENDPOINT} off the end of {address} and {RESTART}", False
-    if status == 404 or (status == 400 and MODEL_WORDS.search(told)):
+    if status == 404 or (status == 400 and MODEL_WORDS.search(words)):
         return "NotFoundError", CHECK_MODEL, False
-    if status == 400 and TLS_WORDS.search(told):
+    if status == 400 and TLS_WORDS.search(words):
         return "SettingsError", f"write https:// in {address} and {RESTART}", False
     return kind, "", False
 

@@ -66,7 +66,7 @@ class Sources:
     """What a provider says about the pages behind its text."""
 
     def __init__(self) -> None:
-        self._told: dict[str, list[Any]] = {}
+        self._fields: dict[str, list[Any]] = {}
 
     def add(self, name: str, value: Any) -> None:
         """Keeps a field of an answer or of an event in a stream, if it is about sources."""
@@ -75,9 +75,9 @@ class Sources:
             name = "citation"
             entries = [e for one in entries for e in (one if isinstance(one, list) else [one])]
         if name in GROWING:
-            self._told.setdefault(name, []).extend(entries)
+            self._fields.setdefault(name, []).extend(entries)
         elif name in REPEATED and value and isinstance(value, list):
-            self._told[name] = entries
+            self._fields[name] = entries
 
     def number(self) -> list[Page]:
         """Returns the pages that the provider numbers, in that order.
@@ -85,8 +85,8 @@ class Sources:
         Includes unusable ones, because they have a number, too.
         """
         cited, found = self._get("citations"), self._read("search_results")
-        told = [*self._read("annotations"), *found]
-        titles = {page.key: page.title for page in told if page.title and page.address}
+        named = [*self._read("annotations"), *found]
+        titles = {page.key: page.title for page in named if page.title and page.address}
         pages = [_read(entry) for entry in cited or self._get("web_search")] or found
         for number, page in enumerate(pages, 1):
             page.mark = page.mark or f"doc{number}"
@@ -126,7 +126,7 @@ class Sources:
                     yield end, _read(entry).key
 
     def _get(self, name: str) -> list[Any]:
-        return self._told.get(name, [])
+        return self._fields.get(name, [])
 
     def _read(self, *names: str) -> list[Page]:
         return [_read(entry) for name in names for entry in self._get(name)]
@@ -193,9 +193,9 @@ def _make_address(address: Any) -> str:
     """Returns an address that is safe in Markdown, or "" if it does not lead to the web."""
     if not isinstance(address, str) or len(address) > ADDRESS_LIMIT:
         return ""
-    told = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
-    is_of_web = re.match(r"https?://[^/?#\s]", told, re.IGNORECASE)
-    return quote(told, safe="%:/?#@!&*+,=~", errors="replace") if is_of_web else ""
+    address = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", address.strip())
+    is_of_web = re.match(r"https?://[^/?#\s]", address, re.IGNORECASE)
+    return quote(address, safe="%:/?#@!&*+,=~", errors="replace") if is_of_web else ""
 
 
 def _tidy(title: Any) -> str:

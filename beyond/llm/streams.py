@@ -16,7 +16,7 @@ from beyond.llm.errors import (
     make_stream_error,
     refuses_to_stream,
 )
-from beyond.llm.raw import Raw, tap_stream
+from beyond.llm.received import Received, tap_stream
 from beyond.llm.settings import get_model
 from beyond.llm.thoughts import join_parts
 from beyond.llm.writing import Writing
@@ -50,14 +50,14 @@ async def ask_for_stream(
     ask: Callable[..., Awaitable[Any]],
     limit: asyncio.Timeout,
     writing: Writing,
-    raw: Raw,
+    received: Received,
 ) -> dict[str, Any] | None:
     """Asks for a stream, adds each piece to `writing`, and returns the whole in the OpenAI shape.
 
     Returns None if the provider does not stream, or if nothing readable arrived. `ask` is LiteLLM's
-    call without the arguments for streaming. `raw` gets all that the provider sends. After the
-    first word, each event moves `limit` to `SILENCE_LIMIT` seconds from now, but never beyond its
-    first value. Raises ApplicationError if the call fails or the stream breaks off.
+    call without the arguments for streaming. `received` gets all that the provider sends. After
+    the first word, each event moves `limit` to `SILENCE_LIMIT` seconds from now, but never beyond
+    its first value. Raises ApplicationError if the call fails or the stream breaks off.
     """
     async with _turns:
         try:
@@ -72,15 +72,15 @@ async def ask_for_stream(
             # Leaving the block closes the connection, which stops the billing.
             async with aclosing(stream):
                 renew_limit = _make_renewal(limit, writing)
-                await tap_stream(stream, raw, renew_limit)
+                await tap_stream(stream, received, renew_limit)
                 await read_chunks(stream, chunks, writing, renew_limit)
         except ApplicationError:
             raise
         except Exception as error:
-            _require_end(raw, raw.has_ended and raw.is_whole, error)
+            _require_end(received, received.has_ended and received.is_whole, error)
     # If LiteLLM hides what the provider sent, only LiteLLM knows the finish reason.
-    reason = raw.reason or ("" if raw.has_known_shape else stream.received_finish_reason)
-    _require_end(raw, bool(reason or raw.is_whole or not writing.has_begun))
+    reason = received.reason or ("" if received.has_known_shape else stream.received_finish_reason)
+    _require_end(received, bool(reason or received.is_whole or not writing.has_begun))
     if not writing.describe() and reason in ("", "stop", None):
         return None  # asked without a stream, the model may explain a refusal
     whole = await asyncio.to_thread(litellm.stream_chunk_builder, chunks)
@@ -131,10 +131,10 @@ async def read_chunks(
         texts[-1].content = ""
 
 
-def _require_end(raw: Raw, is_whole: bool, error: Exception | None = None) -> None:
+def _require_end(received: Received, is_whole: bool, error: Exception | None = None) -> None:
     """Raises ApplicationError if the stream was cut off or ended with an error."""
-    if is_whole and not (raw.error and not raw.reason):
+    if is_whole and not (received.error and not received.reason):
         return
-    if raw.has_ended and not raw.error:
+    if received.has_ended and not received.error:
         note_failed_stream()  # it was not cut off; this server sends no finish reason
-    raise make_stream_error(error, raw.error) from None
+    raise make_stream_error(error, received.error) from None

@@ -61,8 +61,8 @@ def take_out_thoughts(message: dict[str, Any]) -> None:
         return
     known = message.pop("reasoning_content", None)
     message["content"] = _begin_headings(text.lstrip() if known else text)
-    if told := [part for part in (known, thoughts) if part and isinstance(part, str)]:
-        message["reasoning_content"] = "\n\n".join(told)
+    if parts := [part for part in (known, thoughts) if part and isinstance(part, str)]:
+        message["reasoning_content"] = "\n\n".join(parts)
 
 
 def split_thoughts(answer: str) -> tuple[str, str]:

@@ -53,7 +53,7 @@ class Place(NamedTuple):
     element: Element  # in the document's structure
     left: float = 0.0  # the indent
     size: float = BODY  # of the text
-    lists: int = 0  # how many lists
+    list_depth: int = 0
     bars: tuple[float, ...] = ()  # of the quotes, from the left
 
     @property
@@ -165,7 +165,7 @@ class Composer:
     def make_paragraph(self, node: Node, place: Place) -> Iterator[Text]:
         """A paragraph. Each displayed formula in it becomes a separate, centred text."""
         [inline] = node.children
-        before = CLOSE if (is_tight(node) and place.lists) or place.among_sources else APART
+        before = CLOSE if (is_tight(node) and place.list_depth) or place.among_sources else APART
         pieces = split_displayed(inline.children)
         for number, nodes in enumerate(pieces):
             if is_displayed(nodes[:1]):
@@ -213,10 +213,12 @@ class Composer:
         size = SOURCES_SIZE if node.meta.get("sources") else place.size
         out: list[Any] = []
         for number, item in enumerate(node.children, int(node.attrs.get("start", 1))):
-            mark = f"{number}." if ordered else BULLETS[place.lists % 2]
-            inside = place._replace(element=element.add("LI"), size=size, lists=place.lists + 1)
+            mark = f"{number}." if ordered else BULLETS[place.list_depth % 2]
+            inside = place._replace(
+                element=element.add("LI"), size=size, list_depth=place.list_depth + 1
+            )
             out += self.make_item(item, item.meta.get("mark", mark), inside)
-        if out and not place.lists and size == BODY:
+        if out and not place.list_depth and size == BODY:
             out[0].spaceBefore = max(out[0].spaceBefore, APART)
         return out
 
@@ -268,7 +270,7 @@ class Composer:
     def make_cell(self, node: Node, row: Element, size: float, place: Place) -> Text:
         """A cell, whose element becomes a child of its row's."""
         head = node.type == "th"
-        look = Look(size, bold=head, figures=True)
+        look = Look(size, bold=head, tabular_figures=True)
         runs = self.make_runs(node.children[0].children, look, place)
         style = Style(
             leading=size * 1.38,
@@ -284,7 +286,7 @@ class Composer:
     ) -> Text:
         """A text in a place; `before` is the space above it in points."""
         source, size = read_runs(runs), place.size
-        if not source.strip() and all(isinstance(run, tuple) for run in runs) and place.lists:
+        if not source.strip() and all(isinstance(run, tuple) for run in runs) and place.list_depth:
             runs = [("\xa0", Look(size))]  # an empty line for the mark
         style = Style(
             size=size,

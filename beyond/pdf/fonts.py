@@ -69,7 +69,7 @@ class Face(TTFont):  # type: ignore[misc]
         self.characters: dict[tuple[int, str, float], int] = {}
         self.labels: dict[int, str] = {}
         self.shape = lru_cache(10_000)(self._shape)  # words recur
-        self.get_figures = cache(self._make_figures)
+        self.get_tabular_figures = cache(self._make_tabular_figures)
         self.is_han = name.startswith("Han")
 
     def has(self, char: str) -> bool:
@@ -148,7 +148,7 @@ class Face(TTFont):  # type: ignore[misc]
         """A blank of a quarter of an em that stands for no text. Only fonts of Han have one."""
         return self._assign_character(self.face.charToGlyph[0x2005], "", 250)
 
-    def _make_figures(self) -> dict[int, str]:
+    def _make_tabular_figures(self) -> dict[int, str]:
         """A table for `str.translate` that gives all digits the same width."""
         made = {}
         for digit in "0123456789":

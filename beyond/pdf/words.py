@@ -84,7 +84,7 @@ class Look(NamedTuple):
     framed: bool = False  # as a key of a keyboard
     link: str = ""  # an address, or "#" and the name of a place in the document
     anchor: str = ""  # the name of this place
-    figures: bool = False  # whether all digits have the same width
+    tabular_figures: bool = False  # whether all digits have the same width
     language: str = ""  # a tag, if it is not the draft's
 
     @property
@@ -331,6 +331,6 @@ def _shape(run: str, look: Look, order: tuple[str, ...], direction: str) -> list
 
 def _make_part(text: str, look: Look, font: Face, direction: str) -> Part:
     """A part of plain text."""
-    shown = text.translate(font.get_figures()) if look.figures else text
+    shown = text.translate(font.get_tabular_figures()) if look.tabular_figures else text
     shown = shown.replace(SOFT_HYPHEN, "")
     return Part(look, font, shown, font.measure(shown, look.size), direction, text)

@@ -105,7 +105,7 @@ class Dialogue:
         try:
             return await self._follow()
         except (LeaveError, RefusedError, asyncio.CancelledError):
-            self._corrections.settle(self._shown[1])
+            self._corrections.clean_up(self._shown[1])
             self._screen.say_unwrapped(
                 f"Temporal keeps your report. Come back to it with: {self._command}"
             )
@@ -202,7 +202,7 @@ class Dialogue:
             self._screen.say("Signal sent to make your text the next draft")
             self._corrections.sent = number
         elif text:
-            self._corrections.settle(draft)
+            self._corrections.clean_up(draft)
 
     async def _undo(self) -> None:
         if not (self._status and self._status.earlier_drafts):
@@ -411,7 +411,7 @@ class Dialogue:
         if self._discarded and status == WorkflowExecutionStatus.CANCELED:
             self._screen.say("The report is discarded.")
             return 0
-        self._corrections.settle(self._shown[1])
+        self._corrections.clean_up(self._shown[1])
         if self._shown == (0, ""):  # the report had ended before this starter came back to it
             await self._show_research(in_pager=False)
         ask_result = partial(self._request, self._report.result)

@@ -64,7 +64,7 @@ class Corrections:
         if not problem:
             return text
         self._screen.say(f"{problem} Nothing was sent.")
-        self.settle(draft)
+        self.clean_up(draft)
         return ""
 
     def follow(self, status: ReportStatus) -> None:
@@ -74,9 +74,9 @@ class Corrections:
             return  # nothing was sent, or the correction waits behind an EDIT
         if is_current and status.phase == Phase.WAITING:
             self._screen.say(NOT_TAKEN if status.error else OLDER_WORKER)
-        self.settle(status.text)
+        self.clean_up(status.text)
 
-    def settle(self, draft: str) -> None:
+    def clean_up(self, draft: str) -> None:
         """Deletes the files that are empty or hold `draft`, and says where the others are."""
         self.sent = 0
         with suppress(OSError):  # the folder may be gone

@@ -97,7 +97,7 @@ def test_columns_are_aligned_as_the_delimiter_row_says() -> None:
 
 def test_digits_are_of_equal_width_in_tables() -> None:
     for size in SIZES:
-        cells = make_words([("1111 0000", Look(size, figures=True))])
+        cells = make_words([("1111 0000", Look(size, tabular_figures=True))])
         assert cells[0].width == pytest.approx(cells[1].width)
     assert (
         make_words([("1111 0000", Look())])[0].width < make_words([("1111 0000", Look())])[1].width

@@ -53,7 +53,7 @@ def test_faces_know_glyphs_and_widths_and_are_loaded_once() -> None:
 
 def test_figures_of_equal_width_are_extracted_as_digits() -> None:
     font = get_face("Text")
-    figures = "".join(font.get_figures()[ord(digit)] for digit in "1234567890")
+    figures = "".join(font.get_tabular_figures()[ord(digit)] for digit in "1234567890")
     assert len({font.measure(figure, 10) for figure in figures}) == 1
     assert font.measure("1", 10) != font.measure("0", 10)
     assert page(font.fontName, figures).pages[0].extract_text() == "1234567890"

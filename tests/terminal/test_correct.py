@@ -311,7 +311,7 @@ def test_if_an_older_worker_ignores_a_correction_the_starter_says_so_and_keeps_t
     correcting.sent = 1
     correcting.follow(ReportStatus(Phase.WAITING, 1, "bees", "Incorrect API key provided.", DRAFT))
     assert capsys.readouterr().out == f"{NOT_TAKEN}\nYour correction of draft 1 is in {file}\n"
-    correcting.settle("MINE")
+    correcting.clean_up("MINE")
     assert not file.exists()
 
 

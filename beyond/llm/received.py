@@ -10,7 +10,7 @@ DEPTH = 12  # levels of an answer that are searched; the deepest field, OpenAI's
 REASONS = {"finish_reason", "finishReason", "stop_reason", "done_reason"}
 
 
-class Raw:
+class Received:
     """What a provider has sent beside the text.
 
     `reason` is the provider's own finish reason, or "", and `error` is its own error, or None.
@@ -31,38 +31,38 @@ class Raw:
 
     def add(self, sent: Any) -> bool:
         """Reads an answer or an event of a stream. Returns False if it is neither."""
-        told = _read(sent)
-        for name, value in _walk(told, DEPTH):
+        fields = _read(sent)
+        for name, value in _walk(fields, DEPTH):
             self.sources.add(name, value)
             if name in REASONS and isinstance(value, str) and value:
                 self.reason = value
             self.has_known_shape |= name in ("choices", "candidates")
-        match told:
+        match fields:
             case {"error": error} | {"response": {"error": error}} if error:
                 self.error = error
             case {"choices": [{"delta": {"content": content}}, *_]} if content:
                 self._has_usage_at_end = False
             case {"usage": dict(usage)} if usage:
                 self._has_usage_at_end = True
-        return bool(told)
+        return bool(fields)
 
 
-async def tap_stream(stream: Any, raw: Raw, call: Callable[[], None]) -> None:
-    """Makes LiteLLM's stream pass all that it receives to `raw`, and call `call` at each event."""
+async def tap_stream(stream: Any, received: Received, call: Callable[[], None]) -> None:
+    """Makes LiteLLM's stream add each event to `received` and then call `call`."""
     source = await stream.fetch_stream()
     if hasattr(source, "streaming_response"):
-        source.streaming_response = _pass_on(source.streaming_response, raw, call)
+        source.streaming_response = _pass_on(source.streaming_response, received, call)
     elif hasattr(source, "__aiter__"):
-        stream.completion_stream = _pass_on(source, raw, call)
+        stream.completion_stream = _pass_on(source, received, call)
 
 
-async def _pass_on(events: Any, raw: Raw, call: Callable[[], None]) -> AsyncIterator[Any]:
+async def _pass_on(events: Any, received: Received, call: Callable[[], None]) -> AsyncIterator[Any]:
     try:
         async for event in events:
-            if raw.add(event):
+            if received.add(event):
                 call()
             yield event
-        raw.has_ended = True
+        received.has_ended = True
     finally:
         if isinstance(closing := events.close() if hasattr(events, "close") else None, Awaitable):
             await closing  # otherwise OpenAI's stream keeps its connection
@@ -81,10 +81,10 @@ def _read(event: Any) -> Any:
     return event
 
 
-def _walk(told: Any, depth: int) -> Iterator[tuple[str, Any]]:
+def _walk(value: Any, depth: int) -> Iterator[tuple[str, Any]]:
     """Yields the names and values of all fields, down to `depth` levels of objects and lists."""
-    if isinstance(told, dict):
-        yield from told.items()
-        told = [*told.values()]
-    for value in told if isinstance(told, list) and depth else ():
-        yield from _walk(value, depth - 1)
+    if isinstance(value, dict):
+        yield from value.items()
+        value = [*value.values()]
+    for inner in value if isinstance(value, list) and depth else ():
+        yield from _walk(inner, depth - 1)
