@@ -1,5 +1,6 @@
 """What every test needs. The folders that need a server load `server_fixtures`, too."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ WITH_A_SERVER = {"by_hand", "llm", "server", "terminal", "workflow"}
 
 def pytest_sessionstart() -> None:
     forget_own_settings()
+    if number := getattr(signal, "SIGHUP", None):
+        # Under nohup it is ignored, and the Workers and starters of the tests would ignore it, too.
+        signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
