@@ -87,9 +87,10 @@ def _count_tokens(answer: dict[str, Any]) -> str:
 def create_pdf(input: PDFGenerationInput) -> str:
     """Writes the approved text as a PDF into `REPORTS_DIR` and returns the file's name.
 
-    The name is `input.filename`. If another file has that name, the report's ID is added to it.
-    Raises ApplicationError: non-retryable if no file can have the name, retryable (with the reason)
-    if the file cannot be written.
+    This is a plain function, as in the tutorial; the Worker runs `create_pdf_in_turn`. The name is
+    `input.filename`. If another file has that name, the report's ID is added to it. Raises
+    ApplicationError: non-retryable if no file can have the name, retryable (with the reason) if the
+    file cannot be written.
     """
     # Imported here, because ReportLab loads slowly and the Worker renders in another process.
     from beyond import pdf
