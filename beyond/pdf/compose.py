@@ -77,13 +77,25 @@ class Composer:
 
     @property
     def has_contents(self) -> bool:
-        """Whether the draft itself lists most of its chapters, the highest of its headings."""
+        """Whether one block lists most of the draft's chapters, the highest of its headings.
+
+        The chapters come after it. What names those before it looks back, as a conclusion does.
+        """
         levels = Counter(heading.level for heading in self.headings)
         top = min((level for level, number in levels.items() if number > 1), default=0)
-        chapters = {name_chapter(h.title): h.name for h in self.headings if h.level == top}
-        listed = set().union(*map(find_listed, self.blocks))
-        found = [title for title, name in chapters.items() if listed & {title, f"#{name}"}]
-        return len(found) > len(chapters) / 2
+        names = {
+            h.name: (name_chapter(h.title), f"#{h.name}") for h in self.headings if h.level == top
+        }
+        blocks = {}  # the number of each chapter's block, by the chapter's names
+        for number, block in enumerate(self.blocks):
+            for node in find_headings(block):
+                blocks |= dict.fromkeys(names.get(self.names[node], ()), number)
+        half = len(set(blocks.values())) / 2
+        return any(
+            len({blocks[name] for name in find_listed(block) if blocks.get(name, 0) > number})
+            > half
+            for number, block in enumerate(self.blocks)
+        )
 
     def take_title(self) -> Text | None:
         """Take the title out of the draft and return it; None if there is none.

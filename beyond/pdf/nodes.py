@@ -95,20 +95,22 @@ def name_chapter(title: str) -> str:
 def find_listed(block: Node) -> set[str]:
     """What a block lists that may be chapters: the names of its lines, and where its links lead.
 
-    A line has several names: all of it, without its page, without a remark, and what it emphasizes.
+    A line has several names: all of it, without its page, without a remark, and the bold words that
+    it begins with.
     """
     listed: set[str] = set()
     for node in block.walk():
-        lines: Iterable[str] = ()
+        lines: list[str] = []
         if node.type == "inline" and node.parent and node.parent.type != "heading":
-            lines = map(read_text, split_lines(node.children))
+            for nodes in split_lines(node.children):
+                bold = nodes[:1] if nodes[0].type == "strong" else []
+                lines += [read_text(nodes), read_text(bold)]
         elif node.type in ("fence", "code_block"):
             lines = node.content.splitlines()
-        elif node.type in ("strong", "link"):
+        elif node.type == "link":
             lines = [read_text([node])]
-        listed.update(*map(name_line, lines))
-        if node.type == "link":
             listed.add(unquote(str(node.attrGet("href"))))
+        listed.update(*map(name_line, lines))
     return listed
 
 
