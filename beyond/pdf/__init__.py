@@ -30,8 +30,6 @@ from beyond.pdf.pages import (
 from beyond.pdf.prepare import make_printable, prepare
 from beyond.pdf.tags import Element
 
-ENGLISH = {"en", "und"}  # "und": too few words to tell, or none
-
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
 
@@ -64,7 +62,7 @@ def render(
         topic = "" if heading else topic
         if topic:
             heading = composer.make_title(topic)
-        kicker = KICKER if draft.language in ENGLISH else ""
+        kicker = KICKER if draft.english else ""
         title = shorten(composer.title or topic or draft.title or kicker or draft.opening)
         front = make_front(kicker, heading, approved, is_rtl(title), structure)
         above = len(structure.kids)
