@@ -29,6 +29,8 @@ PAGE = re.compile(  # "..... 12", "(p. 12)" or "– page 12" after a title
 ASIDE = re.compile(r"\[[^][]*\]|[(（][^()（）]*[)）]")  # "[3]", "(2024)"
 REMARK = re.compile(r":\s|\s[–—-]\s|：")  # between a title and what is said about it
 
+CHATTER = 3  # blocks before a title, such as "Here is your report:"
+
 
 def grow_blocks(draft: Prepared) -> Iterator[Node]:
     """The tree of each block of a draft. A block that is nested too deeply becomes code."""
@@ -51,6 +53,23 @@ def find_lines(maps: Iterable[Sequence[int] | None]) -> list[int]:
 def find_headings(block: Node) -> Iterator[Node]:
     """The headings in a block."""
     return (node for node in block.walk() if node.type == "heading")
+
+
+def find_title(blocks: Sequence[Node], has_topic: bool) -> Node | None:
+    """The heading that is the draft's title; None if there is none.
+
+    It begins the draft, or it follows a few words of the model and is the only heading of level 1.
+    If there is a topic to be the title, a heading below level 1 that others equal is a chapter.
+    """
+    tops = [block for block in blocks if block.type == "heading" and read_words(block)]
+    if not tops:
+        return None
+    title, above = tops[0], blocks.index(tops[0])
+    tags = [node.tag for block in blocks for node in find_headings(block)]
+    is_alone, is_highest = tags.count(title.tag) == 1, title.tag == "h1"
+    if above:
+        return title if is_highest and is_alone and above <= CHATTER else None
+    return title if is_highest or is_alone or not has_topic else None
 
 
 def is_tight(paragraph: Node) -> bool:

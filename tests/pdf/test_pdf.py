@@ -175,6 +175,11 @@ def test_topic_becomes_the_title_and_pages_are_numbered() -> None:
         ("", "", "Research Report", ""),
         ("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", "The sea?", "The sea?", "The sea?"),
         ("#\n\n## Dogs\n\nThey do.", "cats", "cats", "cats"),
+        ("They do.", "One\rTwo", "Research Report", ""),
+        ("## Food\n\nMice.\n\n## Sleep\n\nLong.", "cats", "cats", "cats"),
+        ("## Food\n\nMice.\n\n## Sleep\n\nLong.", "cats\nand dogs", "Food", ""),
+        ("## Food\n\nMice.\n\n### Sleep\n\nLong.", "cats", "Food", ""),
+        ("# Food\n\nMice.\n\n# Sleep\n\nLong.", "cats", "Food", ""),
         ("They do.", "Cats 🚀 and ✅ dogs", "Cats and ✔ dogs", "Cats and ✔ dogs"),
     ],
 )
