@@ -5,7 +5,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import dropwhile, groupby, takewhile
+from itertools import groupby, takewhile
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from markdown_it.token import Token
@@ -207,21 +208,32 @@ def introduces(nodes: Sequence[Node]) -> bool:
     A bold line may have a number before it, and an aside after it, such as a source's number.
     """
     *_, line = split_lines(nodes)
-    leaves = list(_find_leaves(line, False))
-    text = "".join(leaf.content for leaf, _ in leaves).rstrip()
-    if text.endswith((":", "\uff1a")):
+    leaves = [leaf for leaf in _find_leaves(line, False) if leaf.text]
+    if _join(leaves).rstrip().endswith((":", "\uff1a")):
         return True
-    rest = dropwhile(lambda found: not found[1], leaves)  # a number or a sign may come first
-    plain = ASIDE.sub("", "".join(leaf.content for leaf, bold in rest if not bold))
-    number = "".join(leaf.content for leaf, _ in takewhile(lambda found: not found[1], leaves))
-    return number != text and not any(map(str.isalpha, number)) and not any(map(str.isalnum, plain))
+    number = list(takewhile(lambda leaf: not leaf.bold, leaves))  # or a sign
+    title = leaves[len(number) :]
+    aside = ASIDE.sub("", _join(leaf for leaf in title if not leaf.bold))
+    has_letters, has_words = any(map(str.isalpha, _join(number))), any(map(str.isalnum, aside))
+    return bool(title) and not has_letters and not has_words
 
 
-def _find_leaves(nodes: Iterable[Node], bold: bool) -> Iterator[tuple[Node, bool]]:
-    """The texts in nodes, and whether each is bold."""
+class Leaf(NamedTuple):
+    """A text within a line."""
+
+    text: str
+    bold: bool
+
+
+def _join(leaves: Iterable[Leaf]) -> str:
+    return "".join(leaf.text for leaf in leaves)
+
+
+def _find_leaves(nodes: Iterable[Node], bold: bool) -> Iterator[Leaf]:
+    """The texts in nodes, which are bold if something around them is."""
     for node in nodes:
         inside = bold or node.type == "strong" or "strong" in node.meta.get("looks", ())
         if node.is_nested:
             yield from _find_leaves(node.children, inside)
         else:
-            yield node, inside
+            yield Leaf(node.content, inside)
