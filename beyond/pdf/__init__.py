@@ -59,7 +59,8 @@ def render(
         composer = Composer(draft, structure, topic)
         kicker = KICKER if draft.english else ""
         title = shorten(composer.title or draft.title or kicker or draft.opening)
-        front = make_front(kicker, composer.make_title(), approved, is_rtl(title), structure)
+        rtl = is_rtl(title)
+        front = make_front(kicker, composer.make_title(), approved, rtl, structure)
         above = len(structure.kids)
         body = keep_together(composer.compose())
         out = io.BytesIO()
@@ -74,7 +75,7 @@ def render(
             lang=draft.language,
         )
         if add_heights(body) > LONG:
-            report.head = make_head(title)
+            report.head = make_head(title, rtl)
             if composer.chapters and not composer.has_contents:
                 add_contents(body, above, composer)
         report.build(front + body)

@@ -19,9 +19,8 @@ PLAIN = re.compile("[\0\n -~]*")
 INVISIBLE = re.compile(  # joiners outside of the scripts that need them, and variation selectors
     "(?<![\u0600-\u0dff])[\u200c\u200d]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
-# What lies between the parts of a line, the line break, the joiners and the soft hyphen
-KEPT = "\0\n\u200c\u200d\u00ad"
-# What a note does not go over: a link would lose where it leads
+KEPT = "\0\n\u200c\u200d\u00ad"  # the end of a part, the line break, the joiners, the soft hyphen
+# No note goes over the edge of these: a link, for one, would lose where it leads.
 SEPARATE = {"link_open", "link_close", "image", "code_inline"}
 BREAKS = {"softbreak", "hardbreak"}
 TAB = 4  # columns of a tab in code
@@ -66,29 +65,33 @@ def _prepare_token(token: Token, language: str) -> Token:
         content = make_printable(token.content.expandtabs(TAB))
         return token if content == token.content else token.copy(content=content)
     children: list[Token] = []
-    for separate, group in groupby(token.children, lambda child: child.type in SEPARATE):
-        line = list(group)
-        for part in zip(line) if separate else [line]:
-            texts = _make_printable(
-                ["\n" if child.type in BREAKS else child.content for child in part]
-            )
-            for child, text in zip(part, texts, strict=True):
-                if child.type not in BREAKS:
-                    children += _split_languages(child, text, language)
-                elif text:  # a break within a note is gone
-                    children.append(child)
+    for is_separate, group in groupby(token.children, lambda child: child.type in SEPARATE):
+        for part in ([child] for child in group) if is_separate else [list(group)]:
+            children += _prepare_part(part, language)
     return token if children == token.children else token.copy(children=children)
+
+
+def _prepare_part(part: Sequence[Token], language: str) -> Iterator[Token]:
+    """Some children of a line. A note may go over their texts, looks and breaks."""
+    if all(PLAIN.fullmatch(child.content) for child in part):
+        yield from part
+        return
+    texts = _make_printable(["\n" if child.type in BREAKS else child.content for child in part])
+    for child, text in zip(part, texts, strict=True):
+        if child.type not in BREAKS:
+            yield from _split_languages(child, text, language)
+        elif text:  # a break within a note is gone
+            yield child
 
 
 def _split_languages(child: Token, text: str, language: str) -> Iterator[Token]:
     """A child of a line, with its printable text, in stretches of one language each."""
     meta, end = child.meta, 0
-    if child.type == "text" and not text.isascii():
-        for start, stop, tag in find_stretches(text, language):
-            if start > end:
-                yield child.copy(content=text[end:start], meta=meta)
-            yield child.copy(content=text[start:stop], meta={**meta, "language": tag})
-            end, meta = stop, {key: meta[key] for key in meta if key != "anchor"}
+    for start, stop, tag in find_stretches(text, language) if child.type == "text" else ():
+        if start > end:
+            yield child.copy(content=text[end:start], meta=meta)
+        yield child.copy(content=text[start:stop], meta={**meta, "language": tag})
+        end, meta = stop, {key: meta[key] for key in meta if key != "anchor"}
     if end < len(text) or not end:
         yield child.copy(content=text[end:], meta=meta)
 
