@@ -76,7 +76,7 @@ def render(
         )
         if add_heights(body) > LONG:
             report.head = make_head(title, rtl)
-            if composer.chapters and not composer.has_contents:
+            if composer.entries and not composer.has_contents:
                 add_contents(body, above, composer)
         report.build(front + body)
         return out.getvalue()
@@ -98,5 +98,5 @@ def add_contents(body: list[Any], above: int, composer: Composer) -> None:
     toc = Element("TOC", structure)
     structure.kids.insert(above + lead, toc)
     runs = partial(composer.make_runs, place=Place(structure))
-    contents = make_contents(composer.chapters, runs, toc, composer.draft.rtl)
+    contents = make_contents(composer.entries, runs, toc, composer.draft.rtl)
     body[lead:lead] = [*contents, Rule(16)]

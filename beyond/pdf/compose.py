@@ -74,7 +74,7 @@ class Composer:
             self.blocks.remove(self.heading)
         nodes = [node for block in self.blocks for node in find_headings(block)]
         self.headings = rank_headings([self.heading, *nodes] if self.heading else nodes)
-        self.chapters = [self.headings[node] for node in nodes]  # all headings but the title
+        self.entries = [self.headings[node] for node in nodes]  # of a table of contents
         self.names = {heading.name for heading in self.headings.values()}
 
     @property
@@ -83,7 +83,7 @@ class Composer:
 
         The chapters come after it. What names those before it looks back, as a conclusion does.
         """
-        levels = Counter(heading.level for heading in self.chapters)
+        levels = Counter(heading.level for heading in self.entries)
         top = min((level for level, number in levels.items() if number > 1), default=0)
         blocks = {}  # the number of each chapter's block, by the chapter's names
         for number, block in enumerate(self.blocks):
@@ -91,11 +91,11 @@ class Composer:
                 if heading.level == top:
                     blocks[name_chapter(heading.title)] = blocks[f"#{heading.name}"] = number
         half = len(set(blocks.values())) / 2
-        return any(
-            len({blocks[name] for name in find_listed(block) if blocks.get(name, 0) > number})
-            > half
-            for number, block in enumerate(self.blocks)
-        )
+        for number, block in enumerate(self.blocks):
+            listed = {blocks.get(name, 0) for name in find_listed(block)}
+            if sum(chapter > number for chapter in listed) > half:
+                return True
+        return False
 
     def make_title(self) -> Text | None:
         """The title: a heading of the draft, the topic, or none."""
