@@ -497,6 +497,22 @@ def test_a_draft_that_lists_its_chapters_gets_no_second_contents(
     assert bool(find(root["/StructTreeRoot"]["/K"], "TOC")) != has_its_own
 
 
+@pytest.mark.parametrize(
+    ("opening", "ending"),
+    [
+        ("Here, **the sea** meets **what it costs**, **who pays** and **what then**.", ""),
+        ("", "We saw [it](#the-sea), and [what](#what-it-costs) [they](#who-pays) pay."),
+        ("", "```\nthe sea\nwhat it costs\nwho pays\n```"),
+        ("", "- **The sea:** it rises\n- **What it costs:** much\n- **Who pays:** we do"),
+    ],
+    ids=["bold words", "links", "code", "conclusion"],
+)
+def test_a_draft_that_mentions_its_chapters_gets_contents(opening: str, ending: str) -> None:
+    draft = f"# Title\n\n{opening}\n\n{make_long(CHAPTERS, 'word ' * 8)}\n\n{ending}"
+    root: Any = read(draft).trailer["/Root"]
+    assert find(root["/StructTreeRoot"]["/K"], "TOC")
+
+
 def test_contents_of_a_right_to_left_draft_are_mirrored() -> None:
     page = read(make_long(["פרק"] * 25, "מילה ")).pages[0]
     numbers = [x for text, x, _, _ in pieces(page) if re.fullmatch(r"\d", text)]
