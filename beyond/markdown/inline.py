@@ -13,6 +13,7 @@ from beyond.markdown.sources import Notes
 
 BADGE = re.compile(r"//img\.shields\.io|/badge")
 ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
+EMBEDDED = re.compile(r"data:image/[\w.+-]+;base64,[\w+/=]+")  # a picture as text
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
 
 
@@ -50,12 +51,12 @@ class _Line:
         if child.meta:  # made by Notes
             self.add(child)
             return
-        position = 0
-        for match in HIDDEN.finditer(child.content):
-            self._add_looking(child.content[position : match.start()])
+        content, position = EMBEDDED.sub("", child.content), 0
+        for match in HIDDEN.finditer(content):
+            self._add_looking(content[position : match.start()])
             self._add_looking(match[0], "code_inline", formula=True)
             position = match.end()
-        self._add_looking(child.content[position:])
+        self._add_looking(content[position:])
 
     def add_code(self, child: Token) -> None:
         self._add_looking(child.content, "code_inline")

@@ -194,3 +194,8 @@ def test_embedded_pictures_are_replaced_by_their_description(address: str) -> No
     draft = f"![A chart]({address}) and so on"
     assert lines(draft) == ["A chart and so on"]
     assert not [child for child in children(draft) if "data:" in str(child.attrs)]
+
+
+def test_embedded_pictures_in_running_text_are_not_printed() -> None:
+    address = "data:image/png;base64,iVBORw0KGgo/a+b="
+    assert lines(f"A chart: {address} with $x$, `{address}`") == [f"A chart:  with $x$, {address}"]
