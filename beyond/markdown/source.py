@@ -9,7 +9,9 @@ MARKDOWN = ("markdown", "md", "mdx")  # languages of a fence around a draft
 CHATTER = 4  # lines outside a fence around a draft, such as "Here is your report:"
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:(?:[\w-]+:|- |[ \t]).*\n|\n)++)---[ \t]*\n")
-DELIMITERS = re.compile(r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
+DELIMITERS = re.compile(
+    r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+"
+)
 PLACEHOLDER = re.compile(r"\[\[?_?TOC_?\]\]?", re.IGNORECASE)  # for a table of contents
 HEADING_NAME = re.compile(r"\{#[\w.:-]++\}\s*+\Z")
 BAR = re.compile(r"(?<!\\)\|")  # between two cells
@@ -22,28 +24,24 @@ def unwrap(text: str) -> str:
     text = _unindent(text)
     lines = text.split("\n")
     filled = [number for number, line in enumerate(lines) if line.strip()]
-    for first in filled[: CHATTER + 1]:
-        fence = FENCE.match(lines[first])
-        if not fence:
-            continue
-        around = fence[2].lower() in MARKDOWN
-        for last in filled[: -CHATTER - 2 : -1]:
-            closing = FENCE.match(lines[last])
-            inside = lines[first + 1 : last]
-            if not closing or closing[2] or closing[1] != fence[1] or last <= first:
-                continue
-            marks = sum(1 for line in inside if FENCE.match(line))
-            whole = not fence[2] and (first, last) == (filled[0], filled[-1])
-            outside = "\n".join([*lines[:first], *lines[last + 1 :]])
-            if (
-                marks % 2 == 0
-                and not BLOCK.search(outside)
-                and (around or (whole and re.match(r"\s*#", "\n".join(inside))))
-            ):
-                inside = _unindent("\n".join(inside)).split("\n")
-                return "\n".join([*lines[:first], "", *inside, "", *lines[last + 1 :]])
-        break
+    first = next((n for n in filled[: CHATTER + 1] if FENCE.match(lines[n])), len(lines))
+    for last in reversed(filled[-CHATTER - 1 :]):
+        if first < last and _is_around_draft(lines, first, last):
+            inside = _unindent("\n".join(lines[first + 1 : last]))
+            return "\n".join([*lines[:first], "", inside, "", *lines[last + 1 :]])
     return text
+
+
+def _is_around_draft(lines: list[str], first: int, last: int) -> bool:
+    """Whether a fence begins and ends at these lines, and is around a draft instead of code."""
+    opening, closing = FENCE.match(lines[first]), FENCE.match(lines[last])
+    if not opening or not closing or closing[2] or closing[1] != opening[1]:
+        return False
+    inside, outside = lines[first + 1 : last], "\n".join([*lines[:first], *lines[last + 1 :]])
+    if sum(1 for line in inside if FENCE.match(line)) % 2 or BLOCK.search(outside):
+        return False
+    is_title = "\n".join(inside).lstrip().startswith("#")
+    return opening[2].lower() in MARKDOWN or (not opening[2] and not outside.strip() and is_title)
 
 
 def _unindent(text: str) -> str:
