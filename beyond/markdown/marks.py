@@ -12,7 +12,7 @@ from markdown_it.token import Token
 # What follows asterisks that are text, as in "**p<0.05", "**kwargs" and "**/*.py".
 LITERAL = re.compile(r"\s*p\s*[<≤=]|kwargs\b|/")
 POWER = re.compile(r"[A-Za-z0-9)]\**(?:[A-Za-z0-9]|-[0-9])")  # "x**y", "10**-3", with or without **
-OPENING = re.compile(r"[\s(（“「]")  # noqa: RUF001 - after one of these, a mark does not close
+SPACE_OR_BRACKET = re.compile(r"[\s(（“「]")  # noqa: RUF001 - after one of these, a mark does not close
 
 
 def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., bool]:
@@ -65,7 +65,7 @@ def _is_operator(state: StateInline, start: int) -> bool:
         return True
     between = state.src[state.pos : closing]
     return not between.isalnum() and bool(
-        OPENING.match(between[-1]) or POWER.match(state.src, closing - 1)
+        SPACE_OR_BRACKET.match(between[-1]) or POWER.match(state.src, closing - 1)
     )
 
 

@@ -6,15 +6,15 @@ import textwrap
 # Every pattern must run in linear time, so each of its parts can match in one way only.
 FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+((?:[^`\n]*[^`\n \t])?)[ \t]*$")
 MARKDOWN = ("markdown", "md", "mdx")  # languages of a fence around a draft
-CHATTER = 4  # lines outside a fence around a draft, such as "Here is your report:"
+CHATTER_LINES = 4  # lines outside a fence around a draft, such as "Here is your report:"
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:(?:[\w-]+:|- |[ \t]).*\n|\n)++)---[ \t]*\n")
-DELIMITERS = re.compile(
+DELIMITER_ROW = re.compile(
     r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+"
 )
-PLACEHOLDER = re.compile(r"\[\[?_?TOC_?\]\]?", re.IGNORECASE)  # for a table of contents
+CONTENTS_MARK = re.compile(r"\[\[?_?TOC_?\]\]?", re.IGNORECASE)  # for a table of contents
 HEADING_NAME = re.compile(r"\{#[\w.:-]++\}\s*+\Z")
-BAR = re.compile(r"(?<!\\)\|")  # between two cells
+CELL_BAR = re.compile(r"(?<!\\)\|")  # between two cells
 CODE_SPAN = re.compile("`[^`]+`")
 SPARSE = 10  # rows times columns for each cell; beyond this, a table is nearly empty
 
@@ -24,8 +24,8 @@ def unwrap(text: str) -> str:
     text = _unindent(text)
     lines = text.split("\n")
     filled = [number for number, line in enumerate(lines) if line.strip()]
-    first = next((n for n in filled[: CHATTER + 1] if FENCE.match(lines[n])), len(lines))
-    for last in reversed(filled[-CHATTER - 1 :]):
+    first = next((n for n in filled[: CHATTER_LINES + 1] if FENCE.match(lines[n])), len(lines))
+    for last in reversed(filled[-CHATTER_LINES - 1 :]):
         if first < last and _is_around_draft(lines, first, last):
             inside = _unindent("\n".join(lines[first + 1 : last]))
             return "\n".join([*lines[:first], "", inside, "", *lines[last + 1 :]])
@@ -103,7 +103,7 @@ def mend_lines(text: str) -> str:
 
 
 def _mend_line(line: str) -> str:
-    if PLACEHOLDER.fullmatch(line.strip()):
+    if CONTENTS_MARK.fullmatch(line.strip()):
         return ""
     line = re.sub(r"^( {0,3}#{2,6})(?=[^\s#])", r"\1 ", line)
     return HEADING_NAME.sub("", line) if line.lstrip(" ").startswith("#") else line
@@ -111,7 +111,7 @@ def _mend_line(line: str) -> str:
 
 def _delimits(line: str) -> bool:
     """Whether a line separates the header of a table from its rows."""
-    return "-" in line and DELIMITERS.fullmatch(line) is not None
+    return "-" in line and DELIMITER_ROW.fullmatch(line) is not None
 
 
 def _take_rows(lines: list[str], number: int) -> tuple[list[str], int]:
@@ -140,17 +140,17 @@ def _make_room(table: list[str]) -> list[str]:
     if is_sparse(rows=len(table), columns=most, cells=sum(cells)):
         return ["```", *table, "```"]
     header, line, *rows = table
-    return [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
+    return [_add_cells(header, most, "  |"), _add_cells(line, most, "--|"), *rows]
 
 
 def _escape_code(row: str) -> str:
     """A row whose code stays in one cell although it has bars, as in `int | None`."""
-    return CODE_SPAN.sub(lambda code: BAR.sub(r"\|", code[0]), row)
+    return CODE_SPAN.sub(lambda code: CELL_BAR.sub(r"\|", code[0]), row)
 
 
 def _count_cells(row: str) -> int:
     """The number of cells in a row of a table."""
-    return len(BAR.split(row.strip("> \t").removeprefix("|").removesuffix("|")))
+    return len(CELL_BAR.split(row.strip("> \t").removeprefix("|").removesuffix("|")))
 
 
 def is_sparse(*, rows: int, columns: int, cells: int) -> bool:
@@ -158,7 +158,7 @@ def is_sparse(*, rows: int, columns: int, cells: int) -> bool:
     return rows * columns > SPARSE * cells
 
 
-def _widen(row: str, cells: int, cell: str) -> str:
+def _add_cells(row: str, cells: int, cell: str) -> str:
     missing = cells - _count_cells(row)
     if missing <= 0:
         return row
