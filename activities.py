@@ -66,7 +66,7 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     attempt = activity.info().attempt if activity.in_activity() else 1
     began = time.monotonic()
     writing = Writing()
-    async with send_heartbeats(writing.describe):
+    async with send_heartbeats(writing.make_live_draft):
         answer = await llm.complete(
             input, LLM_TIME_LIMIT, writing, is_last_attempt=attempt >= UNUSABLE_ANSWER_ATTEMPTS
         )

@@ -224,7 +224,7 @@ async def test_a_call_that_is_cancelled_closes_its_stream(llm: LoopbackLLM) -> N
     writing = Writing()
     llm.replies.append(stream_of(*WORDS, pace=0.05))
     call = asyncio.create_task(ask(writing))
-    await eventually(lambda: writing.describe() is not None)
+    await eventually(lambda: writing.make_live_draft() is not None)
     call.cancel()
     await eventually(lambda: llm.calls[0].abandoned)
     with pytest.raises(asyncio.CancelledError):
@@ -315,27 +315,27 @@ async def test_each_providers_stream_ends_with_its_reason_or_error(
 
 def test_a_live_draft_is_the_end_of_the_text_and_the_number_of_its_words() -> None:
     writing = Writing()
-    assert writing.describe() is None
+    assert writing.make_live_draft() is None
     for word in WORDS:
         writing.add(word)
     text = "".join(WORDS)
-    assert writing.describe() == LiveDraft(text[-LIVE_DRAFT_LENGTH:], 1500)
+    assert writing.make_live_draft() == LiveDraft(text[-LIVE_DRAFT_LENGTH:], 1500)
 
 
 def test_thoughts_are_not_part_of_the_live_draft() -> None:
     writing = Writing()
     writing.add("", "Bees, hm.")
-    assert writing.describe() == LiveDraft(thinking=True)
+    assert writing.make_live_draft() == LiveDraft(thinking=True)
     writing.add("<think>What do I know")
-    assert writing.describe() == LiveDraft(thinking=True)
+    assert writing.make_live_draft() == LiveDraft(thinking=True)
     writing.add("?</think>Bees dance.")
-    assert writing.describe() == LiveDraft("Bees dance.", 2)
+    assert writing.make_live_draft() == LiveDraft("Bees dance.", 2)
 
 
 def test_a_chinese_or_japanese_character_is_a_word() -> None:
     writing = Writing()
     writing.add("蜜蜂会跳舞。 Bees dance.")
-    assert writing.describe() == LiveDraft("蜜蜂会跳舞。 Bees dance.", 8)
+    assert writing.make_live_draft() == LiveDraft("蜜蜂会跳舞。 Bees dance.", 8)
 
 
 @pytest.mark.usefixtures("worker")

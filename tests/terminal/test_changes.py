@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from beyond.terminal.changes import Paragraph, compare, describe, summarize
+from beyond.terminal.changes import Paragraph, compare, show_changes, summarize
 
 MARKS = {"": "{}", "-": "[-{}-]", "+": "{{+{}+}}", "note": "{}"}
 
@@ -33,7 +33,7 @@ It dances to tell where they are.
 
 
 def view(old: str, new: str) -> list[str]:
-    lines = describe(compare(old, new))
+    lines = show_changes(compare(old, new))
     return ["".join(MARKS[mark].format(text) for mark, text in line) for line in lines]
 
 
