@@ -15,7 +15,7 @@ import pytest
 from loopback_llm import LoopbackLLM
 from machine import PROJECT
 from stand_ins import StandIns, stand_ins_of
-from starters import Begin, OpenStarter, Starter
+from starters import Begin, OpenLocal, OpenStarter, Starter, left_behind
 from support import (
     KEY,
     Answer,
@@ -26,6 +26,7 @@ from support import (
     WorkerProcess,
     client_of,
     eventually,
+    free_port,
     report_of,
     start_report,
     waiting,
@@ -270,6 +271,31 @@ def open_starter() -> Iterator[OpenStarter]:
     yield start
     for starter in starters:
         starter.close()
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Sets an address for the test's server: a free port whose Web UI's port is free, too."""
+    port = free_port()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    return port
+
+
+@pytest.fixture
+def open_local(tmp_path: Path) -> Iterator[OpenLocal]:
+    """Call it with further arguments of `starter.py --local`, which runs in `tmp_path`."""
+    starters: list[Starter] = []
+
+    def start(*arguments: str) -> Starter:
+        starters.append(Starter("--local", *arguments))
+        return starters[-1]
+
+    yield start
+    for starter in starters:
+        starter.close()
+    for process in left_behind(tmp_path):
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
