@@ -20,8 +20,8 @@ from support import (
     KEY,
     Answer,
     OwnServer,
-    ReportHandle,
     Serve,
+    StartedReport,
     StartWorker,
     WorkerProcess,
     client_of,
@@ -252,7 +252,7 @@ async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
 
 
 @pytest.fixture
-async def first_draft(client: Client, stand_ins: StandIns) -> ReportHandle:
+async def first_draft(client: Client, stand_ins: StandIns) -> StartedReport:
     """A report about bees whose first draft waits for a decision."""
     report = await start_report(client, "bees", stand_ins.task_queue)
     await waiting(report, draft=1)
@@ -302,7 +302,7 @@ def open_local(tmp_path: Path) -> Iterator[OpenLocal]:
 def begin(client: Client, open_starter: OpenStarter) -> Begin:
     """A function that starts a report about bees. Returns the starter and the report."""
 
-    def start() -> tuple[Starter, ReportHandle]:
+    def start() -> tuple[Starter, StartedReport]:
         starter = open_starter()
         return starter, report_of(client, starter.begin())
 

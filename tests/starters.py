@@ -16,7 +16,7 @@ import pexpect
 import psutil
 import pyte
 from machine import PROJECT
-from support import PATIENCE, RESULT, ReportHandle
+from support import PATIENCE, RESULT, StartedReport
 
 from beyond.data_dir import APP
 
@@ -242,7 +242,7 @@ class Starter:
 
 OpenStarter = Callable[..., Starter]
 OpenLocal = Callable[..., Starter]
-Begin = Callable[[], tuple[Starter, ReportHandle]]
+Begin = Callable[[], tuple[Starter, StartedReport]]
 
 
 def piped(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from loopback_llm import LoopbackLLM, Reply
 from support import (
     PATIENCE,
     RESULT,
-    ReportHandle,
+    StartedReport,
     StartWorker,
     WorkerProcess,
     attempts_of,
@@ -177,7 +177,7 @@ def demo_worker(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> W
 @asynccontextmanager
 async def endless_pdf(
     client: Client, worker: WorkerProcess
-) -> AsyncIterator[tuple[ReportHandle, psutil.Process]]:
+) -> AsyncIterator[tuple[StartedReport, psutil.Process]]:
     """A report whose PDF waits until the test resumes the suspended process."""
     report = await start_report(client, "bees")
     await waiting(report, draft=1)

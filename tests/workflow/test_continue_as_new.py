@@ -8,7 +8,7 @@ from stand_ins import StandIns, during_a_call, refusal
 from support import (
     CONTINUE_SOON,
     RESULT,
-    ReportHandle,
+    StartedReport,
     StartWorker,
     correct,
     draft_of,
@@ -39,11 +39,11 @@ def long_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", LONG)
 
 
-async def continued_as_new(report: ReportHandle, everywhere: ReportHandle) -> bool:
+async def continued_as_new(report: StartedReport, everywhere: StartedReport) -> bool:
     return (await everywhere.describe()).run_id != report.first_execution_run_id
 
 
-async def ignore(report: ReportHandle, signals: int = LONG) -> None:
+async def ignore(report: StartedReport, signals: int = LONG) -> None:
     for _ in range(signals):
         await report.signal("user_decision_signal", {"decision": "WAIT"})
 
