@@ -144,7 +144,7 @@ def test_a_list_behind_code_that_is_cut_off_is_not_part_of_the_code() -> None:
     assert text == f"# Tea\n\n```py\nboil()\n```\n\n## Sources\n\n1. [S](<{STEEP}>)\n"
 
 
-async def test_three_edits_leave_one_list(
+async def test_three_edits_leave_one_list_of_sources(
     client: Client, llm: LoopbackLLM, task_queue: str
 ) -> None:
     def reply(text: str, *addresses: str) -> Reply:

@@ -115,7 +115,7 @@ async def test_a_server_without_finish_reasons_is_soon_asked_for_whole_answers(
     assert await drafts_of(llm, 3) == [True, True, False, False, False]
 
 
-async def test_a_limit_on_streams_is_temporary(llm: LoopbackLLM) -> None:
+async def test_a_refusal_of_too_many_streams_is_retried_as_a_stream(llm: LoopbackLLM) -> None:
     text = "too many concurrent streams"
     llm.replies.append(Reply(text, status=429, headers={"Retry-After": "17"}))
     error = await fail()

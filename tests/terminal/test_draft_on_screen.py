@@ -160,7 +160,7 @@ def keeps_every_word(draft: str, wanted: set[str]) -> None:
 
 
 @pytest.mark.parametrize("outer", INLINES)
-def test_inline_constructs_nest_in_each_other(outer: str) -> None:
+def test_inline_constructs_in_each_other_lose_no_word(outer: str) -> None:
     texts: list[str] = []
     wanted: set[str] = set()
     for inner, letter in zip(INLINES, ascii_lowercase[: len(INLINES)], strict=True):

@@ -170,7 +170,7 @@ def test_after_a_passing_failure_an_edit_keeps_all_instructions() -> None:
     assert play.prompts == ["bees", table, table, f"{table} + short"]
 
 
-def test_a_new_topic_outlives_a_failure_that_is_not_its_own() -> None:
+def test_a_new_topic_is_kept_if_its_call_fails_for_another_reason() -> None:
     play = Play(REFUSED, NO_CREDIT).start().send("EDIT: wasps").send("EDIT")
     assert play.prompts == ["bees", "wasps", "wasps"]
 
