@@ -20,7 +20,7 @@ from beyond.report import (
 from beyond.report.state import json_size
 from models import DRAFT_LIMIT, PAYLOAD_LIMIT, GenerateReportInput, Phase
 
-# Edits.
+# Calls that fail.
 
 
 def test_a_failed_edit_keeps_the_draft_and_quotes_the_instruction() -> None:
