@@ -28,9 +28,6 @@ TIDES = (
     "- It is high twice a day.\n- It is late by 50 minutes each day.\n"
 )
 
-# pytest turns these warnings into errors. LiteLLM serializes fields that providers should not send.
-pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
-
 
 WITH_A_DRAFT = [
     "thoughts after a newline",

@@ -17,9 +17,6 @@ from models import Phase
 
 TOP_UP = f"; top up the account, or set another key in LLM_API_KEY and {RESTART}"
 
-# pytest turns these warnings into errors. LiteLLM serializes fields that providers should not send.
-pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
-
 
 FOR_THE_PERSON = {
     "nothing but thoughts": (

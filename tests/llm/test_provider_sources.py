@@ -19,9 +19,6 @@ from beyond.pdf import render
 CASES = {path.stem: path for path in (Path(__file__).parent / "sources").glob("*.json")}
 TEA, STEEP = "https://en.wikipedia.org/wiki/Tea", "https://teausa.org/steep"
 
-# pytest turns these warnings into errors. LiteLLM serializes fields that providers should not send.
-pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
-
 
 async def text_of(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, case: dict[str, Any], streamed: bool

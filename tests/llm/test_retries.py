@@ -15,10 +15,6 @@ from beyond import heartbeats
 from beyond.llm.errors import make_application_error
 from models import Phase
 
-# pytest turns these warnings into errors. LiteLLM serializes fields that providers should not send.
-pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
-
-
 NO_ANSWER = (
     "openai/gpt-4o: the response is not a model's answer; "
     "check whether a proxy or a sign-in page is in the way"
