@@ -16,11 +16,12 @@ from beyond.pdf.code import make_code_lines
 from beyond.pdf.compose import Composer
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
+from beyond.pdf.parts import BODY, Look
 from beyond.pdf.prepare import prepare
 from beyond.pdf.tables import NARROW_PADDING, TEXT_SIZES, WIDER, Table, make_table, share_width
 from beyond.pdf.tags import Element
 from beyond.pdf.text import HEIGHT, PADDING, WIDTH, Text
-from beyond.pdf.words import BODY, Look, make_words
+from beyond.pdf.words import make_words
 
 TOP = 792 - 72 - BODY * 1.5  # points: about the place of a page's first line
 
