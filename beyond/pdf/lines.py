@@ -139,12 +139,12 @@ def _join_words(words: Sequence[Word]) -> Iterator[Part]:
 
 def _goes_on(before: Part, part: Part, in_columns: bool) -> bool:
     """Whether a part is painted together with the one before. In code, only ASCII is."""
-    return bool(
-        part.is_plain
+    return (
+        part.font is before.font
+        and part.look == before.look
+        and part.is_plain
         and before.is_plain
-        and part.font is before.font
         and (not in_columns or part.source.isascii())
-        and (part.look is before.look or part.look == before.look)
     )
 
 
