@@ -66,7 +66,7 @@ async def llm_call(input: LLMCallInput) -> dict[str, Any]:
     attempt = activity.info().attempt if activity.in_activity() else 1
     began = time.monotonic()
     writing = Writing()
-    async with send_heartbeats(writing.describe):
+    async with send_heartbeats(writing.make_live_draft):
         answer = await llm.complete(
             input, LLM_TIME_LIMIT, writing, is_last_attempt=attempt >= UNUSABLE_ANSWER_ATTEMPTS
         )
@@ -87,9 +87,10 @@ def _count_tokens(answer: dict[str, Any]) -> str:
 def create_pdf(input: PDFGenerationInput) -> str:
     """Writes the approved text as a PDF into `REPORTS_DIR` and returns the file's name.
 
-    The name is `input.filename`. If another file has that name, the report's ID is added to it.
-    Raises ApplicationError: non-retryable if no file can have the name, retryable (with the reason)
-    if the file cannot be written.
+    This is a plain function, as in the tutorial; the Worker runs `create_pdf_in_turn`. The name is
+    `input.filename`. If another file has that name, the report's ID is added to it. Raises
+    ApplicationError: non-retryable if no file can have the name, retryable (with the reason) if the
+    file cannot be written.
     """
     # Imported here, because ReportLab loads slowly and the Worker renders in another process.
     from beyond import pdf

@@ -56,6 +56,7 @@ class GenerateReportWorkflow:
 
     @workflow.query(description="The draft that UNDO would bring back; empty if there is none.")
     def get_earlier_draft(self) -> str:
+        # A Client and the Web UI call a Query by the method's name.
         return self._report.earlier_draft
 
     @workflow.query(
@@ -89,6 +90,8 @@ class GenerateReportWorkflow:
 
         Raises ApplicationError if the input is wrong or the topic is too long.
         """
+        # Replay runs this again from its first line. A step that the Event History holds returns
+        # its result at once, so a new Worker continues where the old one was.
         report = self._report
         if report.problem:
             raise ApplicationError(report.problem, type="WrongInput", non_retryable=True)

@@ -19,18 +19,18 @@ REFUSAL_DELAY = 2  # seconds to wait for Temporal's response if the attempt may 
 
 @asynccontextmanager
 async def send_heartbeats(
-    describe: Callable[[], object] = lambda: None,
+    get_details: Callable[[], object] = lambda: None,
 ) -> AsyncIterator[None]:
     """Sends heartbeats while the block runs. Outside a Worker, it sends none.
 
-    `describe` returns their details; a change is sent within `NEWS_INTERVAL`. If Temporal cancels
-    the Activity, CancelledError is raised in the block. If the Worker was suspended until the
-    attempt timed out, CancelledError is raised before the block begins.
+    `get_details` returns their details; a change is sent within `NEWS_INTERVAL`. If Temporal
+    cancels the Activity, CancelledError is raised in the block. If the Worker was suspended until
+    the attempt timed out, CancelledError is raised before the block begins.
     """
     if not activity.in_activity():
         yield
         return
-    beating = asyncio.create_task(_beat(describe))
+    beating = asyncio.create_task(_beat(get_details))
     try:
         if datetime.now(UTC) > activity.info().started_time + HEARTBEAT_TIMEOUT:
             activity.heartbeat()
@@ -58,11 +58,11 @@ async def raise_if_cancelled() -> None:
             raise CancelledError from None
 
 
-async def _beat(describe: Callable[[], object]) -> None:
+async def _beat(get_details: Callable[[], object]) -> None:
     sent, sent_at = None, time.monotonic()
     while True:
         await asyncio.sleep(NEWS_INTERVAL.total_seconds())
-        news = describe()
+        news = get_details()
         is_due = time.monotonic() - sent_at >= HEARTBEAT_INTERVAL.total_seconds()
         if news != sent or is_due:
             activity.heartbeat(*([news] if news else []))

@@ -199,15 +199,33 @@ def piece(text: str = "", finish_reason: str | None = None, **delta: Any) -> dic
     }
 
 
+def stream_of(*texts: str, reason: str | None = "stop", **more: Any) -> Reply:
+    """A reply that streams these texts. `more` are its other fields."""
+    events = [*map(piece, texts), *([piece(finish_reason=reason)] if reason else []), "[DONE]"]
+    return Reply(events=events, **more)
+
+
+def answer(content: Any, finish_reason: str | None = "stop") -> dict[str, Any]:
+    """A whole answer in the OpenAI shape."""
+    message = {"role": "assistant", "content": content}
+    return {"choices": [{"index": 0, "message": message, "finish_reason": finish_reason}]}
+
+
+def as_json(body: Any, status: int = 200, **more: Any) -> Reply:
+    """A reply with this body, which may be text already. `more` are its other fields."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Reply(status=status, body=text, content_type="application/json", **more)
+
+
 def _events(reply: Reply, call: Call) -> Iterator[str | dict[str, Any]]:
     """The answer as a stream of some pieces."""
-    answer = _payload(reply, call)
-    text = answer["choices"][0]["message"]["content"]
+    whole = _payload(reply, call)
+    text = whole["choices"][0]["message"]["content"]
     size = len(text) // PIECES + 1
     for start in range(0, len(text), size):
         yield piece(text[start : start + size])
     yield piece(finish_reason=reply.finish_reason)
-    yield piece() | {"choices": [], "usage": answer["usage"]}
+    yield piece() | {"choices": [], "usage": whole["usage"]}
     yield "[DONE]"
 
 
@@ -216,12 +234,10 @@ def _payload(reply: Reply, call: Call) -> dict[str, Any]:
         # Providers quote the key in their errors.
         return {"error": {"message": f"{reply.text or 'refused'} {call.key}", "code": "x"}}
     text = f"# Draft\n\n{call.messages[-1]['content']}" if reply.text is None else reply.text
-    message = {"role": "assistant", "content": text}
-    return {
+    return answer(text, reply.finish_reason) | {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1,
         "model": "loopback",
-        "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason}],
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     }

@@ -44,6 +44,11 @@ def pieces(page: Any) -> list[tuple[str, float, float, float]]:
     return found
 
 
+def place(markdown: str, text: str) -> tuple[float, float, float]:
+    """The place of a text on the first page, and its size, in points."""
+    return next(piece[1:] for piece in pieces(read(markdown).pages[0]) if piece[0] == text)
+
+
 def find(element: Any, kind: str) -> list[Any]:
     """The elements of a kind in an element and below it."""
     inside = [kid.get_object() for kid in element.get("/K", ())]

@@ -15,17 +15,18 @@ import pytest
 from loopback_llm import LoopbackLLM
 from machine import PROJECT
 from stand_ins import StandIns, stand_ins_of
-from starters import Begin, OpenStarter, Starter
+from starters import Begin, OpenLocal, OpenStarter, Starter, left_behind
 from support import (
     KEY,
     Answer,
     OwnServer,
-    ReportHandle,
     Serve,
+    StartedReport,
     StartWorker,
     WorkerProcess,
     client_of,
     eventually,
+    free_port,
     report_of,
     start_report,
     waiting,
@@ -251,7 +252,7 @@ async def stand_ins(client: Client) -> AsyncIterator[StandIns]:
 
 
 @pytest.fixture
-async def first_draft(client: Client, stand_ins: StandIns) -> ReportHandle:
+async def first_draft(client: Client, stand_ins: StandIns) -> StartedReport:
     """A report about bees whose first draft waits for a decision."""
     report = await start_report(client, "bees", stand_ins.task_queue)
     await waiting(report, draft=1)
@@ -273,10 +274,35 @@ def open_starter() -> Iterator[OpenStarter]:
 
 
 @pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Sets an address for the test's server: a free port whose Web UI's port is free, too."""
+    port = free_port()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    return port
+
+
+@pytest.fixture
+def open_local(tmp_path: Path) -> Iterator[OpenLocal]:
+    """Call it with further arguments of `starter.py --local`, which runs in `tmp_path`."""
+    starters: list[Starter] = []
+
+    def start(*arguments: str) -> Starter:
+        starters.append(Starter("--local", *arguments))
+        return starters[-1]
+
+    yield start
+    for starter in starters:
+        starter.close()
+    for process in left_behind(tmp_path):
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
 def begin(client: Client, open_starter: OpenStarter) -> Begin:
     """A function that starts a report about bees. Returns the starter and the report."""
 
-    def start() -> tuple[Starter, ReportHandle]:
+    def start() -> tuple[Starter, StartedReport]:
         starter = open_starter()
         return starter, report_of(client, starter.begin())
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from support import (
-    ReportHandle,
+    StartedReport,
     edit,
     start_report,
     status_when,
@@ -69,7 +69,7 @@ async def stand_ins_of(client: Client) -> AsyncIterator[StandIns]:
             functions.go_on.set()  # a Worker waits for its calls, also after a test that failed
 
 
-async def during_a_call(client: Client, stand_ins: StandIns, topic: str = "bees") -> ReportHandle:
+async def during_a_call(client: Client, stand_ins: StandIns, topic: str = "bees") -> StartedReport:
     """A report whose next call lasts until `stand_ins.go_on` is set."""
     stand_ins.go_on.clear()
     number = len(stand_ins.calls) + 1
@@ -78,7 +78,7 @@ async def during_a_call(client: Client, stand_ins: StandIns, topic: str = "bees"
     return report
 
 
-async def hold_a_call(report: ReportHandle, stand_ins: StandIns, instruction: str) -> None:
+async def hold_a_call(report: StartedReport, stand_ins: StandIns, instruction: str) -> None:
     """Starts the call for the report's next draft, which lasts until `stand_ins.go_on` is set."""
     stand_ins.go_on.clear()
     number = len(stand_ins.calls) + 1

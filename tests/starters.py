@@ -13,9 +13,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pexpect
+import psutil
 import pyte
 from machine import PROJECT
-from support import PATIENCE, RESULT, ReportHandle
+from support import PATIENCE, RESULT, StartedReport
+
+from beyond.data_dir import APP
 
 STARTER = str(PROJECT / "starter.py")
 CRASHES = {134, 139, -6, -11}  # SIGABRT and SIGSEGV, which the SDK's teardown can end in
@@ -238,7 +241,8 @@ class Starter:
 
 
 OpenStarter = Callable[..., Starter]
-Begin = Callable[[], tuple[Starter, ReportHandle]]
+OpenLocal = Callable[..., Starter]
+Begin = Callable[[], tuple[Starter, StartedReport]]
 
 
 def piped(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -254,3 +258,24 @@ def piped(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     output, errors = done.stdout.decode(), done.stderr.decode()
     assert "Traceback" not in errors
     return subprocess.CompletedProcess(done.args, done.returncode, output, errors)
+
+
+def left_behind(folder: Path) -> list[psutil.Process]:
+    """The servers and Workers that run in the folder."""
+    found = []
+    for process in psutil.process_iter(["cwd", "cmdline"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if process.info["cwd"] == str(folder) and re.search(r"worker\.py|start-dev", command):
+            found.append(process)
+    return found
+
+
+def workers_in(folder: Path) -> list[psutil.Process]:
+    return [
+        process for process in left_behind(folder) if "worker.py" in " ".join(process.cmdline())
+    ]
+
+
+def data_in(folder: Path) -> Path:
+    """The folder of the reports and logs of --local."""
+    return folder / "data" / APP

@@ -48,7 +48,7 @@ from models import (
 )
 from workflow import GenerateReportWorkflow
 
-ReportHandle = WorkflowHandle[GenerateReportWorkflow, str]
+StartedReport = WorkflowHandle[GenerateReportWorkflow, str]
 
 KEY = "sk-loopback-secret"
 RESULT = "Successfully created research report PDF: research_pdf.pdf"
@@ -168,7 +168,7 @@ async def worker_here(
             yield worker.task_queue
 
 
-async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE) -> ReportHandle:
+async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE) -> StartedReport:
     return await client.start_workflow(
         GenerateReportWorkflow.run,
         GenerateReportInput(topic),
@@ -179,7 +179,7 @@ async def start_report(client: Client, topic: str, task_queue: str = TASK_QUEUE)
 
 async def begin_call(
     client: Client, llm: LoopbackLLM, topic: str, task_queue: str = TASK_QUEUE
-) -> ReportHandle:
+) -> StartedReport:
     """Starts a report, and waits for its call, which lasts until `llm.go_on` is set."""
     llm.go_on.clear()
     report = await start_report(client, topic, task_queue)
@@ -187,40 +187,42 @@ async def begin_call(
     return report
 
 
-def report_of(client: Client, workflow_id: str) -> ReportHandle:
+def report_of(client: Client, workflow_id: str) -> StartedReport:
     return client.get_workflow_handle_for(GenerateReportWorkflow.run, workflow_id)
 
 
-async def keep(report: ReportHandle, draft: int = 0) -> None:
+async def keep(report: StartedReport, draft: int = 0) -> None:
     decision = UserDecisionSignal(UserDecision.KEEP, draft=draft)
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 
-async def edit(report: ReportHandle, instruction: str = "", draft: int = 0) -> None:
+async def edit(report: StartedReport, instruction: str = "", draft: int = 0) -> None:
     decision = UserDecisionSignal(UserDecision.EDIT, instruction, draft)
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 
-async def undo(report: ReportHandle, draft: int = 0) -> None:
+async def undo(report: StartedReport, draft: int = 0) -> None:
     decision = UserDecisionSignal(UserDecision.UNDO, draft=draft)
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 
-async def correct(report: ReportHandle, text: str, draft: int = 0) -> None:
+async def correct(report: StartedReport, text: str, draft: int = 0) -> None:
     decision = UserDecisionSignal(UserDecision.CORRECT, draft=draft, text=text)
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 
-async def stop(report: ReportHandle) -> None:
+async def stop(report: StartedReport) -> None:
     decision = UserDecisionSignal(UserDecision.STOP)
     await report.signal(GenerateReportWorkflow.user_decision_signal, decision)
 
 
-async def draft_of(report: ReportHandle) -> str:
+async def draft_of(report: StartedReport) -> str:
     return await report.query(GenerateReportWorkflow.get_research_result)
 
 
-async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], bool]) -> ReportStatus:
+async def status_when(
+    report: StartedReport, wanted: Callable[[ReportStatus], bool]
+) -> ReportStatus:
     """Waits for a status that is as wanted, and returns it. Fails if the report was terminated."""
     status, answered = None, time.monotonic()
     try:
@@ -246,7 +248,7 @@ async def status_when(report: ReportHandle, wanted: Callable[[ReportStatus], boo
         raise AssertionError(f"{last}\n{await where_it_stands(report)}") from None
 
 
-async def waiting(report: ReportHandle, draft: int) -> ReportStatus:
+async def waiting(report: StartedReport, draft: int) -> ReportStatus:
     """Waits until the report waits for a decision on that draft, and returns its status."""
     return await status_when(report, lambda s: s.phase == Phase.WAITING and s.draft == draft)
 
@@ -260,11 +262,11 @@ async def listed(client: Client, number: int) -> None:
     await eventually(all_listed)
 
 
-async def is_running(report: ReportHandle) -> bool:
+async def is_running(report: StartedReport) -> bool:
     return (await report.describe()).status == WorkflowExecutionStatus.RUNNING
 
 
-async def decisions_on(report: ReportHandle) -> list[UserDecisionSignal]:
+async def decisions_on(report: StartedReport) -> list[UserDecisionSignal]:
     """The payloads of the Signals in the Event History."""
     kind = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
     signals = [
@@ -276,17 +278,17 @@ async def decisions_on(report: ReportHandle) -> list[UserDecisionSignal]:
     return [(await decode(payloads, [UserDecisionSignal]))[0] for payloads in signals]
 
 
-async def events_of(report: ReportHandle, kind: "EventType.ValueType") -> list[HistoryEvent]:
+async def events_of(report: StartedReport, kind: "EventType.ValueType") -> list[HistoryEvent]:
     return [event for event in (await report.fetch_history()).events if event.event_type == kind]
 
 
-async def attempts_of(report: ReportHandle) -> list[int]:
+async def attempts_of(report: StartedReport) -> list[int]:
     """The number of attempts of each of its Activities, in their order."""
     started = await events_of(report, EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)
     return [event.activity_task_started_event_attributes.attempt for event in started]
 
 
-async def reset(report: ReportHandle, task: int = 0) -> None:
+async def reset(report: StartedReport, task: int = 0) -> None:
     """Resets the report to one of its Workflow Tasks, counted from 0; -1 is the last."""
     tasks = await events_of(report, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     client = report._client
@@ -300,7 +302,7 @@ async def reset(report: ReportHandle, task: int = 0) -> None:
     )
 
 
-async def where_it_stands(report: ReportHandle) -> str:
+async def where_it_stands(report: StartedReport) -> str:
     """What the server knows of a report, for the reader of a failed test."""
     raw = (await report.describe()).raw_description
     kinds = [
@@ -314,7 +316,7 @@ async def where_it_stands(report: ReportHandle) -> str:
     return f"{report.id}, run {run}: {len(kinds)} events, the last {last}; pending: {told}"
 
 
-async def metadata_of(report: ReportHandle) -> WorkflowMetadata:
+async def metadata_of(report: StartedReport) -> WorkflowMetadata:
     """The metadata that the Web UI queries from a Workflow."""
     metadata: WorkflowMetadata = await report.query(
         "__temporal_workflow_metadata", result_type=WorkflowMetadata

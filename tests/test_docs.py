@@ -83,7 +83,7 @@ def test_the_tour_names_each_room_and_each_module_beside_them() -> None:
         assert f"`beyond/{place.name}{'/' * place.is_dir()}`" in tour, place
 
 
-def test_using_lists_each_word_of_the_dialogue() -> None:
+def test_using_md_lists_each_word_of_the_dialogue() -> None:
     listed = [quoted(words)[0] for words, _ in table(USING, "The dialogue")]
     words = re.findall(r"^([a-z]+)  ", HELP, re.M)
     assert sorted({word.split()[0] for word in listed} | {"help"}) == sorted({*words, "help"})

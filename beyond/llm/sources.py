@@ -14,7 +14,7 @@ from beyond.llm.thoughts import CODE
 from beyond.printable import printable
 
 HEADING = "## Sources"
-TITLE_LIMIT = 200  # characters
+SOURCE_TITLE_LIMIT = 200  # characters
 ADDRESS_LIMIT = 2_000  # characters: Google's redirects have hundreds
 
 # The fields with sources. In a stream, each event has the whole of a field in REPEATED, but only
@@ -32,7 +32,7 @@ GROWING = (
 FOREIGN_MARK = re.compile(r"\[(doc\d+|ref_\d+)\]")  # Azure's and Zhipu's
 
 ADDRESS = re.compile(r"https?://[^\s<>\"'\[\]]+", re.IGNORECASE)
-SIGNS = re.compile(r"[\\`*_\[\]<>#~$^]|&(?=#?\w+;)")
+MARKDOWN_SIGNS = re.compile(r"[\\`*_\[\]<>#~$^]|&(?=#?\w+;)")
 BLOCK_START = re.compile(r"^(?=[-+=])|^(\d+)(?=[.)])")  # what would begin a list or a rule
 OPEN_FENCE = re.compile(r"^ {0,3}(`{3,9}|~{3,9})", re.MULTILINE)
 LINK_OR_ADDRESS = re.compile(r"\[[^\]\n]{0,300}\]\([^)\n]{0,2000}\)|https?://[^\s<>]{1,2000}")
@@ -200,7 +200,7 @@ def _make_address(address: Any) -> str:
 
 def _tidy(title: Any) -> str:
     text = printable(" ".join(title.split())) if isinstance(title, str) else ""
-    return text if len(text) <= TITLE_LIMIT else text[: TITLE_LIMIT - 1] + "…"
+    return text if len(text) <= SOURCE_TITLE_LIMIT else text[: SOURCE_TITLE_LIMIT - 1] + "…"
 
 
 def _key(address: str) -> str:
@@ -214,7 +214,7 @@ def _key(address: str) -> str:
 
 
 def _write(page: Page) -> str:
-    title = SIGNS.sub(r"\\\g<0>", page.title or _tidy(page.address))
+    title = MARKDOWN_SIGNS.sub(r"\\\g<0>", page.title or _tidy(page.address))
     if page.address:
         return f"[{title}](<{page.address}>)"
     return BLOCK_START.sub(r"\1\\", title) or "(no address)"

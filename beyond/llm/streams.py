@@ -81,7 +81,7 @@ async def ask_for_stream(
     # If LiteLLM hides what the provider sent, only LiteLLM knows the finish reason.
     reason = received.reason or ("" if received.has_known_shape else stream.received_finish_reason)
     _require_end(received, bool(reason or received.is_whole or not writing.has_begun))
-    if not writing.describe() and reason in ("", "stop", None):
+    if not writing.make_live_draft() and reason in ("", "stop", None):
         return None  # asked without a stream, the model may explain a refusal
     whole = await asyncio.to_thread(litellm.stream_chunk_builder, chunks)
     answer: dict[str, Any] = whole.model_dump(exclude_none=True, warnings=False)

@@ -7,13 +7,13 @@ local servers and gateways leave them, with the marks, at the beginning of the a
 import re
 from typing import Any
 
-TAG = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)(?:\s[^<>\n]*)?"
+THOUGHT_TAG = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)(?:\s[^<>\n]*)?"
 # The marks of DeepSeek, Qwen and most others; of Magistral; of Command; of Kimi; of Gemma.
-OPEN = rf"(?:<{TAG}>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel>thought)"
-CLOSE = rf"(?:</{TAG}>|\[/THINK\]|<\|END_THINKING\|>|◁/think▷|<channel\|>)"
-OPENING = re.compile(rf"\s*{OPEN}", re.IGNORECASE)
+OPEN = rf"(?:<{THOUGHT_TAG}>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel>thought)"
+CLOSE = rf"(?:</{THOUGHT_TAG}>|\[/THINK\]|<\|END_THINKING\|>|◁/think▷|<channel\|>)"
+OPENING_MARK = re.compile(rf"\s*{OPEN}", re.IGNORECASE)
 ANY_OPENING = re.compile(OPEN, re.IGNORECASE)
-CLOSING = re.compile(CLOSE, re.IGNORECASE)
+CLOSING_MARK = re.compile(CLOSE, re.IGNORECASE)
 # A sentence such as "Sure, I will write that report." may come before the thoughts. A heading or
 # code does not: it begins a report about such marks.
 FIRST_LINE = r"(?=\S)[^\n<\[◁#`|]{1,200}"
@@ -32,7 +32,7 @@ FINAL_CHANNEL = re.compile(
     r"<\|channel\|>\s*final\b[^<\n]{0,80}(?:<\|constrain\|>\w+)?<\|message\|>"
 )
 BARE_CHANNELS = re.compile(r"\s*analysis(?=[A-Z\"'\n]).*?assistantfinal", re.DOTALL)
-MARKS = re.compile(
+THOUGHT_MARKS = re.compile(
     rf"{OPEN}|{CLOSE}|<\|start\|>assistant|<\|channel\|>\s*\w+|<\|\w+\|>"
     r"|^\s*analysis(?=[A-Z\"'\n<])|assistantfinal$",
     re.IGNORECASE,
@@ -70,7 +70,7 @@ def split_thoughts(answer: str) -> tuple[str, str]:
     start = _find_report(answer)
     end = max(start, len(answer) - END_LENGTH)
     report = answer[start:end] + END_TOKENS.sub("", answer[end:])
-    thoughts = MARKS.sub("", answer[:start])
+    thoughts = THOUGHT_MARKS.sub("", answer[:start])
     return thoughts.strip(), report.lstrip() if start else report
 
 
@@ -111,10 +111,10 @@ def _find_report(answer: str) -> int:
 
     start = _skip_first_line(masked)
     while start < len(answer):
-        if opening := OPENING.match(masked, start):
+        if opening := OPENING_MARK.match(masked, start):
             # If a thought leaves a code block open, the closing mark may look like code.
             end = opening.end()
-            closing = CLOSING.search(masked, end) or LONE_CLOSING.search(answer, end)
+            closing = CLOSING_MARK.search(masked, end) or LONE_CLOSING.search(answer, end)
             if not closing:
                 return len(answer)
         else:
@@ -130,7 +130,7 @@ def _find_report(answer: str) -> int:
 def _skip_first_line(masked: str) -> int:
     """Returns where thoughts end that follow an introductory sentence, or 0."""
     opening = OPENING_AFTER_SENTENCE.match(masked) or OPENING_AFTER_LINE.match(masked)
-    if opening and (closing := CLOSING.search(masked, opening.end())):
+    if opening and (closing := CLOSING_MARK.search(masked, opening.end())):
         return closing.end()
     return len(masked) if OPENING_AFTER_LINE.match(masked) else 0
 

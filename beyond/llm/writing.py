@@ -21,13 +21,13 @@ class Writing:
     def add(self, text: str, thoughts: str = "") -> None:
         """Appends a piece of the text. `thoughts`, if any, are only noted, not kept.
 
-        The text may begin with thoughts between marks; `describe` leaves them out.
+        The text may begin with thoughts between marks; `make_live_draft` leaves them out.
         """
         self._pieces.append(text)
         self.has_begun = self.has_begun or bool(text)
         self._thinks = self._thinks or bool(thoughts)
 
-    def describe(self) -> LiveDraft | None:
+    def make_live_draft(self) -> LiveDraft | None:
         """Returns the details for a heartbeat, or None before the first word or thought."""
         thoughts, text = split_thoughts("".join(self._pieces))
         if text.strip():

@@ -53,7 +53,9 @@ class Draft:
 
 
 def read(markdown: str) -> Draft:
-    """Read a draft. Any text can be read, and it loses only HTML tags and decoration.
+    """Read a draft. Any text can be read.
+
+    It loses only HTML tags, decoration and the data of embedded pictures.
 
     A draft beyond `LIMITS` becomes one block of code. So does each block that is too long or nested
     too deeply.

@@ -41,7 +41,7 @@ SIGNS = {  # an emoji: its sign, and its CSS colour or "" for that of the text
 PLAIN_EMOJI = "✔✘✖✓✗⚠❤♥▶➜"  # characters that are emoji without a variation selector, too
 ALONE = {"📈": "↗", "📉": "↘"}  # signs, instead of names, for emoji without words beside them
 # The zero-width joiner, the variation selector that asks for an emoji, and the skin tones.
-JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
+ZERO_WIDTH_JOINER, STYLE, TONES = "\u200d", "\ufe0f", "\U0001f3fb-\U0001f3ff"
 PICTURE = (
     "[\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1"
     "\u26aa\u26ab\u26bd\u26be\u26c4\u26c5\u26ce\u26d4\u26ea\u26f2\u26f3\u26f5\u26fa\u26fd\u2705"
@@ -51,13 +51,12 @@ PICTURE = (
     f"|[{PLAIN_EMOJI}]|[\u00a9\u00ae\u203c-\u329a](?={STYLE})"
 )
 PART = f"(?:{PICTURE}){STYLE}?[{TONES}]?{STYLE}?[\U000e0020-\U000e007f]*"
-EMOJI = re.compile(
-    f"[0-9#*]{STYLE}?\u20e3|[\U0001f1e6-\U0001f1ff]{{2}}|{PART}(?:{JOINER}(?:{PART}|[♀♂]{STYLE}?))*"
-)
+JOINED = f"{ZERO_WIDTH_JOINER}(?:{PART}|[♀♂]{STYLE}?)"
+EMOJI = re.compile(f"[0-9#*]{STYLE}?\u20e3|[\U0001f1e6-\U0001f1ff]{{2}}|{PART}(?:{JOINED})*")
 DECORATION = re.compile(
     rf"(?P<before>(?:(?<![ \xa0])[ \xa0]++)?)(?P<emoji>{EMOJI.pattern})(?P<after>[ \xa0]*)"
 )
-IGNORED = re.compile(f"[{STYLE}\ufe0e{JOINER}{TONES}]")
+IGNORED = re.compile(f"[{STYLE}\ufe0e{ZERO_WIDTH_JOINER}{TONES}]")
 
 
 def find_sign(emoji: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 # Every pattern must run in linear time, so each of its parts can match in one way only.
 # A dollar after one of these letters does not begin a formula. After Han and kana, it may.
-LETTERS = r"A-Za-z0-9\u00c0-\u1fff"
+ALPHABETIC = r"A-Za-z0-9\u00c0-\u1fff"
 UNIT = r"\u1100-\u11ff\u3040-\uffdc"  # Chinese, Japanese or Korean: units after a price's number
 ENVIRONMENTS = "equation|align|gather|multline|eqnarray|flalign|alignat|cases|[pbvBV]?matrix|split"
 # The first two branches are code, where a dollar is a dollar. A formula has no blank line. Its
@@ -28,7 +28,7 @@ FORMULA_SOURCE = rf"""
     | ROW
     | [ ]?(?P<citation>\ue200[^\ue200\ue201\n]*\ue201|【\d+(?::\d+)?†[^【】\n]*】
         |:contentReference\[[^\[\]\n]*\](?:\{{[^{{}}\n]*\}})?)
-    | (?<![{LETTERS}])(?<!\$)(?!\$[\d.,]+[{UNIT}])
+    | (?<![{ALPHABETIC}])(?<!\$)(?!\$[\d.,]+[{UNIT}])
         \$(?P<single>(?![\s$])(?:INNER|\n(?![ \t>]*\n)|\\.)*?(?<!\s))\$(?![\d$])
     """
 FORMULA = re.compile(
@@ -122,7 +122,7 @@ class Formulas:
         """An address with its formulas, which the parser has percent-encoded."""
         return self.restore(ENCODED.sub(lambda match: unquote(match[0]), address))
 
-    def measure(self, line: str) -> int:
+    def count_characters(self, line: str) -> int:
         """The length of a line in characters of the source, without displayed formulas."""
 
         def show(match: re.Match[str]) -> str:

@@ -128,7 +128,7 @@ def _read_row(row: str, taken: Counter[int], below: bool) -> list[str]:
     return cells
 
 
-class Tags:
+class OpenTags:
     """The tags of one line. The open ones determine the looks of its text."""
 
     def __init__(self) -> None:

@@ -8,11 +8,12 @@ from markdown_it.token import Token
 
 from beyond.markdown.emoji import replace_emoji
 from beyond.markdown.formulas import HIDDEN, Formulas
-from beyond.markdown.html import Tags
+from beyond.markdown.html import OpenTags
 from beyond.markdown.sources import Notes
 
 BADGE = re.compile(r"//img\.shields\.io|/badge")
 ALERT = re.compile(r"\[!(\w+)\][+-]?(.*)")
+EMBEDDED = re.compile(r"data:image/[\w.+-]+;base64,[\w+/=]+")  # a picture as text
 TASK = re.compile(r"\[([ xX])\][ \xa0]")
 
 
@@ -23,9 +24,9 @@ def tidy_line(
 
     `around` is the type of the token before its paragraph, such as "list_item_open".
     """
-    line = _Line(formulas, notes)
+    line = _LineBuilder(formulas, notes)
     for child in children:
-        HANDLERS.get(child.type, _Line.add)(line, child)
+        HANDLERS.get(child.type, _LineBuilder.add)(line, child)
     out = line.out
     while out and out[-1].type == "hardbreak":
         out.pop()
@@ -34,13 +35,13 @@ def tidy_line(
     return replace_emoji(_split_links(out))
 
 
-class _Line:
+class _LineBuilder:
     """Builds the children of a line, one after the other."""
 
     def __init__(self, formulas: Formulas, notes: Notes) -> None:
         self.formulas, self.notes = formulas, notes
         self.out: list[Token] = []
-        self.tags = Tags()
+        self.tags = OpenTags()
 
     def add(self, token: Token) -> None:
         self.out.append(token)
@@ -50,12 +51,12 @@ class _Line:
         if child.meta:  # made by Notes
             self.add(child)
             return
-        position = 0
-        for match in HIDDEN.finditer(child.content):
-            self._add_looking(child.content[position : match.start()])
+        content, position = EMBEDDED.sub("", child.content), 0
+        for match in HIDDEN.finditer(content):
+            self._add_looking(content[position : match.start()])
             self._add_looking(match[0], "code_inline", formula=True)
             position = match.end()
-        self._add_looking(child.content[position:])
+        self._add_looking(content[position:])
 
     def add_code(self, child: Token) -> None:
         self._add_looking(child.content, "code_inline")
@@ -96,12 +97,12 @@ class _Line:
 
 
 HANDLERS = {
-    "text": _Line.add_text,
-    "code_inline": _Line.add_code,
-    "html_inline": _Line.add_tag,
-    "footnote_ref": _Line.add_note,
-    "image": _Line.add_picture,
-    "link_open": _Line.add_link,
+    "text": _LineBuilder.add_text,
+    "code_inline": _LineBuilder.add_code,
+    "html_inline": _LineBuilder.add_tag,
+    "footnote_ref": _LineBuilder.add_note,
+    "image": _LineBuilder.add_picture,
+    "link_open": _LineBuilder.add_link,
 }
 
 

@@ -9,8 +9,10 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Delimiter
 from markdown_it.token import Token
 
-LITERAL = re.compile(r"\s*p\s*[<≤=]|kwargs\b")  # after asterisks that are text: **p<0.05, **kwargs
-POWER = re.compile(r"[0-9]|[A-Za-z][A-Za-z0-9]")  # what is around "**" in "2**10", "0.35**", "x**y"
+# What follows asterisks that are text, as in "**p<0.05", "**kwargs" and "**/*.py".
+LITERAL = re.compile(r"\s*p\s*[<≤=]|kwargs\b|/")
+POWER = re.compile(r"[A-Za-z0-9)]\**(?:[A-Za-z0-9]|-[0-9])")  # "x**y", "10**-3", with or without **
+SPACE_OR_BRACKET = re.compile(r"[\s(（“「]")  # noqa: RUF001 - after one of these, a mark does not close
 
 
 def judge_marks(tokenize: Callable[[StateInline, bool], bool]) -> Callable[..., bool]:
@@ -40,15 +42,31 @@ def _judge_mark(state: StateInline, made: list[Delimiter], start: int) -> None:
     before = next((d for d in above if d.marker == made[0].marker), None)
     pending = before is not None and before.open
     sides = state.src[max(0, start - 1) : start], state.src[state.pos : state.pos + 1]
-    spaces = [not part.strip() for part in sides]
     half = len(made) // 2
+    double = state.pos - start == 2
+    is_text = double and not pending and _is_operator(state, start)
     for number, delimiter in enumerate(made):
-        if state.pos - start == 2 and spaces == [True, True]:
-            delimiter.open, delimiter.close = False, pending
-        elif state.pos - start == 2 and spaces == [False, False]:
+        if is_text:
+            delimiter.open = delimiter.close = False
+        elif not all(side.strip() for side in sides):
+            continue  # CommonMark is right
+        elif double:
             delimiter.open, delimiter.close = not pending, pending
-        elif spaces == [False, False] and pending:  # **one****two**
+        elif pending:  # **one****two**
             delimiter.open, delimiter.close = number >= half, number < half
+
+
+def _is_operator(state: StateInline, start: int) -> bool:
+    """Whether a mark is text, as in "2**10 and **kwargs": it may be, and no mark closes it."""
+    if not (POWER.match(state.src, start - 1) or LITERAL.match(state.src, state.pos)):
+        return False
+    closing = state.src.find(state.src[start : state.pos], state.pos)
+    if closing < 0:
+        return True
+    between = state.src[state.pos : closing]
+    return not between.isalnum() and bool(
+        SPACE_OR_BRACKET.match(between[-1]) or POWER.match(state.src, closing - 1)
+    )
 
 
 @dataclass
@@ -59,7 +77,7 @@ class _LoneMark:
     sign: str
     length: int  # characters in the source, of which some may be paired
     around: int  # the index of the delimiter that opens the emphasis around it, or -1
-    before: str  # the character before it: "" if it begins the text, "\n" if it begins a line
+    before: str  # the text before it: "" if it begins the text, "\n" if it begins a line
     after: str  # the text after it
 
     @property
@@ -69,7 +87,7 @@ class _LoneMark:
     @property
     def spaces(self) -> tuple[bool, bool]:
         """Whether it has a space, or nothing, before it and after it."""
-        return not self.before.strip(), not self.after[:1].strip()
+        return not self.before[-1:].strip(), not self.after[:1].strip()
 
     def pairs_with(self, other: "_LoneMark") -> bool:
         """Whether this one opens what the other closes, as in "**Risk: **high"."""
@@ -85,11 +103,13 @@ class _LoneMark:
         """Whether the mark is text: a power, a footnote's star, a name such as __init."""
         if self.sign == "_":
             return not self.begins
+        beside = self.before.strip() or self.after.strip()
         return (
-            self.spaces == (True, True)
-            or self.length == 1
+            self.length == 1
+            or (self.spaces == (True, True) and beside != "")
+            or self.before[-1:].isdecimal()
             or LITERAL.match(self.after) is not None
-            or POWER.match((self.before or " ") + self.after[:1]) is not None
+            or POWER.match((self.before[-1:] or " ") + self.after[:2]) is not None
         )
 
 
@@ -127,7 +147,7 @@ def _find_lone_marks(tokens: list[Token], delimiters: list[Delimiter]) -> list[_
                 found[-1].places.append(place)
                 found[-1].after = after
                 continue
-            before = _find_text(tokens, delimiter.token, -1)[-1:]
+            before = _find_text(tokens, delimiter.token, -1)
             sign, length = chr(delimiter.marker), delimiter.length or 0
             found.append(_LoneMark([place], sign, length, around[-1], before, after))
     return found

@@ -21,10 +21,10 @@ NESTING_LIMIT = 40  # levels of blocks; a page has no room for more, and the par
 # break after a shorter line is meant to stay.
 SHORT_LINE = 60
 DATA = re.compile(r"(?<=\]\()data:image/[^()\s]+")  # an address that contains the whole picture
-WORD = re.compile(r"\S*")
-ITEM = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")
+NEXT_WORD = re.compile(r"\S*")
+ITEM_START = re.compile(rf"\(?\d{{1,3}}[a-z]?[.)]\s|[•◦▪●‣·–—☐☑→]\s|{EMOJI.pattern}")
 # A link's address in parentheses. If they do not close on their line, it ends at a space.
-ADDRESS = re.compile(
+LINK_ADDRESS = re.compile(
     r"\([ ]*<?(?=[a-z]+:\S|www\.|\#|[^\s()]*/)"
     r"(?:(?P<whole>(?:(?!\]\()[^()\n]|\([^()\n]*\))++)\)|(?P<part>[^\s)]+)\)?)",
     re.IGNORECASE,
@@ -88,9 +88,9 @@ def _keep_short_line(state: StateInline, silent: bool) -> bool:
     start, end = state.src.rfind("\n", 0, state.pos) + 1, state.pos
     if not newline(state, silent):
         return False
-    line, word = state.src[start:end], WORD.match(state.src, state.pos)
-    short = state.env["formulas"].measure(line) + len(word[0] if word else "") < SHORT_LINE
-    if not silent and (short or ITEM.match(state.src, state.pos)):
+    line, word = state.src[start:end], NEXT_WORD.match(state.src, state.pos)
+    short = state.env["formulas"].count_characters(line) + len(word[0] if word else "") < SHORT_LINE
+    if not silent and (short or ITEM_START.match(state.src, state.pos)):
         state.tokens[-1].type, state.tokens[-1].tag = "hardbreak", "br"
     return True
 
@@ -105,7 +105,7 @@ def _take_loose_link(state: StateInline, silent: bool) -> bool:
     if state.src[start] != "[" or state.src.find("](", start) < 0:
         return False
     end = state.md.helpers.parseLinkLabel(state, start)
-    found = ADDRESS.match(state.src, end + 1, state.posMax) if end > 0 else None
+    found = LINK_ADDRESS.match(state.src, end + 1, state.posMax) if end > 0 else None
     if not found:
         return False
     address = state.md.normalizeLink(_read_address(found["whole"] or found["part"]))

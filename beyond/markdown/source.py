@@ -6,13 +6,15 @@ import textwrap
 # Every pattern must run in linear time, so each of its parts can match in one way only.
 FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+((?:[^`\n]*[^`\n \t])?)[ \t]*$")
 MARKDOWN = ("markdown", "md", "mdx")  # languages of a fence around a draft
-CHATTER = 4  # lines outside a fence around a draft, such as "Here is your report:"
+CHATTER_LINES = 4  # lines outside a fence around a draft, such as "Here is your report:"
 BLOCK = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |> |\||```)", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n((?:(?:[\w-]+:|- |[ \t]).*\n|\n)++)---[ \t]*\n")
-DELIMITERS = re.compile(r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
-PLACEHOLDER = re.compile(r"\[\[?_?TOC_?\]\]?", re.IGNORECASE)  # for a table of contents
+DELIMITER_ROW = re.compile(
+    r"[ \t>]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+"
+)
+CONTENTS_MARK = re.compile(r"\[\[?_?TOC_?\]\]?", re.IGNORECASE)  # for a table of contents
 HEADING_NAME = re.compile(r"\{#[\w.:-]++\}\s*+\Z")
-BAR = re.compile(r"(?<!\\)\|")  # between two cells
+CELL_BAR = re.compile(r"(?<!\\)\|")  # between two cells
 CODE_SPAN = re.compile("`[^`]+`")
 SPARSE = 10  # rows times columns for each cell; beyond this, a table is nearly empty
 
@@ -22,28 +24,24 @@ def unwrap(text: str) -> str:
     text = _unindent(text)
     lines = text.split("\n")
     filled = [number for number, line in enumerate(lines) if line.strip()]
-    for first in filled[: CHATTER + 1]:
-        fence = FENCE.match(lines[first])
-        if not fence:
-            continue
-        around = fence[2].lower() in MARKDOWN
-        for last in filled[: -CHATTER - 2 : -1]:
-            closing = FENCE.match(lines[last])
-            inside = lines[first + 1 : last]
-            if not closing or closing[2] or closing[1] != fence[1] or last <= first:
-                continue
-            marks = sum(1 for line in inside if FENCE.match(line))
-            whole = not fence[2] and (first, last) == (filled[0], filled[-1])
-            outside = "\n".join([*lines[:first], *lines[last + 1 :]])
-            if (
-                marks % 2 == 0
-                and not BLOCK.search(outside)
-                and (around or (whole and re.match(r"\s*#", "\n".join(inside))))
-            ):
-                inside = _unindent("\n".join(inside)).split("\n")
-                return "\n".join([*lines[:first], "", *inside, "", *lines[last + 1 :]])
-        break
+    first = next((n for n in filled[: CHATTER_LINES + 1] if FENCE.match(lines[n])), len(lines))
+    for last in reversed(filled[-CHATTER_LINES - 1 :]):
+        if first < last and _is_around_draft(lines, first, last):
+            inside = _unindent("\n".join(lines[first + 1 : last]))
+            return "\n".join([*lines[:first], "", inside, "", *lines[last + 1 :]])
     return text
+
+
+def _is_around_draft(lines: list[str], first: int, last: int) -> bool:
+    """Whether a fence begins and ends at these lines, and is around a draft instead of code."""
+    opening, closing = FENCE.match(lines[first]), FENCE.match(lines[last])
+    if not opening or not closing or closing[2] or closing[1] != opening[1]:
+        return False
+    inside, outside = lines[first + 1 : last], "\n".join([*lines[:first], *lines[last + 1 :]])
+    if sum(1 for line in inside if FENCE.match(line)) % 2 or BLOCK.search(outside):
+        return False
+    is_title = "\n".join(inside).lstrip().startswith("#")
+    return opening[2].lower() in MARKDOWN or (not opening[2] and not outside.strip() and is_title)
 
 
 def _unindent(text: str) -> str:
@@ -105,7 +103,7 @@ def mend_lines(text: str) -> str:
 
 
 def _mend_line(line: str) -> str:
-    if PLACEHOLDER.fullmatch(line.strip()):
+    if CONTENTS_MARK.fullmatch(line.strip()):
         return ""
     line = re.sub(r"^( {0,3}#{2,6})(?=[^\s#])", r"\1 ", line)
     return HEADING_NAME.sub("", line) if line.lstrip(" ").startswith("#") else line
@@ -113,7 +111,7 @@ def _mend_line(line: str) -> str:
 
 def _delimits(line: str) -> bool:
     """Whether a line separates the header of a table from its rows."""
-    return "-" in line and DELIMITERS.fullmatch(line) is not None
+    return "-" in line and DELIMITER_ROW.fullmatch(line) is not None
 
 
 def _take_rows(lines: list[str], number: int) -> tuple[list[str], int]:
@@ -142,17 +140,17 @@ def _make_room(table: list[str]) -> list[str]:
     if is_sparse(rows=len(table), columns=most, cells=sum(cells)):
         return ["```", *table, "```"]
     header, line, *rows = table
-    return [_widen(header, most, "  |"), _widen(line, most, "--|"), *rows]
+    return [_add_cells(header, most, "  |"), _add_cells(line, most, "--|"), *rows]
 
 
 def _escape_code(row: str) -> str:
     """A row whose code stays in one cell although it has bars, as in `int | None`."""
-    return CODE_SPAN.sub(lambda code: BAR.sub(r"\|", code[0]), row)
+    return CODE_SPAN.sub(lambda code: CELL_BAR.sub(r"\|", code[0]), row)
 
 
 def _count_cells(row: str) -> int:
     """The number of cells in a row of a table."""
-    return len(BAR.split(row.strip("> \t").removeprefix("|").removesuffix("|")))
+    return len(CELL_BAR.split(row.strip("> \t").removeprefix("|").removesuffix("|")))
 
 
 def is_sparse(*, rows: int, columns: int, cells: int) -> bool:
@@ -160,7 +158,7 @@ def is_sparse(*, rows: int, columns: int, cells: int) -> bool:
     return rows * columns > SPARSE * cells
 
 
-def _widen(row: str, cells: int, cell: str) -> str:
+def _add_cells(row: str, cells: int, cell: str) -> str:
     missing = cells - _count_cells(row)
     if missing <= 0:
         return row

@@ -8,6 +8,7 @@ import io
 from datetime import date
 from functools import partial
 from threading import Lock
+from typing import Any
 
 from beyond import markdown as drafts
 from beyond.markdown.emoji import replace_emoji_in_line
@@ -30,8 +31,6 @@ from beyond.pdf.pages import (
 from beyond.pdf.prepare import make_printable, prepare
 from beyond.pdf.tags import Element
 
-ENGLISH = {"en", "und"}  # "und": too few words to tell, or none
-
 one_at_a_time = Lock()  # ReportLab registers fonts for the whole process
 
 
@@ -53,20 +52,15 @@ def render(
     `approved`: the day of the person's decision, printed under the title; the document's date
     `paper`: a key of `beyond.paper.SIZES`. Any other raises KeyError.
     """
-    topic = make_printable(replace_emoji_in_line(topic.strip()))
-    if "\n" in topic or len(topic) > TITLE_LIMIT:
-        topic = ""  # it is not a title but instructions to the model
+    topic = read_topic(topic)
     with one_at_a_time:
         draft = prepare(drafts.read(markdown))
         structure = Element("Document")
-        composer = Composer(draft, structure)
-        heading = composer.take_title()
-        topic = "" if heading else topic
-        if topic:
-            heading = composer.make_title(topic)
-        kicker = KICKER if draft.language in ENGLISH else ""
-        title = shorten(composer.title or topic or draft.title or kicker or draft.opening)
-        front = make_front(kicker, heading, approved, is_rtl(title), structure)
+        composer = Composer(draft, structure, topic)
+        kicker = KICKER if draft.english else ""
+        title = shorten(composer.title or draft.title or kicker or draft.opening)
+        rtl = is_rtl(title)
+        front = make_front(kicker, composer.make_title(), approved, rtl, structure)
         above = len(structure.kids)
         body = keep_together(composer.compose())
         out = io.BytesIO()
@@ -76,18 +70,33 @@ def render(
             approved,
             structure,
             title=title,
-            subject=topic,
+            subject="" if composer.heading else topic,
             keywords=make_printable(workflow_id),
             lang=draft.language,
         )
         if add_heights(body) > LONG:
-            report.head = make_head(title)
-            if composer.headings and not composer.has_contents:
-                lead = count_lead(body)
-                toc = Element("TOC", structure)
-                structure.kids.insert(above + lead, toc)
-                runs = partial(composer.make_runs, place=Place(structure))
-                contents = make_contents(composer.headings, runs, toc, draft.rtl)
-                body[lead:lead] = [*contents, Rule(16)]
+            report.head = make_head(title, rtl)
+            if composer.entries and not composer.has_contents:
+                add_contents(body, above, composer)
         report.build(front + body)
         return out.getvalue()
+
+
+def read_topic(topic: str) -> str:
+    """The topic as a title; "" if it is none, but instructions to the model."""
+    topic = topic.strip()
+    title = make_printable(replace_emoji_in_line(topic))
+    return title if len(topic.splitlines()) == 1 and len(title) <= TITLE_LIMIT else ""
+
+
+def add_contents(body: list[Any], above: int, composer: Composer) -> None:
+    """Insert a table of contents near the beginning of the body.
+
+    `above` is how many of the structure's elements are above the body.
+    """
+    lead, structure = count_lead(body), composer.structure
+    toc = Element("TOC", structure)
+    structure.kids.insert(above + lead, toc)
+    runs = partial(composer.make_runs, place=Place(structure))
+    contents = make_contents(composer.entries, runs, toc, composer.draft.rtl)
+    body[lead:lead] = [*contents, Rule(16)]

@@ -16,6 +16,7 @@ from beyond.pdf.nodes import (
     find_headings,
     find_lines,
     find_listed,
+    find_title,
     grow_blocks,
     introduces,
     is_displayed,
@@ -35,7 +36,6 @@ from beyond.pdf.tags import Element
 from beyond.pdf.text import HALF_PAGE, HEIGHT, WIDTH, Text
 from beyond.pdf.words import make_words
 
-CHATTER = 3  # blocks before a title, such as "Here is your report:"
 DEEPEST = WIDTH / 2  # points, as all lengths here; the indent of the deepest list
 SOURCES_SIZE = 9.0  # of the text of sources and footnotes
 CODE_SIZE = 8.75  # 82 characters a line
@@ -67,49 +67,45 @@ class Place(NamedTuple):
 class Composer:
     """Composes one draft, and adds the elements of what it makes to `structure`."""
 
-    def __init__(self, draft: Prepared, structure: Element) -> None:
+    def __init__(self, draft: Prepared, structure: Element, topic: str = "") -> None:
         self.draft, self.structure = draft, structure
         self.blocks = list(grow_blocks(draft))
-        headings = [node for block in self.blocks for node in find_headings(block)]
-        self.names = dict(zip(headings, name_places(map(read_words, headings)), strict=True))
-        self.goals = set(self.names.values())
-        self.title = ""  # the words of the heading that is the title
-        self.headings: list[Heading] = []  # those composed so far
-        self.ranks: list[int] = []  # of the last heading and of those that enclose it
+        self.heading = find_title(self.blocks, bool(topic))  # the one that is the title
+        self.title = read_words(self.heading) if self.heading else topic
+        if self.heading:
+            self.blocks.remove(self.heading)
+        nodes = [node for block in self.blocks for node in find_headings(block)]
+        self.headings = rank_headings([self.heading, *nodes] if self.heading else nodes)
+        self.entries = [self.headings[node] for node in nodes]  # of a table of contents
+        self.names = {heading.name for heading in self.headings.values()}
 
     @property
     def has_contents(self) -> bool:
-        """Whether the draft itself lists most of its chapters, the highest of its headings."""
-        levels = Counter(heading.level for heading in self.headings)
-        top = min((level for level, number in levels.items() if number > 1), default=0)
-        chapters = {name_chapter(h.title): h.name for h in self.headings if h.level == top}
-        listed = set().union(*map(find_listed, self.blocks))
-        found = [title for title, name in chapters.items() if listed & {title, f"#{name}"}]
-        return len(found) > len(chapters) / 2
+        """Whether one block lists most of the draft's chapters, the highest of its headings.
 
-    def take_title(self) -> Text | None:
-        """Take the title out of the draft and return it; None if there is none.
-
-        A title is the first heading. It begins the draft, or it follows a few words of the model
-        and is the only heading of level 1.
+        The chapters come after it. What names those before it looks back, as a conclusion does.
         """
-        tops = [block for block in self.blocks if block.type == "heading" and read_words(block)]
-        if not tops:
-            return None
-        title, above = tops[0], self.blocks.index(tops[0])
-        others = {node.tag for node in self.names if node is not title}
-        if above and (title.tag != "h1" or "h1" in others or above > CHATTER):
-            return None
-        self.blocks.remove(title)
-        self.title = read_words(title)
-        text = self.make_heading(title, Place(self.structure), TITLE_SIZE)
-        self.headings.clear()
-        return text
+        levels = Counter(heading.level for heading in self.entries)
+        top = min((level for level, number in levels.items() if number > 1), default=0)
+        blocks = {}  # the number of each chapter's block, by the chapter's names
+        for number, block in enumerate(self.blocks):
+            for heading in map(self.headings.__getitem__, find_headings(block)):
+                if heading.level == top:
+                    blocks[name_chapter(heading.title)] = blocks[f"#{heading.name}"] = number
+        half = len(set(blocks.values())) / 2
+        for number, block in enumerate(self.blocks):
+            listed = {blocks.get(name, 0) for name in find_listed(block)}
+            if sum(chapter > number for chapter in listed) > half:
+                return True
+        return False
 
-    def make_title(self, topic: str) -> Text:
-        """The title of a draft that has none itself."""
+    def make_title(self) -> Text | None:
+        """The title: a heading of the draft, the topic, or none."""
         place = Place(self.structure, size=TITLE_SIZE)
-        return self.make_text([(topic, Look(TITLE_SIZE, bold=True))], place, TITLE_SIZE * 1.1, "H1")
+        if self.heading:
+            return self.make_heading(self.heading, place, TITLE_SIZE)
+        runs = [(self.title, Look(TITLE_SIZE, bold=True))]
+        return self.make_text(runs, place, TITLE_SIZE * 1.1, "H1") if self.title else None
 
     def compose(self) -> list[Any]:
         """The flowables of the draft. A block that cannot be set is shown as its source."""
@@ -183,7 +179,7 @@ class Composer:
     def make_displayed(self, nodes: Sequence[Node], place: Place, before: float) -> Text:
         """A displayed formula with its number and the punctuation after it, centred."""
         formula, *following = nodes
-        made = set_formula(formula.content, BODY, True)
+        made = set_formula(formula.content, BODY, displayed=True)
         if not made:
             return self.make_code(formula.content, place)
         runs: list[Run] = [made.shrink_to(WIDTH - place.left, HALF_PAGE)]
@@ -195,16 +191,12 @@ class Composer:
         return text
 
     def make_heading(self, node: Node, place: Place, size: float = 0) -> Text:
-        """A heading and its entry in the outline, under the nearest one of a higher rank."""
-        size, rank = size or HEADING_SIZES[node.tag], int(node.tag[1])
-        self.ranks = [*(other for other in self.ranks if other < rank), rank]
-        level = len(self.ranks)  # the outline skips no level
-        nodes = node.children[0].children
-        runs = self.make_runs(nodes, Look(size, bold=True), place)
-        text = self.make_text(runs, place._replace(size=size), size * 1.1, f"H{level}")
-        heading = Heading(level - 1, shorten(read_words(node)), self.names[node], nodes)
+        """A heading, with its entry in the outline."""
+        size, heading = size or HEADING_SIZES[node.tag], self.headings[node]
+        runs = self.make_runs(heading.nodes, Look(size, bold=True), place)
+        kind = f"H{heading.level + 1}"
+        text = self.make_text(runs, place._replace(size=size), size * 1.1, kind)
         text.style.keeps, text.style.outline = True, heading[:3]
-        self.headings.append(heading)
         return text
 
     def make_list(self, node: Node, place: Place) -> list[Any]:
@@ -322,8 +314,20 @@ class Composer:
 
     def make_runs(self, nodes: Sequence[Node], look: Look, place: Place) -> list[Run]:
         """The runs of a line in a place."""
-        inline = Inline(self.goals, WIDTH - place.left - INDENT, place.among_sources)
+        inline = Inline(self.names, WIDTH - place.left - INDENT, place.among_sources)
         return inline.make_runs(nodes, look)
+
+
+def rank_headings(nodes: Sequence[Node]) -> dict[Node, Heading]:
+    """Each heading with its level, under the nearest one of a higher rank, and its name."""
+    made: dict[Node, Heading] = {}
+    ranks: list[int] = []  # of a heading and of those that enclose it; the outline skips no level
+    for node, name in zip(nodes, name_places(map(read_words, nodes)), strict=True):
+        rank = int(node.tag[1])
+        ranks = [*(other for other in ranks if other < rank), rank]
+        title = shorten(read_words(node))
+        made[node] = Heading(len(ranks) - 1, title, name, node.children[0].children)
+    return made
 
 
 def drop_rules(flowables: list[Any]) -> None:

@@ -42,8 +42,9 @@ class Inline(NamedTuple):
             return make_image(node, look)
         if kind.endswith("break"):
             return [("\n" if kind == "hardbreak" else " ", look)]
-        if node.meta.get("formula") and (made := set_formula(node.content, look.size, False)):
-            return [made.shrink_to(self.room, HALF_PAGE)]
+        formula = node.meta.get("formula") and set_formula(node.content, look.size, displayed=False)
+        if formula:
+            return [formula.shrink_to(self.room, HALF_PAGE)]
         return make_stretch(node, look)
 
     def make_link(self, node: Node, look: Look) -> Sequence[Run]:

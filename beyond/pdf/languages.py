@@ -53,6 +53,7 @@ STOP_WORDS = {
     "bn": "এবং ও এই করে হয় থেকে জন্য একটি না সঙ্গে",
     "mr": "आणि आहे या हे ते च्या मध्ये आहेत व होते",
 }
+FOREIGN = re.compile(r"[^\W\d_a-zA-Z]")  # a letter that English does not have
 SAMPLE = 20_000  # characters at the beginning of a draft, which show its language
 HYPHENATED = "en_US"  # tried for words in which the draft's language finds no hyphen
 
@@ -63,7 +64,7 @@ def detect_language(text: str) -> str:
     if text.isascii():
         return _find_by_words(text)
     counts: dict[str, int] = {}
-    letters = re.sub(r"[\W\d_a-zA-Z]", "", text)
+    letters = "".join(FOREIGN.findall(text))
     counts[""] = len(re.findall("[a-zA-Z]", text))
     for char in dict.fromkeys(letters):  # in this order, so that every process breaks a tie alike
         script = _name_script(char)
@@ -90,10 +91,15 @@ def _find_by_words(text: str, otherwise: str = "und") -> str:
     return found if known else otherwise
 
 
+def may_be_english(text: str, language: str) -> bool:
+    """Whether a text is English, or too short to tell and without any other letter."""
+    return language == "en" or (language == "und" and not FOREIGN.search(text))
+
+
 def find_stretches(text: str, language: str) -> Iterator[tuple[int, int, str]]:
     """Find stretches of two words or more in another script than that of `language`.
 
-    Yields start, end and language tag of each. A single letter, as in a formula, does not count,
+    Yields start, end and language tag of each. Single letters, as in a formula, do not count,
     because a screen reader may change its voice for each stretch.
     """
     base = language.partition("-")[0]
@@ -105,8 +111,15 @@ def find_stretches(text: str, language: str) -> Iterator[tuple[int, int, str]]:
         start, end = places[0], places[-1] + 1
         while end < len(text) and unicodedata.category(text[end])[0] == "M":
             end += 1  # a vowel sign belongs to its letter
-        if (tag in WITHOUT_SPACES and end > start + 1) or " " in text[start:end]:
+        words = sum(map(_is_word, text[start:end].split()))
+        if words > 1 or (tag in WITHOUT_SPACES and end > start + 1):
             yield start, end, tag
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text has two letters, of which one may be a vowel sign, but not an accent."""
+    letters = [c for c in text if c.isalpha() or unicodedata.category(c)[0] == "M"]
+    return sum(not unicodedata.combining(letter) for letter in letters) > 1
 
 
 def _name_language(char: str) -> str:

@@ -5,7 +5,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import dropwhile, groupby, takewhile
+from itertools import groupby, takewhile
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from markdown_it.token import Token
@@ -29,6 +30,8 @@ PAGE = re.compile(  # "..... 12", "(p. 12)" or "– page 12" after a title
 ASIDE = re.compile(r"\[[^][]*\]|[(（][^()（）]*[)）]")  # "[3]", "(2024)"
 REMARK = re.compile(r":\s|\s[–—-]\s|：")  # between a title and what is said about it
 
+CHATTER = 3  # blocks before a title, such as "Here is your report:"
+
 
 def grow_blocks(draft: Prepared) -> Iterator[Node]:
     """The tree of each block of a draft. A block that is nested too deeply becomes code."""
@@ -51,6 +54,23 @@ def find_lines(maps: Iterable[Sequence[int] | None]) -> list[int]:
 def find_headings(block: Node) -> Iterator[Node]:
     """The headings in a block."""
     return (node for node in block.walk() if node.type == "heading")
+
+
+def find_title(blocks: Sequence[Node], has_topic: bool) -> Node | None:
+    """The heading that is the draft's title; None if there is none.
+
+    It begins the draft, or it follows a few words of the model and is the only heading of level 1.
+    If there is a topic to be the title, a heading below level 1 that others equal is a chapter.
+    """
+    tops = [block for block in blocks if block.type == "heading" and read_words(block)]
+    if not tops:
+        return None
+    title, above = tops[0], blocks.index(tops[0])
+    tags = [node.tag for block in blocks for node in find_headings(block)]
+    is_alone, is_highest = tags.count(title.tag) == 1, title.tag == "h1"
+    if above:
+        return title if is_highest and is_alone and above <= CHATTER else None
+    return title if is_highest or is_alone or not has_topic else None
 
 
 def is_tight(paragraph: Node) -> bool:
@@ -95,20 +115,22 @@ def name_chapter(title: str) -> str:
 def find_listed(block: Node) -> set[str]:
     """What a block lists that may be chapters: the names of its lines, and where its links lead.
 
-    A line has several names: all of it, without its page, without a remark, and what it emphasizes.
+    A line has several names: all of it, without its page, without a remark, and the bold words that
+    it begins with.
     """
     listed: set[str] = set()
     for node in block.walk():
-        lines: Iterable[str] = ()
+        lines: list[str] = []
         if node.type == "inline" and node.parent and node.parent.type != "heading":
-            lines = map(read_text, split_lines(node.children))
+            for nodes in split_lines(node.children):
+                bold = nodes[:1] if nodes[0].type == "strong" else []
+                lines += [read_text(nodes), read_text(bold)]
         elif node.type in ("fence", "code_block"):
             lines = node.content.splitlines()
-        elif node.type in ("strong", "link"):
+        elif node.type == "link":
             lines = [read_text([node])]
-        listed.update(*map(name_line, lines))
-        if node.type == "link":
             listed.add(unquote(str(node.attrGet("href"))))
+        listed.update(*map(name_line, lines))
     return listed
 
 
@@ -186,21 +208,32 @@ def introduces(nodes: Sequence[Node]) -> bool:
     A bold line may have a number before it, and an aside after it, such as a source's number.
     """
     *_, line = split_lines(nodes)
-    leaves = list(_find_leaves(line, False))
-    text = "".join(leaf.content for leaf, _ in leaves).rstrip()
-    if text.endswith((":", "\uff1a")):
+    leaves = [leaf for leaf in _find_leaves(line, False) if leaf.text]
+    if _join(leaves).rstrip().endswith((":", "\uff1a")):
         return True
-    rest = dropwhile(lambda found: not found[1], leaves)  # a number or a sign may come first
-    plain = ASIDE.sub("", "".join(leaf.content for leaf, bold in rest if not bold))
-    number = "".join(leaf.content for leaf, _ in takewhile(lambda found: not found[1], leaves))
-    return number != text and not any(map(str.isalpha, number)) and not any(map(str.isalnum, plain))
+    number = list(takewhile(lambda leaf: not leaf.bold, leaves))  # or a sign
+    title = leaves[len(number) :]
+    aside = ASIDE.sub("", _join(leaf for leaf in title if not leaf.bold))
+    has_letters, has_words = any(map(str.isalpha, _join(number))), any(map(str.isalnum, aside))
+    return bool(title) and not has_letters and not has_words
 
 
-def _find_leaves(nodes: Iterable[Node], bold: bool) -> Iterator[tuple[Node, bool]]:
-    """The texts in nodes, and whether each is bold."""
+class Leaf(NamedTuple):
+    """A text within a line."""
+
+    text: str
+    bold: bool
+
+
+def _join(leaves: Iterable[Leaf]) -> str:
+    return "".join(leaf.text for leaf in leaves)
+
+
+def _find_leaves(nodes: Iterable[Node], bold: bool) -> Iterator[Leaf]:
+    """The texts in nodes, which are bold if something around them is."""
     for node in nodes:
         inside = bold or node.type == "strong" or "strong" in node.meta.get("looks", ())
         if node.is_nested:
             yield from _find_leaves(node.children, inside)
         else:
-            yield node, inside
+            yield Leaf(node.content, inside)

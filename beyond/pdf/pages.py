@@ -12,7 +12,6 @@ from reportlab import platypus, rl_config
 
 from beyond.paper import SIZES
 from beyond.pdf.archive import add_metadata
-from beyond.pdf.bidi import is_rtl
 from beyond.pdf.fonts import get_face
 from beyond.pdf.lines import Style
 from beyond.pdf.paint import FAINT, RULE, color
@@ -185,12 +184,12 @@ def make_front(
     return [*out, Rule(16)]
 
 
-def make_head(title: str) -> Text:
+def make_head(title: str, rtl: bool) -> Text:
     """The running head of a long report: its title, shortened to one line."""
     words = make_words([(title, Look(TINY, FAINT))])
-    head = Text(words, Style(leading=TINY * 1.4, rtl=is_rtl(title)))
+    head = Text(words, Style(leading=TINY * 1.4, rtl=rtl))
     if head.natural_width > WIDTH:
-        return make_head(shorten(title.removesuffix("…"), len(title) - 2))
+        return make_head(shorten(title.removesuffix("…"), len(title) - 2), rtl)
     head.wrap(WIDTH, 0)
     return head
 

@@ -1,7 +1,7 @@
 """A report: its topic, its drafts, the decisions on them, and what to tell the person.
 
-Nothing here knows Temporal. The Workflow asks a `Report` what to do next, does it, and reports the
-outcome.
+The Workflow asks a `Report` what to do next, does it, and reports the outcome. Nothing here calls
+Temporal; but a report can be reset, and a long one continues as new.
 """
 
 from dataclasses import replace

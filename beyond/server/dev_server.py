@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -39,42 +40,14 @@ async def start_server(
     CLI, or if the server does not start within `START_TIMEOUT`.
     """
     from platformdirs import user_cache_path
-    from temporalio.testing import WorkflowEnvironment
 
     cache = user_cache_path(APP, ensure_exists=True)
     log_start = len(_read(log))
-
-    async def start_with(cli: str | None) -> WorkflowEnvironment:
-        start = WorkflowEnvironment.start_local(
-            namespace=connection_settings()["namespace"],
-            port=port,
-            ui=port is not None,
-            ui_port=port and port + UI_PORT_OFFSET,
-            dev_server_existing_path=cli,
-            download_dest_dir=str(cache),
-            dev_server_database_filename=str(database) if database else None,
-            dev_server_extra_args=extra_args,
-            dev_server_startup_timeout=START_TIMEOUT,
-        )
-        starting = asyncio.create_task(start)
-        try:
-            with _redirect_output(log):  # the server starts in here, after any download
-                quick = QUICK_START.total_seconds() if cli else None
-                await asyncio.wait({starting}, timeout=quick)
-            if not starting.done():
-                print(
-                    f"Temporal's dev server has not started yet{quote_log(log, log_start)}. "
-                    f"Waiting up to {START_TIMEOUT.seconds} s.",
-                    flush=True,
-                )
-            return await starting
-        finally:
-            starting.cancel()
-
-    cli = shutil.which("temporal") or shutil.which("temporal", path=cache)
+    start = partial(_start, log, port, database, extra_args, cache)
+    cli = _find_cli(cache)
     if not cli:
         try:
-            return await start_with(None)
+            return await start(None)
         except RuntimeError as error:
             no_download = error
         if not (shutil.which("go") and await _build_with_go(cache)):
@@ -83,9 +56,9 @@ async def start_server(
                 f"({no_download}), no build with Go. Install it from https://docs.temporal.io/cli "
                 "and run the command again."
             )
-        cli = shutil.which("temporal", path=cache)
+        cli = _find_cli(cache)
     try:
-        return await start_with(cli)
+        return await start(cli)
     except RuntimeError as error:
         reason = quote_log(log, log_start)
         if "did not start within" not in str(error):
@@ -94,6 +67,52 @@ async def start_server(
             f"Temporal's dev server did not start{reason}. The Temporal CLI is {cli}, "
             f"its log {log}."
         ) from None
+
+
+def _find_cli(cache: Path) -> str | None:
+    return shutil.which("temporal") or shutil.which("temporal", path=cache)
+
+
+async def _start(
+    log: Path,
+    port: int | None,
+    database: Path | None,
+    extra_args: Sequence[str],
+    cache: Path,
+    cli: str | None,
+) -> "WorkflowEnvironment":
+    """Starts the server with this CLI. Without one, the SDK downloads one into `cache`.
+
+    Says so if it takes long. Raises RuntimeError, which is the SDK's.
+    """
+    from temporalio.testing import WorkflowEnvironment
+
+    log_start = len(_read(log))
+    start = WorkflowEnvironment.start_local(
+        namespace=connection_settings()["namespace"],
+        port=port,
+        ui=port is not None,
+        ui_port=port and port + UI_PORT_OFFSET,
+        dev_server_existing_path=cli,
+        download_dest_dir=str(cache),
+        dev_server_database_filename=str(database) if database else None,
+        dev_server_extra_args=extra_args,
+        dev_server_startup_timeout=START_TIMEOUT,
+    )
+    starting = asyncio.create_task(start)
+    try:
+        with _redirect_output(log):  # the server starts in here, after any download
+            quick = QUICK_START.total_seconds() if cli else None
+            await asyncio.wait({starting}, timeout=quick)
+        if not starting.done():
+            print(
+                f"Temporal's dev server has not started yet{quote_log(log, log_start)}. "
+                f"Waiting up to {START_TIMEOUT.seconds} s.",
+                flush=True,
+            )
+        return await starting
+    finally:
+        starting.cancel()
 
 
 def quote_log(log: Path, start: int) -> str:

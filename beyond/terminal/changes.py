@@ -10,20 +10,21 @@ from itertools import groupby
 SIMILAR = 0.5  # two paragraphs that share this part of their words are one that was changed
 SAME_PLACE = 0.1  # added to that share if both are between the same unchanged paragraphs
 COMMON = 20  # paragraphs; a word in more of the old ones does not help to find the right one
-LONG = 4_000  # words, old and new; comparing a paragraph with more would take seconds
+COMPARISON_LIMIT = 4_000  # words, old and new; comparing a paragraph with more would take seconds
 
 FENCE = re.compile(r"`{3,}|~{3,}")
 # A list item, a quotation and a heading begin a paragraph even without a blank line before them.
 BEGINNING = re.compile(r"#{1,6}\s|>|[-*+]\s|\d+[.)]\s")
 # Accents, and the vowel signs of Hebrew, Arabic, India, Thailand and Laos. \w leaves them out.
-SIGNS = (
+COMBINING = (
     r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
     r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece"
 )
 # Thai, Lao, Chinese and Japanese have no spaces between words, so each letter counts as a word.
-LETTERS = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-WORD = re.compile(
-    rf"[{LETTERS}][{SIGNS}]*|(?:\d+(?:[.,]\d+)*|[^\W\d{LETTERS}])(?:[^\W{LETTERS}]|[{SIGNS}])*|\s+|."
+UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+WORD_OR_SIGN = re.compile(
+    rf"[{UNSPACED}][{COMBINING}]*"
+    rf"|(?:\d+(?:[.,]\d+)*|[^\W\d{UNSPACED}])(?:[^\W{UNSPACED}]|[{COMBINING}])*|\s+|."
 )
 
 # A mark and a text. The marks: "" for words of both drafts, "-" for deleted words, "+" for new
@@ -64,7 +65,7 @@ def summarize(paragraphs: Sequence[Paragraph]) -> str:
     return ", ".join([summary, *(f"{number} {what}" for what, number in others.items() if number)])
 
 
-def describe(paragraphs: Iterable[Paragraph], what: str = "paragraph") -> Iterator[list[Part]]:
+def show_changes(paragraphs: Iterable[Paragraph], what: str = "paragraph") -> Iterator[list[Part]]:
     """Yields what to show of each changed paragraph, and one line for unchanged ones in a row.
 
     `what` is the word for a paragraph in that line: "paragraph", "row" or "line".
@@ -85,8 +86,8 @@ def describe(paragraphs: Iterable[Paragraph], what: str = "paragraph") -> Iterat
 
 def compare_words(old: str, new: str) -> list[Part]:
     """Returns the words of both texts in order, with their marks."""
-    before, after = WORD.findall(old), WORD.findall(new)
-    if len(before) + len(after) > LONG:
+    before, after = WORD_OR_SIGN.findall(old), WORD_OR_SIGN.findall(new)
+    if len(before) + len(after) > COMPARISON_LIMIT:
         return [("-", old), ("+", new)]
     parts: list[Part] = []
     was = now = between = ""
@@ -112,9 +113,9 @@ def _mark(paragraph: Paragraph) -> list[Part]:
     if paragraph.old == paragraph.new or min(len(old), len(new)) == 1:
         return compare_words(paragraph.old, paragraph.new)
     if not _is_row(new[0]):
-        return _join(describe(_align(old, new), "line"))
+        return _join(show_changes(_align(old, new), "line"))
     headings = compare_words(old[0], new[0])
-    return _join([headings, *describe(_align(_rows(old), _rows(new)), "row")])
+    return _join([headings, *show_changes(_align(_rows(old), _rows(new)), "row")])
 
 
 def _join(lines: Iterable[list[Part]]) -> list[Part]:
@@ -201,7 +202,7 @@ def _pair(before: Sequence[str], after: Sequence[str]) -> dict[int, int]:
 
 
 def _words(text: str) -> set[str]:
-    return {word for word in WORD.findall(text) if word[0].isalnum()}
+    return {word for word in WORD_OR_SIGN.findall(text) if word[0].isalnum()}
 
 
 def _names(text: str) -> set[str]:

@@ -26,7 +26,7 @@ from beyond.server.connection import (
     limits_requests,
     retry_until_answered,
 )
-from beyond.terminal.changes import compare, describe, summarize
+from beyond.terminal.changes import compare, show_changes, summarize
 from beyond.terminal.draft_files import Corrections, save_draft
 from beyond.terminal.ending import show_result
 from beyond.terminal.progress import (
@@ -254,7 +254,7 @@ class Dialogue:
             number, draft = self._shown
             paragraphs = compare(self._earlier_text, draft)
             heading = f"\nDraft {number}: {summarize(paragraphs)}."
-            await self._screen.page_changes(heading, describe(paragraphs))
+            await self._screen.page_changes(heading, show_changes(paragraphs))
 
     async def _decide(self, decision: UserDecision, instruction: str = "", text: str = "") -> bool:
         """Sends a decision on the draft on the screen. Returns False if Temporal refuses it."""

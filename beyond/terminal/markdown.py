@@ -17,10 +17,10 @@ SMALL_DIGITS = {
     "sup": str.maketrans("0123456789+-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾"),
     "sub": str.maketrans("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"),
 }
-INDENT = 4  # columns for a quote's mark; a list's take fewer, up to item 99
+QUOTE_INDENT = 4  # columns for a quote's mark; a list's take fewer, up to item 99
 NARROWEST = 8  # columns; rich drops text in quotes and lists if it has no room left
 # rich prints code on black, which is a bar on a light terminal, and keys in bright yellow.
-LOOKS = Theme({"markdown.code": "bold magenta", "markdown.kbd": "bold"})
+THEME = Theme({"markdown.code": "bold magenta", "markdown.kbd": "bold"})
 SCHEMES = ("", "http://", "https://", "mailto:")  # what the text of a link may leave out
 
 
@@ -62,10 +62,10 @@ class _WholeMarkdown(Markdown):
     inlines = Markdown.inlines | {"link", "link_url"}  # names of styles in rich's theme
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if options.max_width - INDENT * _measure_depth(self.parsed) < NARROWEST:
+        if options.max_width - QUOTE_INDENT * _measure_depth(self.parsed) < NARROWEST:
             yield Text(self.markup)
             return
-        with console.use_theme(LOOKS):
+        with console.use_theme(THEME):
             yield from super().__rich_console__(console, options)
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkflowExecution
@@ -62,6 +63,16 @@ NARROWEST_PHASE, NARROWEST_TOPIC, NARROWEST_ID = 4, 9, 8
 UNKNOWN, FAILING = "?", "FAILING"  # the phase if no Worker answers, or if it answers with an error
 
 QueryStatus = Callable[[str], Awaitable[ReportStatus]]  # takes a Workflow ID
+
+
+class Row(NamedTuple):
+    """A report in the list, as texts. `last` is the draft's number or the name of the PDF."""
+
+    workflow_id: str
+    topic: str
+    age: str
+    phase: str
+    last: str
 
 
 # One report.
@@ -282,14 +293,14 @@ async def list_reports(
         if not shown:
             widths = _choose_widths(screen, page.executions, last_column)
             screen.show_row(["ID", "Topic", "Age", "Phase", last_column], widths)
-        rows = [asyncio.create_task(ask(partial(read, one))) for one in page.executions]
-        for row in rows:
-            workflow_id, *cells = await row
-            screen.show_row(
-                [shorten_id(workflow_id) if screen.terminal else workflow_id, *cells], widths
-            )
-        phases = [row.result()[3] for row in rows if row.result()[1] != UNKNOWN]
-        if worker_answers and phases and all(phase == UNKNOWN for phase in phases):
+        phases = set()
+        for reading in [asyncio.create_task(ask(partial(read, one))) for one in page.executions]:
+            row = await reading
+            own_id = shorten_id(row.workflow_id) if screen.terminal else row.workflow_id
+            screen.show_row([own_id, *row[1:]], widths)
+            if row.topic != UNKNOWN:  # an unreadable report says nothing about Workers
+                phases.add(row.phase)
+        if worker_answers and phases == {UNKNOWN}:
             worker_answers, read = False, partial(_read_open, client, None)
             reason = await explain_missing_worker(client, page.executions[0]) or WORKER_IS_SILENT
             screen.say_error(f"Phases and drafts are unknown. {reason}")
@@ -303,8 +314,8 @@ async def list_reports(
 
 async def _read_open(
     client: Client, query_status: QueryStatus | None, one: WorkflowExecutionInfo
-) -> Sequence[str]:
-    """Returns the cells of an open report's row. Without `query_status`, it asks no Worker.
+) -> Row:
+    """Returns an open report's row. Without `query_status`, it asks no Worker.
 
     Raises RPCError if the server does not answer, or limits requests.
     """
@@ -328,7 +339,7 @@ async def _read_open(
             phase, draft = status.phase.value, str(status.draft)
             topic = summarize(cut_instructions(status.prompt))
     topic = topic or await read_topic(client, workflow_id)
-    return workflow_id, topic, _format_age(one.start_time), phase, draft
+    return Row(workflow_id, topic, _format_age(one.start_time), phase, draft)
 
 
 def _says_that_it_fails(error: RPCError) -> bool:
@@ -340,7 +351,7 @@ def _says_that_it_fails(error: RPCError) -> bool:
     return any(detail.Is(WorkflowNotReadyFailure.DESCRIPTOR) for detail in status.details)
 
 
-async def _read_ended(client: Client, one: WorkflowExecutionInfo) -> Sequence[str]:
+async def _read_ended(client: Client, one: WorkflowExecutionInfo) -> Row:
     workflow_id, run_id = one.execution.workflow_id, one.execution.run_id
     end = Status.Name(one.status).removeprefix("WORKFLOW_EXECUTION_STATUS_")
     topic, pdf = await read_topic(client, workflow_id, run_id), ""
@@ -350,7 +361,7 @@ async def _read_ended(client: Client, one: WorkflowExecutionInfo) -> Sequence[st
             pdf = name_pdf(await with_payloads(report.result))
         except RefusedError:
             pdf = UNKNOWN
-    return workflow_id, topic, _format_age(one.close_time), end, pdf
+    return Row(workflow_id, topic, _format_age(one.close_time), end, pdf)
 
 
 def _choose_widths(

@@ -14,7 +14,7 @@ from loopback_llm import LoopbackLLM, Reply
 from machine import PROJECT
 from support import (
     RECORDED_LIMIT,
-    ReportHandle,
+    StartedReport,
     begin_call,
     correct,
     edit,
@@ -34,7 +34,7 @@ from workflow import GenerateReportWorkflow
 HISTORIES = PROJECT / "tests" / "workflow" / "histories"
 
 
-async def record(report: ReportHandle, shape: str) -> None:
+async def record(report: StartedReport, shape: str) -> None:
     """Writes the report's Event History, without a trace of this machine."""
     history = json.loads((await report.fetch_history()).to_json())
     text = json.dumps(scrubbed(history), indent=1, ensure_ascii=False)

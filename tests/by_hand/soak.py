@@ -25,7 +25,7 @@ from machine import forget_own_settings
 from support import (
     CONTINUE_SOON,
     KEY,
-    ReportHandle,
+    StartedReport,
     WorkerProcess,
     correct,
     draft_of,
@@ -150,14 +150,14 @@ class Soak:
                 await self._try(partial(edit, report))
         await self._judge(report, approved, edits)
 
-    async def _correct(self, report: ReportHandle, status: ReportStatus) -> None:
+    async def _correct(self, report: StartedReport, status: ReportStatus) -> None:
         text = f"{status.text}\n\nCorrected: {self.counts['correct']}"
         await self._try(partial(correct, report, text, status.draft))
         corrected = await self._wait(report)
         if status.draft and (corrected.text, corrected.prompt) != (text, status.prompt):
             self.faults.append(f"{report.id}: the correction of draft {status.draft} is lost")
 
-    async def _judge(self, report: ReportHandle, approved: ReportStatus, edits: list[str]) -> None:
+    async def _judge(self, report: StartedReport, approved: ReportStatus, edits: list[str]) -> None:
         self.counts["reports"] += 1
         result = await self._try(report.result)
         text = await self._try(partial(draft_of, report))
@@ -173,7 +173,7 @@ class Soak:
             if (times := approved.prompt.count(instruction)) > 1:
                 self.faults.append(f"{report.id}: {instruction} counts {times} times")
 
-    async def _wait(self, report: ReportHandle) -> ReportStatus:
+    async def _wait(self, report: StartedReport) -> ReportStatus:
         """Returns the status once the report waits or is done. Notes a fault if it is stuck."""
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:

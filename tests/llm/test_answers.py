@@ -9,22 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback_llm import LoopbackLLM, Reply
+from asking import ANSWERS, ask, content_of, fail
+from loopback_llm import LoopbackLLM, Reply, answer, as_json
 from support import KEY, edit, eventually, start_report, waiting
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import llm_call
 from beyond import heartbeats
-from beyond.llm import complete
-from beyond.llm.writing import Writing
 from models import DRAFT_LIMIT, LLMCallInput
 
 HERE = Path(__file__).parent
-ANSWERS = {case["name"]: case for case in json.loads((HERE / "answers.json").read_text())}
 PLAYED = {path.stem: path for path in (HERE / "answers").glob("*.json")}
-LIMIT = timedelta(minutes=1)
 TEA = "# Tea\n\nTea is a leaf.\n\nIt is steeped in water."
 THOUGHTS = "The reader wants a short text about tea. I will leave out the history."
 TIDES = (
@@ -53,19 +49,12 @@ CUT_OFF = {
 }
 
 
-def content_of(answer: dict[str, Any]) -> str:
-    content: str = answer["choices"][0]["message"]["content"]
-    return content
-
-
-async def ask(llm: LoopbackLLM, body: Any, *, is_last_attempt: bool = False) -> dict[str, Any]:
-    llm.replies.append(Reply(body=json.dumps(body), content_type="application/json"))
-    return await complete(LLMCallInput("tea"), LIMIT, Writing(), is_last_attempt=is_last_attempt)
-
-
-def answer(content: str, reason: str | None = "stop", **choice: Any) -> dict[str, Any]:
-    message = {"role": "assistant", "content": content}
-    return {"choices": [{"index": 0, "finish_reason": reason, "message": message, **choice}]}
+async def answered(
+    llm: LoopbackLLM, body: dict[str, Any], *, is_last_attempt: bool = False
+) -> dict[str, Any]:
+    """Returns what a call makes of this answer."""
+    llm.replies.append(as_json(body))
+    return await ask(is_last_attempt=is_last_attempt)
 
 
 # The request.
@@ -148,7 +137,7 @@ async def test_an_attempt_that_temporal_has_timed_out_makes_no_call(llm: Loopbac
 
 @pytest.mark.parametrize("name", WITH_A_DRAFT)
 async def test_the_draft_is_the_report_without_thoughts(llm: LoopbackLLM, name: str) -> None:
-    result = await ask(llm, ANSWERS[name]["body"])
+    result = await answered(llm, ANSWERS[name]["body"])
     [choice] = result["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == (TEA, "stop")
     assert name == "an end token" or choice["message"]["reasoning_content"] == THOUGHTS
@@ -164,13 +153,12 @@ async def test_an_answer_of_unusual_shape_becomes_a_complete_draft(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, name: str, streamed: bool
 ) -> None:
     llm.play(json.loads(PLAYED[name].read_text()), monkeypatch)
-    writing = Writing()
-    answer = await complete(LLMCallInput("tides"), LIMIT, writing, is_last_attempt=not streamed)
-    assert (content_of(answer), answer["choices"][0]["finish_reason"]) == (TIDES, "stop")
+    result = await ask(is_last_attempt=not streamed)
+    assert (content_of(result), result["choices"][0]["finish_reason"]) == (TIDES, "stop")
     is_stream = name != "groq-without-service-tier"
     assert len(llm.calls) == (1 if is_stream or not streamed else 2)
     if "thoughts" in name:
-        assert answer["choices"][0]["message"]["reasoning_content"] == "Keep it short."
+        assert result["choices"][0]["message"]["reasoning_content"] == "Keep it short."
 
 
 async def test_a_gemini_stream_without_a_finish_reason_is_retried(
@@ -178,16 +166,16 @@ async def test_a_gemini_stream_without_a_finish_reason_is_retried(
 ) -> None:
     """It has usage with each piece, so usage does not mark its end."""
     llm.play(json.loads(PLAYED[NO_REASON].read_text()), monkeypatch)
-    with pytest.raises(ApplicationError, match="the provider stopped in") as error:
-        await complete(LLMCallInput("tides"), LIMIT, Writing())
-    assert not error.value.non_retryable
+    error = await fail()
+    assert "the provider stopped in" in error.message
+    assert not error.non_retryable
 
 
 async def test_the_sources_of_an_answer_engine_are_numbered(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     llm.play(json.loads(PLAYED[WITH_SOURCES].read_text()), monkeypatch)
-    text = content_of(await complete(LLMCallInput("tides"), LIMIT, Writing()))
+    text = content_of(await ask())
     assert "each day[1][2]." in text
     assert "1. [The moon and the tide](<https://tides.example.org/moon>)\n2. [Why" in text
 
@@ -195,7 +183,7 @@ async def test_the_sources_of_an_answer_engine_are_numbered(
 async def test_a_text_that_litellm_rejects_becomes_a_draft(llm: LoopbackLLM) -> None:
     body = answer(TEA)
     body["choices"][0]["message"]["reasoning_content"] = {"text": THOUGHTS}
-    assert content_of(await ask(llm, body)) == TEA
+    assert content_of(await answered(llm, body)) == TEA
 
 
 @pytest.mark.parametrize(
@@ -209,7 +197,7 @@ async def test_a_text_that_litellm_rejects_becomes_a_draft(llm: LoopbackLLM) -> 
 async def test_a_heading_within_a_line_begins_a_line(
     llm: LoopbackLLM, glued: str, apart: str
 ) -> None:
-    assert content_of(await ask(llm, answer(glued))) == apart
+    assert content_of(await answered(llm, answer(glued))) == apart
 
 
 @pytest.mark.parametrize(
@@ -229,14 +217,13 @@ async def test_an_answer_too_large_for_a_report_fails_with_its_size(
 ) -> None:
     """JSON takes six bytes for a Chinese character. A stream is aborted at the limit."""
     llm.replies.append(Reply(text))
-    with pytest.raises(ApplicationError) as error:
-        await complete(LLMCallInput("tea"), LIMIT, Writing(), is_last_attempt=is_last_attempt)
-    assert (error.value.type, error.value.non_retryable) == ("AnswerTooLarge", True)
+    error = await fail(is_last_attempt=is_last_attempt)
+    assert (error.type, error.non_retryable) == ("AnswerTooLarge", True)
     assert re.fullmatch(
         r"the answer has (\d\.\d) MB, but a report holds at most 1 MB; ask for a shorter one",
-        error.value.message,
+        error.message,
     )
-    assert not is_last_attempt or f" {size} MB" in error.value.message
+    assert not is_last_attempt or f" {size} MB" in error.message
 
 
 # Finish reasons.
@@ -246,13 +233,13 @@ async def test_an_answer_too_large_for_a_report_fails_with_its_size(
 async def test_an_answer_that_the_model_finished_has_the_reason_stop(
     llm: LoopbackLLM, reason: str | None
 ) -> None:
-    result = await ask(llm, answer(TEA, reason))
+    result = await answered(llm, answer(TEA, reason))
     assert result["choices"][0]["finish_reason"] == "stop"
 
 
 @pytest.mark.parametrize("name", CUT_OFF)
 async def test_a_cut_off_report_keeps_its_finish_reason(llm: LoopbackLLM, name: str) -> None:
-    result = await ask(llm, ANSWERS[name]["body"])
+    result = await answered(llm, ANSWERS[name]["body"])
     assert result["choices"][0]["finish_reason"] == CUT_OFF[name]
 
 
@@ -273,7 +260,7 @@ async def test_a_cut_off_report_keeps_its_finish_reason(llm: LoopbackLLM, name: 
 async def test_another_finish_reason_appears_in_the_status(
     llm: LoopbackLLM, reason: str, told: str
 ) -> None:
-    result = await ask(llm, answer("# Tea\n\nTea is", reason))
+    result = await answered(llm, answer("# Tea\n\nTea is", reason))
     assert result["choices"][0]["finish_reason"] == told
 
 
@@ -282,7 +269,7 @@ async def test_an_answer_that_broke_off_becomes_a_draft_at_the_last_try(
     llm: LoopbackLLM, reason: str
 ) -> None:
     """Each call costs money, so the person sees what the last one brought."""
-    result = await ask(llm, answer("# Tea\n\nTea is", reason), is_last_attempt=True)
+    result = await answered(llm, answer("# Tea\n\nTea is", reason), is_last_attempt=True)
     assert result["choices"][0]["finish_reason"] == reason
 
 
@@ -299,7 +286,7 @@ async def test_malformed_answers_from_gemini_count_as_cut_off(
     body = {"candidates": [candidate], "usageMetadata": usage}
     case = {"model": "gemini/gemini-2.5-pro", "base": ["GEMINI_API_BASE", ""]}
     llm.play(case | {"whole": body, "stream": [body]}, monkeypatch)
-    result = await complete(LLMCallInput("tea"), LIMIT, Writing(), is_last_attempt=not streamed)
+    result = await ask(is_last_attempt=not streamed)
     assert result["choices"][0]["finish_reason"] == reason
 
 

@@ -5,18 +5,16 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from asking import ask, fail
 from loopback_llm import LoopbackLLM
 from support import KEY, Serve, eventually
 from temporalio.exceptions import ApplicationError
 
-from beyond.llm import complete, load_litellm
-from beyond.llm.writing import Writing
+from beyond.llm import load_litellm
 from beyond.process import RESTART
-from models import LLMCallInput
 
 # Of the clients that `new_clients` takes from LiteLLM.
 pytestmark = pytest.mark.filterwarnings(
@@ -46,12 +44,11 @@ def new_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     litellm.in_memory_llm_clients_cache.flush_cache()
 
 
-async def fail(monkeypatch: pytest.MonkeyPatch, address: str) -> ApplicationError:
+async def fail_at(monkeypatch: pytest.MonkeyPatch, address: str) -> ApplicationError:
     monkeypatch.setenv("OPENAI_BASE_URL", address)
-    with pytest.raises(ApplicationError) as error:
-        await complete(LLMCallInput("bees"), timedelta(seconds=20), Writing())
-    assert "object at" not in error.value.message
-    return error.value
+    error = await fail(limit=20)
+    assert "object at" not in error.message
+    return error
 
 
 @pytest.mark.parametrize(
@@ -67,7 +64,7 @@ async def fail(monkeypatch: pytest.MonkeyPatch, address: str) -> ApplicationErro
 async def test_an_outage_is_retried(
     monkeypatch: pytest.MonkeyPatch, address: str, told: str
 ) -> None:
-    error = await fail(monkeypatch, address)
+    error = await fail_at(monkeypatch, address)
     assert (error.type, error.message) == ("ConnectionError", f"openai/gpt-4o: {told}")
     assert not error.non_retryable
 
@@ -77,7 +74,7 @@ async def test_a_closed_connection_is_retried(
 ) -> None:
     """So is one to a TLS server, which answers plain text with an alert or not at all."""
     port = serve(lambda connection: connection.recv(100))
-    error = await fail(monkeypatch, f"http://127.0.0.1:{port}/v1")
+    error = await fail_at(monkeypatch, f"http://127.0.0.1:{port}/v1")
     assert error.message == (
         f"openai/gpt-4o: 127.0.0.1:{port} closed the connection without an answer; "
         "if this goes on, write https:// in OPENAI_BASE_URL"
@@ -88,7 +85,7 @@ async def test_a_closed_connection_is_retried(
 async def test_plain_text_to_a_tls_server_names_the_cure(
     monkeypatch: pytest.MonkeyPatch, tls: int
 ) -> None:
-    error = await fail(monkeypatch, f"http://localhost:{tls}/v1")
+    error = await fail_at(monkeypatch, f"http://localhost:{tls}/v1")
     assert error.message.endswith("if this goes on, write https:// in OPENAI_BASE_URL")
 
 
@@ -96,7 +93,7 @@ async def test_plain_text_to_a_tls_server_names_the_cure(
 async def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    error = await fail(monkeypatch, address)
+    error = await fail_at(monkeypatch, address)
     assert error.message == "openai/gpt-4o: the proxy 127.0.0.1:1 refuses the connection"
     assert not error.non_retryable
 
@@ -106,7 +103,7 @@ async def test_a_socks_proxy_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "socks5://127.0.0.1:1")
-    error = await fail(monkeypatch, "https://example.com/v1")
+    error = await fail_at(monkeypatch, "https://example.com/v1")
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message == (
         "openai/gpt-4o: the environment names a SOCKS proxy, which LiteLLM cannot use; "
@@ -121,7 +118,7 @@ async def test_a_socks_proxy_is_refused_with_the_cure(
 async def test_an_invalid_address_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    error = await fail(monkeypatch, address)
+    error = await fail_at(monkeypatch, address)
     assert (error.type, error.non_retryable) == ("SettingsError", True)
     assert error.message == (
         f"openai/gpt-4o: the address {address} cannot be used; write it as http://host:port/v1 "
@@ -132,7 +129,7 @@ async def test_an_invalid_address_is_refused_with_the_cure(
 async def test_https_to_a_plain_server_is_refused_with_the_cure(
     monkeypatch: pytest.MonkeyPatch, llm: LoopbackLLM
 ) -> None:
-    error = await fail(monkeypatch, llm.base_url.replace("http:", "https:"))
+    error = await fail_at(monkeypatch, llm.base_url.replace("http:", "https:"))
     host = llm.base_url.split("/")[2]
     assert error.message == (
         f"openai/gpt-4o: {host} does not use TLS; write http:// in OPENAI_BASE_URL and {RESTART}"
@@ -146,7 +143,7 @@ async def test_an_unknown_certificate_is_refused_with_the_cure(
 ) -> None:
     if file:
         monkeypatch.setenv("SSL_CERT_FILE", file)
-    error = await fail(monkeypatch, f"https://localhost:{tls}/v1")
+    error = await fail_at(monkeypatch, f"https://localhost:{tls}/v1")
     missing = f"; there is no file {file}" if file else ""
     assert error.message == (
         f"openai/gpt-4o: the certificate of localhost:{tls} is not trusted "
@@ -160,7 +157,7 @@ async def test_the_cure_for_an_unknown_certificate_works(
     monkeypatch: pytest.MonkeyPatch, tls: int, certificates: Path
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
-    error = await fail(monkeypatch, f"https://localhost:{tls}/v1")
+    error = await fail_at(monkeypatch, f"https://localhost:{tls}/v1")
     assert "closed the connection without an answer" in error.message  # by then, it is trusted
 
 
@@ -198,7 +195,7 @@ async def test_a_missing_setting_or_package_is_refused_with_the_cure(
     monkeypatch.setenv("LLM_MODEL", model)
     if model.startswith(("vertex", "bedrock")):
         monkeypatch.setenv("LLM_API_KEY", "your-api-key")
-    error = await fail(monkeypatch, "http://127.0.0.1:1/v1")
+    error = await fail_at(monkeypatch, "http://127.0.0.1:1/v1")
     assert (error.message, error.non_retryable) == (f"{model}: {told}", True)
 
 
@@ -206,7 +203,7 @@ async def test_a_missing_setting_or_package_is_refused_with_the_cure(
 async def test_a_silent_connection_is_kept_alive(llm: LoopbackLLM) -> None:
     """Firewalls drop silent connections, but not those with TCP keep-alive probes."""
     llm.go_on.clear()
-    call = asyncio.create_task(complete(LLMCallInput("bees"), timedelta(minutes=1), Writing()))
+    call = asyncio.create_task(ask())
     await eventually(lambda: llm.in_flight == 1)
     port = llm.base_url.split(":")[2].split("/")[0]
     command = ["ss", "-tno", f"dport = :{port}"]

@@ -2,22 +2,19 @@
 
 import json
 import re
-from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import ask, content_of
 from loopback_llm import LoopbackLLM, Reply, piece
 from pypdf import PdfReader
 from support import RESULT, edit, keep, start_report, waiting
 from temporalio.client import Client
 
-from beyond.llm import complete
 from beyond.llm.sources import Sources, add_sources
-from beyond.llm.writing import Writing
 from beyond.pdf import render
-from models import LLMCallInput
 
 CASES = {path.stem: path for path in (Path(__file__).parent / "sources").glob("*.json")}
 TEA, STEEP = "https://en.wikipedia.org/wiki/Tea", "https://teausa.org/steep"
@@ -26,16 +23,13 @@ TEA, STEEP = "https://en.wikipedia.org/wiki/Tea", "https://teausa.org/steep"
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer")
 
 
-async def ask(
+async def text_of(
     llm: LoopbackLLM, monkeypatch: pytest.MonkeyPatch, case: dict[str, Any], streamed: bool
 ) -> str:
     llm.play(case, monkeypatch)
-    answer = await complete(
-        LLMCallInput("tea"), timedelta(minutes=1), Writing(), is_last_attempt=not streamed
-    )
+    text = content_of(await ask(is_last_attempt=not streamed))
     assert [call.streamed for call in llm.calls] == [streamed]
-    content: str = answer["choices"][0]["message"]["content"]
-    return content
+    return text
 
 
 def entries_of(text: str) -> dict[str, str]:
@@ -49,7 +43,7 @@ async def test_a_draft_ends_with_its_sources(
 ) -> None:
     case = json.loads(CASES[name].read_text())
     right = case["right"]
-    text = await ask(llm, monkeypatch, case, streamed)
+    text = await text_of(llm, monkeypatch, case, streamed)
     body, entries = text.partition("## Sources")[0], entries_of(text)
     assert [url for url in right.get("urls", []) if url not in text] == []
     assert [title for title in right.get("titles", []) if title not in text] == []
@@ -150,7 +144,7 @@ def test_a_list_behind_code_that_is_cut_off_is_not_part_of_the_code() -> None:
     assert text == f"# Tea\n\n```py\nboil()\n```\n\n## Sources\n\n1. [S](<{STEEP}>)\n"
 
 
-async def test_three_edits_leave_one_list(
+async def test_three_edits_leave_one_list_of_sources(
     client: Client, llm: LoopbackLLM, task_queue: str
 ) -> None:
     def reply(text: str, *addresses: str) -> Reply:
@@ -222,4 +216,4 @@ async def test_encrypted_pages_are_dropped_before_the_answer_is_too_large(
         events = [e for e in case["stream"] if "content_block" in e]
         [block] = [e for e in events if e["content_block"]["type"] == found["type"]]
         block["content_block"] = found
-        assert "encrypted" not in await ask(llm, monkeypatch, case, streamed)
+        assert "encrypted" not in await text_of(llm, monkeypatch, case, streamed)

@@ -1,63 +1,24 @@
-"""From a model's stream to a draft, and what a person sees meanwhile."""
+"""From a model's stream to a draft."""
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
-from loopback_llm import LoopbackLLM, Reply, piece
+from asking import BROKEN, ask, content_of, fail
+from loopback_llm import LoopbackLLM, Reply, as_json, piece, stream_of
 from pytest_httpserver import HTTPServer
-from starters import OpenStarter, piped
-from support import KEY, draft_of, eventually, start_report, waiting
-from temporalio.api.common.v1 import ActivityType, Payload, Payloads
-from temporalio.api.enums.v1 import PendingActivityState
-from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-from temporalio.client import Client
+from support import KEY, eventually
 from temporalio.exceptions import ApplicationError
 
-from beyond.llm import complete, load_litellm, streams
+from beyond.llm import load_litellm, streams
 from beyond.llm.streams import STREAMS_AT_ONCE
 from beyond.llm.writing import Writing
-from beyond.payloads import ReadableCodec
-from beyond.terminal.progress import find_live_draft
-from beyond.terminal.reports import describe_report
-from models import LIVE_DRAFT_LENGTH, LiveDraft, LLMCallInput
 
 pytestmark = pytest.mark.usefixtures("llm")
-
-LIMIT = timedelta(minutes=1)
-WORDS = [f"word{number} " for number in range(1500)]
-BROKEN = "openai/gpt-4o: the provider stopped in the middle of its answer"
-
-
-async def ask(writing: Writing | None = None, *, is_last_attempt: bool = False) -> dict[str, Any]:
-    prompt = LLMCallInput("bees")
-    return await complete(prompt, LIMIT, writing or Writing(), is_last_attempt=is_last_attempt)
-
-
-async def fail() -> ApplicationError:
-    with pytest.raises(ApplicationError) as error:
-        await ask()
-    return error.value
-
-
-def content_of(answer: dict[str, Any]) -> str:
-    content: str = answer["choices"][0]["message"]["content"]
-    return content
-
-
-def stream_of(*texts: str, reason: str | None = "stop", **more: Any) -> Reply:
-    events = [*map(piece, texts), *([piece(finish_reason=reason)] if reason else []), "[DONE]"]
-    return Reply(events=events, **more)
-
-
-# From a stream to a draft.
 
 
 async def test_a_stream_becomes_an_answer_in_the_openai_shape(llm: LoopbackLLM) -> None:
@@ -154,7 +115,7 @@ async def test_a_server_without_finish_reasons_is_soon_asked_for_whole_answers(
     assert await drafts_of(llm, 3) == [True, True, False, False, False]
 
 
-async def test_a_limit_on_streams_is_temporary(llm: LoopbackLLM) -> None:
+async def test_a_refusal_of_too_many_streams_is_retried_as_a_stream(llm: LoopbackLLM) -> None:
     text = "too many concurrent streams"
     llm.replies.append(Reply(text, status=429, headers={"Retry-After": "17"}))
     error = await fail()
@@ -204,8 +165,7 @@ async def test_a_refusal_in_a_stream_is_quoted(llm: LoopbackLLM) -> None:
     refusal = {"role": "assistant", "content": None, "refusal": "I cannot help with bees."}
     body = {"choices": [{"index": 0, "message": refusal, "finish_reason": "stop"}]}
     stream = [piece(refusal="I cannot help"), piece(finish_reason="stop"), "[DONE]"]
-    whole = Reply(body=json.dumps(body), content_type="application/json")
-    llm.replies += [Reply(events=stream), whole]
+    llm.replies += [Reply(events=stream), as_json(body)]
     error = await fail()
     assert error.message == "openai/gpt-4o refused: I cannot help with bees"
     assert len(llm.calls) == 2
@@ -222,9 +182,9 @@ async def test_only_the_first_eight_calls_in_progress_are_streamed(llm: Loopback
 
 async def test_a_call_that_is_cancelled_closes_its_stream(llm: LoopbackLLM) -> None:
     writing = Writing()
-    llm.replies.append(stream_of(*WORDS, pace=0.05))
+    llm.replies.append(stream_of(*["word "] * 1500, pace=0.05))
     call = asyncio.create_task(ask(writing))
-    await eventually(lambda: writing.describe() is not None)
+    await eventually(lambda: writing.make_live_draft() is not None)
     call.cancel()
     await eventually(lambda: llm.calls[0].abandoned)
     with pytest.raises(asyncio.CancelledError):
@@ -308,135 +268,3 @@ async def test_each_providers_stream_ends_with_its_reason_or_error(
         return
     answer = await ask()
     assert (content_of(answer), answer["choices"][0]["finish_reason"]) == ("Bees dance.", ends)
-
-
-# What a person sees meanwhile.
-
-
-def test_a_live_draft_is_the_end_of_the_text_and_the_number_of_its_words() -> None:
-    writing = Writing()
-    assert writing.describe() is None
-    for word in WORDS:
-        writing.add(word)
-    text = "".join(WORDS)
-    assert writing.describe() == LiveDraft(text[-LIVE_DRAFT_LENGTH:], 1500)
-
-
-def test_thoughts_are_not_part_of_the_live_draft() -> None:
-    writing = Writing()
-    writing.add("", "Bees, hm.")
-    assert writing.describe() == LiveDraft(thinking=True)
-    writing.add("<think>What do I know")
-    assert writing.describe() == LiveDraft(thinking=True)
-    writing.add("?</think>Bees dance.")
-    assert writing.describe() == LiveDraft("Bees dance.", 2)
-
-
-def test_a_chinese_or_japanese_character_is_a_word() -> None:
-    writing = Writing()
-    writing.add("蜜蜂会跳舞。 Bees dance.")
-    assert writing.describe() == LiveDraft("蜜蜂会跳舞。 Bees dance.", 8)
-
-
-@pytest.mark.usefixtures("worker")
-async def test_the_server_has_the_live_draft_and_the_history_does_not_grow(
-    client: Client, llm: LoopbackLLM
-) -> None:
-    some, more = (list(map(piece, WORDS[start : start + 50])) for start in (0, 50))
-    end = piece(finish_reason="stop")
-    llm.replies.append(Reply(events=[*some, None, *more, None, end]))
-    report = await start_report(client, "bees")
-
-    async def count_words() -> int:
-        live = await find_live_draft(client, await describe_report(client, report.id))
-        return live.words if live else 0
-
-    for words in (50, 100):
-
-        async def are_written(words: int = words) -> bool:
-            return await count_words() == words
-
-        await eventually(are_written)
-        llm.go_on.set()
-    await waiting(report, 1)
-    assert await count_words() == 0
-    description = await describe_report(client, report.id)
-    assert description.workflow_execution_info.history_length == 10
-    assert await draft_of(report) == "".join(WORDS[:100])
-
-
-class FailingCodec(ReadableCodec):
-    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        raise OSError("the service that keeps the keys is away")
-
-
-async def test_a_failing_codec_hides_only_the_live_draft(client: Client) -> None:
-    converter = replace(client.data_converter, payload_codec=FailingCodec())
-    writing = PendingActivityInfo(
-        activity_type=ActivityType(name="llm_call"),
-        state=PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
-        heartbeat_details=Payloads(payloads=[Payload(data=b"secret")]),
-        last_heartbeat_time=Timestamp(seconds=1),
-    )
-    description = DescribeWorkflowExecutionResponse(pending_activities=[writing])
-    without_key = Client(client.service_client, data_converter=converter)
-    assert await find_live_draft(without_key, description) is None
-
-
-@pytest.mark.usefixtures("worker")
-async def test_a_retry_clears_the_live_draft_and_says_why(client: Client, llm: LoopbackLLM) -> None:
-    half = [piece(word) for word in WORDS[:60]]
-    again = [piece("Done."), None, piece(" It is."), piece(finish_reason="stop")]
-    llm.replies += [Reply(events=[*half, None], broken=True), Reply(events=again)]
-    report = await start_report(client, "bees")
-
-    async def told() -> tuple[str, str]:
-        """The live draft, and why its call is being retried."""
-        description = await describe_report(client, report.id)
-        live = await find_live_draft(client, description)
-        activities = description.pending_activities
-        return live.text if live else "", activities[0].last_failure.message if activities else ""
-
-    async def first_half() -> bool:
-        return await told() == ("".join(WORDS[:60]), "")
-
-    async def second_attempt() -> bool:
-        text, why = await told()
-        assert text in ("", "".join(WORDS[:60]), "Done.")
-        return (text, why) == ("Done.", BROKEN)
-
-    await eventually(first_half)
-    llm.go_on.set()
-    await eventually(second_attempt)
-    llm.go_on.set()
-    status = await waiting(report, 1)
-    assert (status.text, status.error) == ("Done. It is.", "")
-
-
-@pytest.mark.usefixtures("worker")
-async def test_a_person_sees_the_draft_grow(llm: LoopbackLLM, open_starter: OpenStarter) -> None:
-    words = [piece(word) for word in ["# Bees\n\n", "蜜蜂 **dance**. ", *WORDS[:40]]]
-    thought, end = piece(reasoning_content="hm "), piece(finish_reason="stop")
-    llm.replies.append(Reply(events=[thought, None, *words, None, end]))
-    starter = open_starter("bees")
-    starter.sees("Thinking…")
-    llm.go_on.set()
-    starter.sees("Draft 1")
-    starter.sees("蜜蜂 **dance**.")
-    starter.sees(re.compile(r"Researching… \d+ s, 45 words"))
-    llm.go_on.set()
-    starter.sees("Research is complete!")
-    assert "蜜蜂 dance." in starter.text
-    assert "**dance**" not in starter.text
-    starter.keep()
-    starter.sees_result()
-    assert starter.ends() == 0
-
-
-@pytest.mark.usefixtures("worker")
-async def test_a_pipe_shows_only_the_finished_draft(llm: LoopbackLLM) -> None:
-    llm.replies.append(stream_of(*WORDS[:80], pace=0.03))
-    done = await asyncio.to_thread(piped, "bees\nkeep\n")
-    assert done.returncode == 0
-    assert done.stdout.count("word1 ") == 1
-    assert "Researching" not in done.stdout

@@ -71,6 +71,8 @@ def test_addresses_beside_wide_punctuation_are_links(before: str, address: str, 
         ("**Risk:* high", "<i>Risk:</i> high"),
         ("***Risk:** high", "<b>Risk:</b> high"),
         ("**Risk:*** high", "<b>Risk:</b> high"),
+        ("**a** **", "<b>a</b> "),
+        ("- **", ""),
         ("## **A heading", "A heading"),
         ("> **A quote", "A quote"),
         ("**`code` never", "code never"),
@@ -82,6 +84,22 @@ def test_addresses_beside_wide_punctuation_are_links(before: str, address: str, 
     ],
 )
 def test_marks_that_are_never_closed_are_not_printed(markdown: str, expected: str) -> None:
+    assert spell_out(markdown) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("(a+b)**2 (**bold** text)", "(a+b)**2 (<b>bold</b> text)"),
+        ("2**10（**重点**）", "2**10（<b>重点</b>）"),  # noqa: RUF001
+        ("**Risk: **high and a ** b", "<b>Risk: </b>high and a ** b"),
+        ("占GDP**2.5%**，**GDP**2.5%", "占GDP<b>2.5%</b>，<b>GDP</b>2.5%"),  # noqa: RUF001
+        ("CO**2** and know**led**ge", "CO<b>2</b> and know<b>led</b>ge"),
+        ("**kwargs and args:** these", "<b>kwargs and args:</b> these"),
+        ("~~p = 3~~ and **p < 0.05** and 2**3", "p = 3 and <b>p < 0.05</b> and 2**3"),
+    ],
+)
+def test_bold_words_beside_asterisks_that_are_text_stay_bold(markdown: str, expected: str) -> None:
     assert spell_out(markdown) == [expected]
 
 
@@ -100,6 +118,8 @@ def test_marks_that_no_cell_closes_are_not_printed() -> None:
             "Price* and *VAT",
             "Stars: ****",
         ),
+        *("2**10 and **kwargs and a ** b", "x**2 + y**2 = z**2", "10**-3 to 10**-6", "x**-1"),
+        *("f(**kwargs) and (a+b)**2", "src/**/*.ts", "0.35 ** and 0.2 *", "** Estimated"),
     ],
 )
 def test_asterisks_and_underscores_that_are_text_are_printed(markdown: str) -> None:
@@ -174,3 +194,8 @@ def test_embedded_pictures_are_replaced_by_their_description(address: str) -> No
     draft = f"![A chart]({address}) and so on"
     assert lines(draft) == ["A chart and so on"]
     assert not [child for child in children(draft) if "data:" in str(child.attrs)]
+
+
+def test_embedded_pictures_in_running_text_are_not_printed() -> None:
+    address = "data:image/png;base64,iVBORw0KGgo/a+b="
+    assert lines(f"A chart: {address} with $x$, `{address}`") == [f"A chart:  with $x$, {address}"]

@@ -175,6 +175,11 @@ def test_topic_becomes_the_title_and_pages_are_numbered() -> None:
         ("", "", "Research Report", ""),
         ("Here it is:\n\n# One\n\nx\n\n# Two\n\ny", "The sea?", "The sea?", "The sea?"),
         ("#\n\n## Dogs\n\nThey do.", "cats", "cats", "cats"),
+        ("They do.", "One\rTwo", "Research Report", ""),
+        ("## Food\n\nMice.\n\n## Sleep\n\nLong.", "cats", "cats", "cats"),
+        ("## Food\n\nMice.\n\n## Sleep\n\nLong.", "cats\nand dogs", "Food", ""),
+        ("## Food\n\nMice.\n\n### Sleep\n\nLong.", "cats", "Food", ""),
+        ("# Food\n\nMice.\n\n# Sleep\n\nLong.", "cats", "Food", ""),
         ("They do.", "Cats 🚀 and ✅ dogs", "Cats and ✔ dogs", "Cats and ✔ dogs"),
     ],
 )
@@ -187,6 +192,37 @@ def test_a_report_has_the_title_of_its_draft_or_else_its_topic(
     text = " ".join(reader.pages[0].extract_text().split())
     assert text.count(title) == 1 or (title, draft) == ("Research Report", "")
     assert "mention" not in text
+
+
+@pytest.mark.parametrize(
+    ("draft", "is_english"),
+    [
+        ("# Bees 🐝\n\nBees — since 1850 — “dance”.", True),
+        ("# Bites\n\nBites vāc nektāru un ražo medu.", False),
+        ("# Pčele\n\nPčele skupljaju nektar.", False),
+        ("# Bienen\n\nSie fliegen über Wiesen.", False),
+    ],
+)
+def test_only_a_draft_without_foreign_letters_can_pass_for_english(
+    draft: str, is_english: bool
+) -> None:
+    assert ("Research Report" in texts(draft)[0]) == is_english
+
+
+@pytest.mark.parametrize(
+    ("draft", "notes"),
+    [
+        ("ខ្ញុំ **ស្រឡាញ់** ភាសាខ្មែរ", "[21 characters of Khmer script]"),
+        ("ខ្ញុំ\nស្រឡាញ់", "[12 characters of Khmer script]"),
+        ("See ខ្ញុំ *ស្រឡាញ់* here", "See [12 characters of Khmer script] here"),
+        (
+            "ខ្ញុំ [ស្រឡាញ់](https://x.org)",
+            "[5 characters of Khmer script] [7 characters of Khmer script]",
+        ),
+    ],
+)
+def test_letters_without_a_font_are_one_note_except_in_a_link(draft: str, notes: str) -> None:
+    assert " ".join(text_of(draft).split()) == notes
 
 
 def test_long_titles_are_cut_between_words() -> None:

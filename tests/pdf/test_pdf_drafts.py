@@ -1,20 +1,18 @@
 # ruff: noqa: RUF001
-"""How drafts look on the page: tables, code, formulas, directions, page breaks."""
+"""How drafts look on the page: tables, code, directions, page breaks."""
 
 import re
 from datetime import date
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from pages import find, notes_of, pieces, read, texts
+from pages import notes_of, pieces, place, read, texts
 from pypdf import PdfReader
 
 from beyond import markdown
 from beyond.paper import find_paper
 from beyond.pdf.code import make_code_lines
 from beyond.pdf.compose import Composer
-from beyond.pdf.formulas import set_formula
 from beyond.pdf.lines import Style
 from beyond.pdf.parts import BODY, Look
 from beyond.pdf.prepare import prepare
@@ -24,11 +22,6 @@ from beyond.pdf.text import HEIGHT, PADDING, WIDTH, Text
 from beyond.pdf.words import make_words
 
 TOP = 792 - 72 - BODY * 1.5  # points: about the place of a page's first line
-
-
-def place(markdown: str, text: str) -> tuple[float, float, float]:
-    """The place of a text on the first page, and its size, in points."""
-    return next(piece[1:] for piece in pieces(read(markdown).pages[0]) if piece[0] == text)
 
 
 def order(text: str, rtl: bool) -> str:
@@ -231,108 +224,6 @@ def test_code_keeps_its_columns() -> None:
     assert lines[0].width == pytest.approx(lines[1].width)
 
 
-def test_a_formula_stands_on_the_base_line_and_can_be_searched() -> None:
-    draft = r"Let \( x_0 \sim q(x) \) be it."
-    [text] = texts(draft)
-    assert r"Let \( x_0 \sim q(x) \) be it." in " ".join(text.split())
-    assert place(draft, "Let")[1] == place(draft, "be it.")[1]
-
-
-def test_a_formula_within_a_line_pushes_lines_apart_only_where_they_would_touch() -> None:
-    def widest(formula: str) -> float:
-        draft = f"{'word ' * 30}{formula} {'word ' * 30}"
-        lines = sorted({y for text, _, y, _ in pieces(read(draft).pages[0]) if "word" in text})
-        return max(above - below for below, above in pairwise(lines))
-
-    for formula in (
-        *(
-            r"$x_i^2$",
-            r"$\frac{a}{b}$",
-            r"$\int_0^T f\,dt$",
-            r"$\sqrt{x}$",
-            r"$\sum_i \frac{a}{b}$",
-        ),
-        *(r"$\prod_p \frac{a}{b}$", r"$\bigcup_i A$", r"$\displaystyle\int_0^T f\,dt$"),
-    ):
-        assert widest(formula) == pytest.approx(BODY * 1.42)
-    matrix = r"$\begin{pmatrix} a \\ b \\ c \\ d \end{pmatrix}$"
-    made = set_formula(matrix, BODY, False)
-    assert made and widest(matrix) > max(made.ascent, made.descent) + BODY / 5
-
-
-def test_a_displayed_formula_is_centred_with_its_number() -> None:
-    made = set_formula(r"$$x = \frac{a}{b} \tag{7}$$", BODY, True)
-    assert made and made.ascent > BODY and made.descent > 0
-    x, _, _ = place(r"$$x = \frac{a}{b} \tag{7}$$", r"$$x = \frac{a}{b} \tag{7}$$")
-    assert 72 + WIDTH / 3 < x < 72 + WIDTH / 2
-    assert "(7)" in texts(r"$$x = \frac{a}{b} \tag{7}$$")[0]
-    wide = set_formula("$$" + "+".join("abcdefghijklm" * 6) + "$$", BODY, True)
-    assert (
-        wide and wide.width > WIDTH and wide.shrink_to(WIDTH, HEIGHT).width == pytest.approx(WIDTH)
-    )
-
-
-def test_all_formulas_are_set_however_many_a_draft_has() -> None:
-    blanks = " " * 150  # take up characters, and no time
-    draft = "\n\n".join(f"Level {n}: $E_{{{n}}} = {blanks} x$" for n in range(70))
-    root: Any = read(draft).trailer["/Root"]
-    assert len(draft) > 10_000
-    assert len(find(root["/StructTreeRoot"]["/K"], "Formula")) == 70
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        r"$\mymacro{x}_i$",
-        r"$\frac{a}{$",
-        "$$\\unknown\\foo_1$$",
-        r"\(\text{دقة}\)",
-        r"\[ x ^ \]",
-    ],
-)
-def test_a_formula_that_cannot_be_set_is_printed_as_latex(source: str) -> None:
-    assert set_formula(source, BODY, False) is None
-    assert "".join(source.split()) in "".join(texts(f"before {source} after")[0].split())
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        *(r"$\begin{cases} a & b \\ c & d \end{cases}$", r"$\begin{bmatrix} a & b \end{bmatrix}$"),
-        *(
-            r"$\begin{aligned} a &= b \\ &= c \end{aligned}$",
-            r"$\sum_{i=1}^{n} i$",
-            r"$\mathbb{E}$",
-        ),
-        *(
-            "\\begin{align}\na &= b \\\\\n&= c\n\\end{align}",
-            "\\begin{equation}\nx\n\\end{equation}",
-        ),
-        *(
-            r"$\operatorname{softmax}(x)$",
-            r"$\hat{\mu} \pm 1.96\,\frac{\sigma}{\sqrt{n}}$",
-            r"$\dfrac{1}{2}$",
-        ),
-        *(
-            r"$\left\| x \right\|^2$",
-            r"$\text{if } x > 0$",
-            r"$5\%$",
-            r"$\$1{,}628$",
-            r"$\boxed{x}$",
-        ),
-        *(
-            r"\(\text{准确率} = \frac{真}{总}、x^{上}_{下} + \text{가격} は\)",
-            r"$\boldsymbol{x}$",
-            r"$\big( x \big)$",
-            r"$\underbrace{a}_{n}$",
-            r"$\vec{v} \cdot \dot{x}$",
-        ),
-    ],
-)
-def test_formulas_that_models_write_are_set(source: str) -> None:
-    assert set_formula(source, BODY, False)
-
-
 @pytest.mark.parametrize(
     ("text", "rtl", "expected"),
     [
@@ -407,11 +298,6 @@ def test_title_and_day_of_approval_are_printed_and_in_the_metadata() -> None:
     assert text.startswith("Research Report The Sea 2026-03-09 text")
 
 
-def test_punctuation_stays_with_a_displayed_formula() -> None:
-    text = "".join(texts("So\n\\[ x = 1 \\].\nThen go on.")[0].split())
-    assert text.endswith(r"So\[x=1\].Thengoon.")
-
-
 def test_a_long_line_of_code_breaks_after_a_comma() -> None:
     call = "result = await workflow.execute_activity(charge, order_id, start_to_close_timeout=T, "
     [text] = texts(f"```\n{call}retry_policy=RetryPolicy(maximum_attempts=5))\n```")
@@ -455,89 +341,6 @@ def test_numbers_are_aligned_right_unless_the_draft_aligns_them() -> None:
     assert place(draft, "1")[0] > place(draft.replace("|-|-|", "|:-|-|"), "1")[0] + 10
 
 
-def make_long(titles: list[str], text: str = "word ", more: str = "") -> str:
-    """A draft with a chapter of 200 words or more for each title."""
-    return more + "".join(f"## {title}\n\n{text * 200}\n\n" for title in titles)
-
-
-def contents(reader: PdfReader) -> list[tuple[str, int]]:
-    """The links on the first page: the text of each, and the page to which it leads."""
-    pages = {page.indirect_reference.idnum: n for n, page in enumerate(reader.pages, 1)}  # type: ignore[union-attr]
-    return [
-        (note["/Contents"], pages[note["/Dest"][0].idnum]) for note in notes_of(reader.pages[0])
-    ]
-
-
-def test_a_long_report_has_a_table_of_contents_and_running_heads() -> None:
-    chapters = [f"Part {number}" for number in range(1, 26)]
-    draft = "# The Sea\n\n" + make_long(chapters)
-    reader = read(draft)
-    assert len(reader.pages) > 8
-    first = " ".join(reader.pages[0].extract_text().split())
-    for title, page in contents(reader)[::2]:
-        assert f"{title} {page}" in first
-        assert re.search(rf"{title}\b", reader.pages[page - 1].extract_text())
-    assert [title for title, _ in contents(reader)[1::2]] == chapters
-    assert all("The Sea" in page.extract_text() for page in reader.pages[1:])
-    tall = read("# " + "The Sea " * 20 + "\n\n" + make_long(chapters))
-    assert re.search(r"The Sea…$", tall.pages[1].extract_text(), re.MULTILINE)
-    short = read("# The Sea\n\n" + make_long(chapters[:8]))
-    assert not contents(short)
-    assert "The Sea" not in short.pages[1].extract_text()
-
-
-def test_contents_are_left_out_without_headings_and_short_with_too_many() -> None:
-    own = "".join(f"- [Part {number}](#part-{number})\n" for number in range(25))
-    titles = [f"Part {number}" for number in range(25)]
-    reader = read("# The Sea\n\n" + own + "\n" + make_long(titles))
-    assert [title for title, _ in contents(reader)] == titles  # those of the draft
-    assert not re.search(r"Part 24\s+\d", reader.pages[0].extract_text())
-    many = make_long(["Part"] * 25, more="# The Sea\n\n") + "### Deep\n\nx\n\n" * 20
-    assert [title for title, _ in contents(read(many))[::2]] == ["Part"] * 25
-    assert not contents(read("word " * 8000))
-
-
-CHAPTERS = ["The sea", "What it costs", "Who pays", "And then"]
-
-
-@pytest.mark.parametrize(
-    ("entry", "heading", "has_its_own"),
-    [
-        ("1. [{0}](#{1})", "## {0}", True),
-        ("- {0} ..... 7", "## {0}", True),
-        ("- **{0}**: what is said there", "## 3. {0}", True),
-        ("1. {0} – in brief", "## Kapitel 3: {0}", True),
-        ("三、{0}", "## 第三章 {0}", True),
-        ("- 第3章　{0}（第7頁）", "## 三、{0}", True),
-        ("(1) {0} (p. 7)", "## B. {0}", True),
-        ("- **Section 3 — {0}** says it", "## Section 3: {0}", True),
-        ("    {0} 7", "## {0}", True),
-        ("| [Read on](#{1}) | 7 |", "## {0}", True),
-        ("- Something else", "## {0}", False),
-    ],
-)
-def test_a_draft_that_lists_its_chapters_gets_no_second_contents(
-    entry: str, heading: str, has_its_own: bool
-) -> None:
-    entries, chapters = [], []
-    for title in CHAPTERS:
-        name = title.lower().replace(" ", "-")
-        entries.append(entry.format(title, name))
-        sections = "".join(f"### Section {n} of {title}\n\n{'word ' * 500}\n\n" for n in range(3))
-        chapters.append(f"{heading.format(title)}\n\n{sections}")
-    table = ["| | |", "|-|-|"] if entry[0] == "|" else []
-    own = ("\n" if entry[0] in "1-|" else "\\\n").join([*table, *entries])
-    root: Any = read("\n\n".join(["# Title", "## Contents", own, *chapters])).trailer["/Root"]
-    assert bool(find(root["/StructTreeRoot"]["/K"], "TOC")) != has_its_own
-
-
-def test_contents_of_a_right_to_left_draft_are_mirrored() -> None:
-    page = read(make_long(["פרק"] * 25, "מילה ")).pages[0]
-    numbers = [x for text, x, _, _ in pieces(page) if re.fullmatch(r"\d", text)]
-    titles = [x for text, x, _, size in pieces(page) if "פרק"[::-1] in text or "פרק" in text]
-    assert max(numbers) < 100 < 400 < min(titles)
-
-
 def test_a_source_is_not_split_has_a_hanging_indent_and_prints_its_address() -> None:
     source = "[1] [A book](https://example.org/book)" + ", and so on" * 40
     draft = f"Cited [1].\n\n## Sources\n\n{source}\n\n[2] Another\n\n[3] More"
@@ -556,14 +359,6 @@ def test_items_of_a_list_begin_at_the_same_indent() -> None:
     assert len({x for text, x, _, _ in found if text == "item"}) == 1
 
 
-def test_contents_follow_a_short_line_and_precede_a_long_abstract() -> None:
-    chapters = make_long(["Part"] * 25, more="## Of $x_2$\n\nx\n\n")
-    short = texts("# The Sea\n\nBy an author\n\n" + chapters)[0]
-    assert short.index("By an author") < short.index("Of") < short.index("Part")
-    long = "".join(texts("# The Sea\n\n" + "A long abstract. " * 60 + "\n\n" + chapters)[:2])
-    assert long.index("Part") < long.index("A long abstract")
-
-
 def test_numbers_of_right_to_left_items_have_their_dot_on_the_left() -> None:
     assert ".1" in texts("1. שלום")[0] and "1." in texts("1. one")[0]
 
@@ -580,10 +375,3 @@ def test_a_header_as_tall_as_a_page_is_not_repeated() -> None:
         pages = texts("x<br>" * lines + f"\n\n{table}</table>")
         assert sum(page.count("tall") for page in pages) == 1850
         assert sum(page.count("z") for page in pages) == 9
-
-
-def test_an_endless_heading_is_cut_in_the_contents() -> None:
-    chapters = make_long(["Part"] * 20) + f"## {'word ' * 900}\n\n## {'x<br>' * 99}\n\nend"
-    pages = texts("# The Sea\n\n" + chapters)
-    assert pages[0].count("word") < 40
-    assert "end" in pages[-1]

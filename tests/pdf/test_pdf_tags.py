@@ -132,4 +132,6 @@ def test_stretches_in_another_script_are_tagged_with_their_language() -> None:
     assert marks("The words of the day are Ελληνικά, και “Μια λέξη”.") == [b"el"]
     assert marks("This is **Тихий Дон** and 毛利率 and मानव अधिकार.") == [b"ru", b"zh", b"hi"]
     assert marks("The sign μ is the mean, and the one for Ω is 水.") == []
+    assert marks("Where α, β and γ are, π μ σ also stand, or α β γ δ; see γ̂ δ̂.") == []
+    assert marks("They say घर में at home.") == [b"hi"]
     assert marks("Ελληνικά και ελληνικά") == marks("日本語の中国語は中文です") == []

@@ -13,7 +13,7 @@ from loopback_llm import LoopbackLLM, Reply
 from support import (
     PATIENCE,
     RESULT,
-    ReportHandle,
+    StartedReport,
     StartWorker,
     WorkerProcess,
     attempts_of,
@@ -64,7 +64,9 @@ def process_of(renderer: PDFProcess) -> psutil.Process:
     return psutil.Process(renderer._process.pid)
 
 
-async def test_the_process_renders_what_the_plain_function_renders(renderer: PDFProcess) -> None:
+async def test_the_pdf_process_renders_the_same_bytes_as_the_plain_function(
+    renderer: PDFProcess,
+) -> None:
     about = {"topic": "Bees", "workflow_id": "x", "approved": date(2025, 12, 31), "paper": "a4"}
     for markdown in ("", "# Bees\n\nThey *hum* $x^2$ \ud800.", "word " * 50_000):
         rendered = await renderer.render(LIMIT, markdown=markdown, **about)
@@ -177,7 +179,7 @@ def demo_worker(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> W
 @asynccontextmanager
 async def endless_pdf(
     client: Client, worker: WorkerProcess
-) -> AsyncIterator[tuple[ReportHandle, psutil.Process]]:
+) -> AsyncIterator[tuple[StartedReport, psutil.Process]]:
     """A report whose PDF waits until the test resumes the suspended process."""
     report = await start_report(client, "bees")
     await waiting(report, draft=1)

@@ -65,7 +65,7 @@ def start_starter(project: Path) -> tuple[subprocess.Popen[bytes], str]:
     return starter, said.split("Workflow ID: ")[1].split(",")[0]
 
 
-def test_the_page_shows_each_patch_as_it_is() -> None:
+def test_production_md_shows_each_patch_as_it_is() -> None:
     shown = re.findall(r"```diff\n(.*?)```", PAGE, re.S)
     assert sorted(shown) == sorted(patch.read_text() for patch in PATCHES.glob("*.patch"))
 
@@ -80,7 +80,7 @@ def test_the_patches_apply_together_in_any_order(order: tuple[str], tmp_path: Pa
         subprocess.run(["git", "apply", str(PATCHES / name)], cwd=tmp_path, check=True)
 
 
-def test_your_own_program_gets_the_name_of_the_pdf(
+def test_the_program_of_production_md_gets_the_name_of_the_pdf(
     change: Change, start_worker: StartWorker, client: Client
 ) -> None:
     project = change("From your own program")
@@ -96,7 +96,7 @@ def test_your_own_program_gets_the_name_of_the_pdf(
     assert done.stdout.splitlines()[-1].startswith("Successfully created research report PDF: ")
 
 
-def test_the_metrics_of_the_page_are_served(change: Change, start_worker: StartWorker) -> None:
+def test_the_metrics_of_production_md_are_served(change: Change, start_worker: StartWorker) -> None:
     project, port = change("Metrics"), free_port()
     worker = project / "worker.py"
     worker.write_text(worker.read_text().replace(":9464", f":{port}"))

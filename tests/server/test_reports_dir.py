@@ -76,7 +76,7 @@ def test_outside_a_worker_each_text_gets_its_own_name() -> None:
 
 
 @pytest.mark.parametrize("workflow_id", ["a/../b", "é" * 300, "\0", "x" * 1000])
-def test_any_workflow_id_makes_a_name(workflow_id: str, reports: Path) -> None:
+def test_any_workflow_id_makes_a_name_that_a_file_can_have(workflow_id: str, reports: Path) -> None:
     name = f"{'n' * (NAME_LIMIT - 4)}.pdf"
     names = {place_report(text, name, workflow_id) for text in (b"1", b"2")}
     assert len(names) == len(list(reports.iterdir())) == 2
@@ -126,7 +126,7 @@ def test_the_folder_may_be_the_working_directory_or_below_the_home_directory(
     assert (tmp_path / "a" / "b" / NAME).exists()
 
 
-def test_a_filename_may_name_folders(reports: Path, tmp_path: Path) -> None:
+def test_a_filename_with_folders_is_written_into_them(reports: Path, tmp_path: Path) -> None:
     for filename in ("2026/bees.pdf", str(tmp_path / "elsewhere" / "bees.pdf")):
         assert place_report(b"ours", filename, REPORT) == filename
         assert (reports / filename).read_bytes() == b"ours"

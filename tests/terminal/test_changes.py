@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from beyond.terminal.changes import Paragraph, compare, describe, summarize
+from beyond.terminal.changes import Paragraph, compare, show_changes, summarize
 
 MARKS = {"": "{}", "-": "[-{}-]", "+": "{{+{}+}}", "note": "{}"}
 
@@ -33,7 +33,7 @@ It dances to tell where they are.
 
 
 def view(old: str, new: str) -> list[str]:
-    lines = describe(compare(old, new))
+    lines = show_changes(compare(old, new))
     return ["".join(MARKS[mark].format(text) for mark, text in line) for line in lines]
 
 
@@ -55,7 +55,7 @@ def test_changed_words_are_marked_and_unchanged_paragraphs_folded_under_their_he
     ]
 
 
-def test_a_fold_names_the_heading_even_if_another_change_follows() -> None:
+def test_folded_paragraphs_name_their_heading_even_if_another_change_follows() -> None:
     new = REPORT.replace("## Work", "## Hard Work").replace("a day", "an hour")
     assert view(REPORT, new)[-2:] == [
         "… 1 paragraph as before (## Hard Work)",

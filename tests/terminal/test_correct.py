@@ -1,4 +1,4 @@
-"""A person corrects, compares, stops and saves drafts: with a real editor, server and Worker."""
+"""A person corrects drafts in a real editor, and sees what has changed."""
 
 import re
 import shutil
@@ -12,7 +12,6 @@ from loopback_llm import LoopbackLLM, Reply
 from starters import Begin, OpenStarter, Starter, piped, write_script
 from support import (
     PATIENCE,
-    RESULT,
     decisions_on,
     draft_of,
     edit,
@@ -20,7 +19,6 @@ from support import (
     keep,
     report_of,
     start_report,
-    status_when,
     undo,
     waiting,
 )
@@ -29,7 +27,7 @@ from temporalio.client import Client
 from beyond.data_dir import APP
 from beyond.terminal.draft_files import NOT_TAKEN, OLDER_WORKER, Corrections
 from beyond.terminal.screen import Screen
-from models import DRAFT_LIMIT, Phase, ReportStatus, UserDecision
+from models import DRAFT_LIMIT, Phase, ReportStatus
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -224,20 +222,6 @@ async def test_the_starter_ends_with_its_terminal_under_the_editor_and_keeps_the
     assert "MINE" in corrections(tmp_path)[0].read_text()
 
 
-async def test_the_starter_ends_with_its_terminal_under_the_pager(
-    llm: LoopbackLLM, open_starter: OpenStarter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PAGER", "sh -c 'cat > /dev/null; echo PAGED; exec sleep 60'")
-    llm.default = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
-    starter = open_starter("bees")
-    starter.decide("query")
-    starter.sees("PAGED")
-    began = time.monotonic()
-    starter.process.kill(signal.SIGTERM)
-    starter.ends()
-    assert time.monotonic() - began < 15
-
-
 @pytest.mark.parametrize(
     ("editor", "words", "kept"),
     [
@@ -376,61 +360,3 @@ async def test_coming_back_shows_the_last_decision_and_its_changes(
     starter.asked_to_decide()
     await undo(report, draft=2)
     starter.sees("Draft 3 is draft 1 again.")
-
-
-# Stopping.
-
-
-async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
-    llm: LoopbackLLM, begin: Begin
-) -> None:
-    starter, report = begin()
-    starter.asked_to_decide()
-    llm.replies.append(Reply(delay=PATIENCE))
-    starter.types("edit")
-    starter.asked("Enter additional instructions (optional):")
-    starter.types("make it worse")
-    starter.sees(re.compile(r"^Press s to stop\.\nResearching… \d+ s$", re.MULTILINE))
-    starter.presses("s")
-    starter.sees("Draft 2 was stopped. Type 'edit' to ask again, or 'keep' to take draft 1.")
-    await eventually(lambda: llm.calls[1].abandoned)
-    starter.asked_for_instructions()
-    starter.presses("\x1b[A")
-    starter.line_is("Enter additional instructions (optional): make it worse")
-    starter.types("!")
-    starter.sees("Draft 2 revises draft 1")
-    kinds = [decision.decision for decision in await decisions_on(report)]
-    assert kinds == [UserDecision.EDIT, UserDecision.STOP, UserDecision.EDIT]
-
-
-async def test_after_a_stopped_first_draft_edit_asks_again_with_the_same_topic(
-    llm: LoopbackLLM, begin: Begin
-) -> None:
-    llm.replies.append(Reply(delay=PATIENCE))
-    starter, report = begin()
-    starter.sees("Press s to stop.")
-    starter.presses("s")
-    starter.sees("Draft 1 was stopped. Type 'edit' to try again.")
-    starter.edit("")
-    starter.sees("The end.")
-    assert (await status_when(report, lambda s: s.phase == Phase.WAITING)).prompt == "bees"
-
-
-# Saving.
-
-
-async def test_save_writes_the_draft_and_never_over_another_file(
-    begin: Begin, tmp_path: Path
-) -> None:
-    starter, report = begin()
-    starter.decide("save")
-    own = report.id.removeprefix("generate-research-report-workflow-")[:8]
-    file = tmp_path / f"{own}-draft-1.md"
-    starter.sees(f"Saved as {file}")
-    assert file.read_text() == f"{DRAFT}\n"
-    file.write_text("mine")
-    starter.decide("s")
-    starter.sees(f"The file {file} exists already. Nothing was saved.")
-    assert file.read_text() == "mine"
-    starter.keep()
-    starter.sees(RESULT)

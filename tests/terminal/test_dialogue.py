@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from starters import Begin, OpenStarter
-from support import PATIENCE, decisions_on, edit, keep
+from support import PATIENCE, decisions_on, edit, eventually, keep
 
 from beyond.terminal.topic import DEFAULT_PROMPT
 from beyond.terminal.words import CHOICES, LINE
@@ -158,6 +158,39 @@ async def test_the_live_line_says_why_and_when_a_call_is_retried(
     starter.asked_to_decide()
     assert "attempt" not in starter.text
     assert len(llm.calls) == 3
+
+
+async def test_s_stops_a_draft_and_the_instruction_can_be_typed_again(
+    llm: LoopbackLLM, begin: Begin
+) -> None:
+    starter, report = begin()
+    starter.asked_to_decide()
+    llm.replies.append(Reply(delay=PATIENCE))
+    starter.types("edit")
+    starter.asked("Enter additional instructions (optional):")
+    starter.types("make it worse")
+    starter.sees(re.compile(r"^Press s to stop\.\nResearching… \d+ s$", re.MULTILINE))
+    starter.presses("s")
+    starter.sees("Draft 2 was stopped. Type 'edit' to ask again, or 'keep' to take draft 1.")
+    await eventually(lambda: llm.calls[1].abandoned)
+    starter.asked_for_instructions()
+    starter.presses("\x1b[A")
+    starter.line_is("Enter additional instructions (optional): make it worse")
+    starter.types("!")
+    starter.sees("Draft 2 revises draft 1")
+    kinds = [decision.decision for decision in await decisions_on(report)]
+    assert kinds == [UserDecision.EDIT, UserDecision.STOP, UserDecision.EDIT]
+
+
+async def test_s_stops_a_first_draft_and_the_starter_says_how_to_try_again(
+    llm: LoopbackLLM, open_starter: OpenStarter
+) -> None:
+    llm.replies.append(Reply(delay=PATIENCE))
+    starter = open_starter("bees")
+    starter.sees("Press s to stop.")
+    starter.presses("s")
+    starter.sees("Draft 1 was stopped. Type 'edit' to try again.")
+    starter.asked_to_decide()
 
 
 async def test_a_disk_error_is_reported_and_the_pdf_follows_when_it_is_fixed(

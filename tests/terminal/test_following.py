@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from starters import Begin, OpenStarter, piped
-from support import RESULT, ReportHandle, report_of, reset, start_report, worker_here
+from support import RESULT, StartedReport, report_of, reset, start_report, worker_here
 from temporalio import workflow
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import (
@@ -115,7 +115,7 @@ async def test_a_report_that_continues_as_new_is_followed(
     ids=["cancelled", "terminated"],
 )
 async def test_a_report_that_is_stopped_ends_the_starter_with_one_sentence(
-    end: Callable[[ReportHandle], Awaitable[None]],
+    end: Callable[[StartedReport], Awaitable[None]],
     said: str,
     begin: Begin,
 ) -> None:
@@ -188,7 +188,7 @@ class Failing:
 @asynccontextmanager
 async def report_of_another_workflow(
     client: Client, kind: type, topic: str = "bees"
-) -> AsyncIterator[ReportHandle]:
+) -> AsyncIterator[StartedReport]:
     """A report whose Worker runs that Workflow instead of ours."""
     worker = Worker(
         client,

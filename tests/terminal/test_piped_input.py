@@ -69,7 +69,7 @@ async def test_a_report_starts_though_a_stream_is_closed(
     assert len(reports) == 1
 
 
-async def test_an_error_that_happens_again_shows_again(llm: LoopbackLLM) -> None:
+async def test_a_script_reads_an_error_again_that_happens_again(llm: LoopbackLLM) -> None:
     llm.default = Reply(status=400, text="not this topic")
     too_long = "x" * (PROMPT_LIMIT + 1)  # to replace the topic
     done = piped(f"topic\nedit\n{too_long}\nedit\n{too_long}\n")

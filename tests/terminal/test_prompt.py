@@ -2,33 +2,19 @@
 
 import os
 import re
-import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from starters import STARTER, Begin, OpenStarter, Starter, write_script
+from starters import STARTER, Begin, OpenStarter, write_script
 from support import PATIENCE, decisions_on, is_running, report_of
 from temporalio.client import Client
 
 from beyond.terminal.screen import Screen
 
 pytestmark = pytest.mark.usefixtures("worker")
-
-UseScript = Callable[[str, str], None]
-
-
-@pytest.fixture
-def use_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UseScript:
-    """A function that makes a script the program that an environment variable names."""
-
-    def use(variable: str, script: str) -> None:
-        monkeypatch.setenv(variable, str(write_script(tmp_path / variable, script)))
-
-    return use
 
 
 def test_what_is_typed_before_the_first_prompt_is_neither_shown_nor_lost(
@@ -138,9 +124,11 @@ async def test_keys_at_the_prompt_make_the_instruction(
     keys: str,
     instruction: str,
     begin: Begin,
-    use_script: UseScript,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    use_script("VISUAL", 'echo "of the editor" > "$1"')
+    editor = write_script(tmp_path / "editor", 'echo "of the editor" > "$1"')
+    monkeypatch.setenv("VISUAL", str(editor))
     starter, report = begin()
     starter.asked_for_instructions()
     starter.presses(keys)
@@ -175,69 +163,6 @@ async def test_with_stdout_in_a_file_the_questions_are_still_seen(tmp_path: Path
     child.sendline("keep")
     child.expect(pexpect.EOF)
     assert "Successfully created" in output.read_text()
-
-
-TALL = Reply(text="\n\n".join(f"paragraph {number}" for number in range(30)))
-
-
-@pytest.fixture
-def query_tall_draft(llm: LoopbackLLM, open_starter: OpenStarter) -> Callable[[], Starter]:
-    """A function that returns a starter after `query` for a draft taller than its window."""
-
-    def query() -> Starter:
-        llm.default = TALL
-        starter = open_starter("bees", columns=80)
-        starter.sees("paragraph 29")
-        starter.decide("query")
-        return starter
-
-    return query
-
-
-async def test_a_draft_taller_than_the_window_opens_in_the_pager_which_gets_ctrl_c(
-    llm: LoopbackLLM, open_starter: OpenStarter, tmp_path: Path, use_script: UseScript
-) -> None:
-    use_script("PAGER", "cat > paged.txt\necho THE PAGER\nread key < /dev/tty\necho READ ${#key}")
-    llm.replies += [Reply(text="short"), TALL]
-    starter = open_starter("bees", columns=80)
-    starter.decide("query")
-    starter.sees("Research Result:")
-    starter.edit("longer")
-    starter.sees("paragraph 29")
-    assert "THE PAGER" not in starter.text
-    for word, first in (("query", "paragraph 0"), ("changes", "short")):
-        starter.decide(word)
-        starter.sees("THE PAGER")
-        paged = (tmp_path / "paged.txt").read_text()
-        assert first in paged
-        assert "paragraph 29" in paged
-        starter.presses("\x03\r")
-        starter.sees("READ 1")
-    starter.keep()
-    starter.sees_result()
-    assert starter.ends() == 0
-
-
-@pytest.mark.skipif(not shutil.which("less"), reason="less is not installed")
-async def test_less_says_how_to_go_back(
-    query_tall_draft: Callable[[], Starter], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PAGER")
-    starter = query_tall_draft()
-    starter.sees("Space shows more, q goes back")
-    starter.presses("G")
-    starter.line_is("q goes back to the question")
-    starter.presses("q")
-    starter.asked_to_decide()
-
-
-async def test_the_question_is_asked_again_after_a_pager_fails(
-    query_tall_draft: Callable[[], Starter], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PAGER", "no-such-pager")
-    starter = query_tall_draft()
-    starter.asked_to_decide()
-    assert "no-such-pager: not found" in starter.errors
 
 
 async def test_in_a_wide_window_the_text_has_100_columns(

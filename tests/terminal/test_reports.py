@@ -167,7 +167,9 @@ async def test_a_report_is_found_by_a_part_of_its_id(client: Client) -> None:
     assert await find_latest_report(client) == second.id
 
 
-async def test_reports_of_the_tutorials_older_spelling_are_told_apart(client: Client) -> None:
+async def test_a_report_with_the_tutorials_older_spelling_is_found_by_its_own_part(
+    client: Client,
+) -> None:
     own = str(uuid4())
     report = await client.start_workflow(
         GenerateReportWorkflow.run,
@@ -257,7 +259,7 @@ async def test_resume_takes_the_latest_open_report(
     starter.asked_to_decide()
 
 
-async def test_discarding_asks_once_and_cancels(client: Client) -> None:
+async def test_discard_asks_once_and_cancels_the_report(client: Client) -> None:
     report = await start_report(client, "bees")
     await waiting(report, draft=1)
     await listed(client, 1)

@@ -1,10 +1,9 @@
-"""A terminal gets all of the draft, within its width, and no escape sequences of the model."""
+"""A person sees all of the draft, within the window, and no escape sequences of the model."""
 
 import re
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
-from on_screen import print_draft
 from starters import CONTROLS, OpenStarter, piped
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -91,19 +90,3 @@ async def test_a_narrow_window_wraps_and_loses_no_word(
     starter.types("keep")
     starter.sees("Result: ")
     assert starter.ends() == 0
-
-
-@pytest.mark.parametrize("columns", [40, 80])
-def test_a_table_loses_no_word_in_a_narrow_window(columns: int) -> None:
-    words = [f"{place}-{'long' * 3}" for place in "abcdefgh"]
-    headings = " | ".join(f"heading{number}" for number in range(4))
-    rows = f"| {' | '.join(words[:4])} |\n| {' | '.join(words[4:])} |"
-    wide = f"| {headings} |\n| - | - | - | - |\n{rows}"
-    even = f"| x | y |\n| - | - |\n| {'some more words ' * 9} | {'unbroken' * 2} |"
-    bare = f"| {' | '.join(word.upper() for word in words)} |\n{'| - ' * len(words)}|"
-    shown = print_draft(f"{wide}\n\nthen\n\n{even}\n\nthen\n\n{bare}", columns)
-    for word in [*words, *(word.upper() for word in words), "unbrokenunbroken"]:
-        assert word in shown
-    assert "…" not in shown
-    if columns == 40:
-        assert re.search(r"heading0: a-long\w+ *\nheading1: b-long", shown)

@@ -1,11 +1,12 @@
 """The words of the dialogue that the tutorial does not have."""
 
 import re
+from pathlib import Path
 
 import pytest
 from loopback_llm import LoopbackLLM, Reply
 from starters import Begin, OpenStarter, piped
-from support import decisions_on, is_running
+from support import RESULT, decisions_on, is_running
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from beyond.terminal.words import CHOICES
@@ -101,6 +102,24 @@ async def test_in_a_script_an_edit_without_instructions_needs_no_confirmation(
     assert done.returncode == 0
     assert len(llm.calls) == 2
     assert "[y/N]" not in done.stdout
+
+
+async def test_save_writes_the_draft_and_never_over_another_file(
+    llm: LoopbackLLM, begin: Begin, tmp_path: Path
+) -> None:
+    llm.default = Reply(text="# Bees")
+    starter, report = begin()
+    starter.decide("save")
+    own = report.id.removeprefix("generate-research-report-workflow-")[:8]
+    file = tmp_path / f"{own}-draft-1.md"
+    starter.sees(f"Saved as {file}")
+    assert file.read_text() == "# Bees\n"
+    file.write_text("mine")
+    starter.decide("s")
+    starter.sees(f"The file {file} exists already. Nothing was saved.")
+    assert file.read_text() == "mine"
+    starter.keep()
+    starter.sees(RESULT)
 
 
 async def test_a_report_is_discarded_after_one_yes(begin: Begin) -> None:

@@ -8,7 +8,7 @@ from stand_ins import StandIns, during_a_call, refusal
 from support import (
     CONTINUE_SOON,
     RESULT,
-    ReportHandle,
+    StartedReport,
     StartWorker,
     correct,
     draft_of,
@@ -39,11 +39,11 @@ def long_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("beyond.event_history.CONTINUE_AFTER", LONG)
 
 
-async def continued_as_new(report: ReportHandle, everywhere: ReportHandle) -> bool:
+async def continued_as_new(report: StartedReport, everywhere: StartedReport) -> bool:
     return (await everywhere.describe()).run_id != report.first_execution_run_id
 
 
-async def ignore(report: ReportHandle, signals: int = LONG) -> None:
+async def ignore(report: StartedReport, signals: int = LONG) -> None:
     for _ in range(signals):
         await report.signal("user_decision_signal", {"decision": "WAIT"})
 
@@ -66,7 +66,7 @@ async def test_a_long_report_goes_on_in_a_new_run(client: Client, stand_ins: Sta
     assert [pdf.topic for pdf in stand_ins.pdfs] == ["bees"]
 
 
-async def test_a_status_after_a_decision_never_waits_with_the_draft_before(
+async def test_a_status_after_a_correction_does_not_say_that_the_draft_before_waits(
     client: Client, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each CORRECT makes the report continue as new, which takes another Workflow Task."""
@@ -127,7 +127,7 @@ async def test_a_cancellation_that_arrives_as_a_report_continues_as_new_counts(
     assert description.status == WorkflowExecutionStatus.CANCELED
 
 
-async def test_a_worker_that_replays_continues_where_the_last_one_would_have(
+async def test_a_report_that_each_worker_replays_continues_as_new_without_a_failed_task(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a Query nor another Worker changes when a report continues as new."""

@@ -12,7 +12,7 @@ import pytest
 from stand_ins import StandIns, during_a_call
 from support import (
     RESULT,
-    ReportHandle,
+    StartedReport,
     correct,
     edit,
     events_of,
@@ -37,7 +37,7 @@ from workflow import GenerateReportWorkflow
 
 
 async def test_a_correction_is_the_next_draft_and_a_query_returns_the_one_before(
-    first_draft: ReportHandle, stand_ins: StandIns
+    first_draft: StartedReport, stand_ins: StandIns
 ) -> None:
     report = first_draft
     assert await report.query(GenerateReportWorkflow.get_earlier_draft) == ""
@@ -141,7 +141,7 @@ def encode(encoding: bytes, data: bytes) -> RawValue:
     ids=lambda arguments: repr(arguments)[:40],
 )
 async def test_a_payload_that_is_not_a_decision_is_ignored_with_a_log_line(
-    first_draft: ReportHandle, arguments: list[Any], caplog: pytest.LogCaptureFixture
+    first_draft: StartedReport, arguments: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A Signal with an empty body, the Web UI's default, used to wedge the tutorial's Workflow."""
     caplog.set_level(logging.INFO)
@@ -164,7 +164,7 @@ async def test_a_signal_of_another_name_is_ignored(client: Client, stand_ins: St
 
 
 async def test_decisions_after_the_approval_are_refused_and_logged(
-    first_draft: ReportHandle, stand_ins: StandIns, caplog: pytest.LogCaptureFixture
+    first_draft: StartedReport, stand_ins: StandIns, caplog: pytest.LogCaptureFixture
 ) -> None:
     stand_ins.pdfs_by_hand = True
     await keep(first_draft)
@@ -180,7 +180,7 @@ async def test_decisions_after_the_approval_are_refused_and_logged(
 
 
 async def test_a_reset_approves_no_draft_that_nobody_has_read(
-    client: Client, first_draft: ReportHandle, stand_ins: StandIns
+    client: Client, first_draft: StartedReport, stand_ins: StandIns
 ) -> None:
     """A reset applies the old decisions again, to drafts that the model writes anew."""
     await edit(first_draft, "shorter", draft=1)

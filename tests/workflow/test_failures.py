@@ -1,6 +1,5 @@
 """Calls and PDFs that fail for good: the Workflow alone, with `StandIns` for its Activities."""
 
-import pytest
 from stand_ins import StandIns, during_a_call, refusal
 from support import (
     RESULT,
@@ -18,18 +17,11 @@ from temporalio.exceptions import ApplicationError
 from models import DRAFT_LIMIT, Phase
 
 
-@pytest.mark.parametrize(
-    ("topic", "instruction"),
-    [("bees", "a whole book"), ("bees \udcfc", "shorter \ud83d")],
-    ids=[
-        "words",
-        "halves of surrogate pairs",
-    ],  # which are legal in JSON, and a terminal sends them
-)
-async def test_a_refused_edit_keeps_the_draft_and_its_prompt(
-    client: Client, stand_ins: StandIns, topic: str, instruction: str
+async def test_a_refused_edit_with_halves_of_surrogate_pairs_keeps_the_draft_and_its_prompt(
+    client: Client, stand_ins: StandIns
 ) -> None:
-    """The tutorial retries the instruction forever, or the report fails."""
+    """They are legal in JSON, and a terminal sends them."""
+    topic, instruction = "bees \udcfc", "shorter \ud83d"
     report = await start_report(client, topic, stand_ins.task_queue)
     await waiting(report, draft=1)
     stand_ins.outcomes.append(refusal("too long"))

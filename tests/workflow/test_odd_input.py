@@ -13,7 +13,7 @@ import pytest
 from stand_ins import StandIns
 from support import (
     RESULT,
-    ReportHandle,
+    StartedReport,
     edit,
     events_of,
     eventually,
@@ -37,7 +37,7 @@ from models import Phase, ReportStatus
 from workflow import GenerateReportWorkflow
 
 
-async def start(client: Client, queue: str, *arguments: object) -> ReportHandle:
+async def start(client: Client, queue: str, *arguments: object) -> StartedReport:
     handle = await client.start_workflow(
         "GenerateReportWorkflow", args=arguments, id=str(uuid4()), task_queue=queue
     )
@@ -130,7 +130,7 @@ async def test_a_payload_in_an_unknown_encoding_waits_for_a_worker_that_can_read
     assert [call.prompt for call in functions.calls] == ["bees"]
 
 
-async def complete_by_hand(client: Client, report: ReportHandle, value: Any) -> None:
+async def complete_by_hand(client: Client, report: StartedReport, value: Any) -> None:
     async def is_pending() -> bool:
         return bool((await report.describe()).raw_description.pending_activities)
 
@@ -164,7 +164,7 @@ async def test_a_call_completed_with_the_cli_without_text_is_an_error_for_the_pe
 
 @pytest.mark.parametrize("answer", [None, "", 7, {}, ["x.pdf"]], ids=repr)
 async def test_a_pdf_without_a_name_gives_the_report_back_to_the_person(
-    client: Client, first_draft: ReportHandle, stand_ins: StandIns, answer: Any
+    client: Client, first_draft: StartedReport, stand_ins: StandIns, answer: Any
 ) -> None:
     stand_ins.pdfs_by_hand = True
     await keep(first_draft, draft=1)

@@ -24,7 +24,7 @@ from workflow import GenerateReportWorkflow
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
 
 
-def test_every_shape_is_recorded() -> None:
+def test_every_shape_of_a_report_has_a_recorded_history() -> None:
     assert {path.stem for path in HISTORIES} >= {
         "keep",
         "edits",

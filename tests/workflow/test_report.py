@@ -1,106 +1,21 @@
-"""The rules of decisions, on a `Report` without a server."""
-
-from typing import Any
+"""The rules of decisions, on a `Report` without a server. Failures are in test_failed_drafts.py."""
 
 import pytest
+from play import REFUSED, Play
 
 from beyond.report import (
     CARRY_LIMIT,
-    INSTRUCTIONS_TOO_LONG,
-    KEPT_BEHIND_A_FAILURE,
-    NO_DRAFT,
-    NO_DRAFT_TO_CORRECT,
     NO_EARLIER_DRAFT,
     NO_TEXT,
-    NOTHING_TO_STOP,
-    PROMPT_TOO_LONG,
-    QUOTE_LIMIT,
     TEXT_TOO_LONG,
     TEXT_TOO_LONG_BESIDE_PROMPT,
     UNDO_LIMIT,
     Report,
 )
-from beyond.report.state import json_size
-from models import (
-    DRAFT_LIMIT,
-    PAYLOAD_LIMIT,
-    GenerateReportInput,
-    LLMCallInput,
-    PDFGenerationInput,
-    Phase,
-    UserDecision,
-    UserDecisionSignal,
-)
 from models import INSTRUCTIONS_MARK as MORE
+from models import LLMCallInput, PDFGenerationInput, Phase, UserDecision, UserDecisionSignal
 
 TOO_LATE = "The {} did not count: draft {} was already approved."
-
-
-def answer(text: str, finish_reason: str = "stop") -> dict[str, Any]:
-    return {"choices": [{"message": {"content": text}, "finish_reason": finish_reason}]}
-
-
-class Play:
-    """Does with a report what the Workflow does, with a model that `outcomes` scripts.
-
-    An outcome is a draft or a failure, as kind and message. Without outcomes, drafts are numbered.
-    """
-
-    def __init__(self, *outcomes: str | tuple[str, str], topic: str = "bees") -> None:
-        self.report = Report(GenerateReportInput(topic))
-        self.outcomes = list(outcomes)
-        self.calls: list[LLMCallInput] = []
-        self.approved: PDFGenerationInput | None = None
-
-    def start(self) -> "Play":
-        self._call(self.report.first_call())
-        self._decide()
-        return self
-
-    def send(self, *decisions: str) -> "Play":
-        """Adds decisions such as "KEEP", "KEEP 2" or "EDIT: make it shorter", and takes them."""
-        self.wait_with(*decisions)
-        self._decide()
-        return self
-
-    def wait_with(self, *decisions: str) -> "Play":
-        for text in decisions:
-            words, _, instruction = text.partition(": ")
-            word, _, number = words.partition(" ")
-            signal = UserDecisionSignal(UserDecision(word), draft=int(number or 0))
-            if signal.decision == UserDecision.CORRECT:
-                signal.text = instruction
-            else:
-                signal.additional_prompt = instruction
-            self.report.add(signal)
-        return self
-
-    def _decide(self) -> None:
-        while decision := self.report.next_decision():
-            if decision == UserDecision.KEEP:
-                self.approved = self.report.approve("2026-01-02")
-            elif call := self.report.revision():
-                self._call(call)
-
-    def _call(self, call: LLMCallInput) -> None:
-        self.calls.append(call)
-        outcome = self.outcomes.pop(0) if self.outcomes else f"Text {len(self.calls)}"
-        if isinstance(outcome, str):
-            self.report.accept(call, answer(outcome))
-        else:
-            self.report.refuse(call, *outcome)
-
-    @property
-    def prompts(self) -> list[str]:
-        return [call.prompt.replace(MORE, " + ") for call in self.calls]
-
-    @property
-    def error(self) -> str:
-        return self.report.status().error
-
-
-REFUSED = "BadRequestError", "not this"
-NO_CREDIT = "QuotaError", "no credit"
 
 
 # What the tutorial does.
@@ -205,171 +120,6 @@ def test_a_signal_without_a_decision_is_ignored() -> None:
     assert not report.has_decisions()
 
 
-# Failures.
-
-
-def test_a_failed_edit_keeps_the_draft_and_quotes_the_instruction() -> None:
-    play = Play("Text 1", REFUSED).start().send("EDIT: a whole book")
-    status = play.report.status()
-    assert (status.draft, status.text, status.prompt) == (1, "Text 1", "bees")
-    assert status.error == ('Draft 2 failed: not this. The instruction "a whole book" was dropped.')
-    assert not status.topic_refused
-    play.send("EDIT: a page")
-    assert (play.prompts[2], play.error) == ("bees + a page", "")
-
-
-def test_a_keep_that_comes_after_the_failure_counts() -> None:
-    play = Play("Text 1", REFUSED).start().send("EDIT: x").send("KEEP")
-    assert (bool(play.approved), play.error) == (True, "")
-
-
-def test_a_long_instruction_is_quoted_in_part() -> None:
-    play = Play("Text 1", REFUSED).start().send(f"EDIT: {'x' * 300}")
-    assert f'"{"x" * QUOTE_LIMIT}…" was dropped' in play.error
-
-
-@pytest.mark.parametrize(
-    ("message", "told"),
-    [
-        *[("say no", "say no."), ("say no.", "say no."), ("say no...", "say no.")],
-        *[("and why?", "and why?"), ("and more…", "and more…")],
-        ("'x'", "BadRequestError: 'x'."),  # as the text of Python's KeyError
-    ],
-)
-def test_an_error_ends_with_one_full_stop(message: str, told: str) -> None:
-    play = Play(("BadRequestError", message)).start()
-    assert play.error == f"Draft 1 failed: {told}"
-
-
-@pytest.mark.parametrize(
-    ("decisions", "draft", "approved"),
-    [
-        (["EDIT: x", "KEEP"], "Text 2", ""),
-        (["EDIT: x", "KEEP 2"], "Text 2", "Text 2"),  # whoever says 2 means draft 2
-        (["UNDO", "EDIT: x", "KEEP"], "Text 1", ""),
-        (["EDIT: x", "KEEP", "EDIT: y", "KEEP"], "Text 4", ""),
-        (["EDIT: x", "UNDO", "KEEP"], "Text 1", ""),
-        (["EDIT: x", "EDIT: y", "KEEP"], "Text 2", ""),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)
-def test_a_keep_without_a_number_behind_an_edit_that_failed_does_not_count(
-    decisions: list[str], draft: str, approved: str
-) -> None:
-    play = Play("Text 1", "Text 2", REFUSED).start().send("EDIT").send(*decisions)
-    assert play.report.draft == draft
-    assert (play.approved.content if play.approved else "") == approved
-    if not approved:
-        assert KEPT_BEHIND_A_FAILURE in play.error
-
-
-def test_an_edit_that_is_too_long_fails() -> None:
-    play = Play("x" * 1_000_000).start().wait_with("EDIT: " + "y" * 1_000_000, "KEEP").send()
-    assert play.error == f"{INSTRUCTIONS_TOO_LONG} {KEPT_BEHIND_A_FAILURE}"
-    assert (len(play.calls), play.report.phase) == (1, Phase.WAITING)
-
-
-def test_the_status_of_the_longest_draft_fits_into_a_payload() -> None:
-    """The prompt grows with each EDIT, here by many long instructions."""
-    play = Play(*["short"] * 9, "x" * (DRAFT_LIMIT - 100)).start()
-    for _ in range(9):
-        play.send("EDIT: " + "y" * 200_000)
-    assert play.error.startswith(INSTRUCTIONS_TOO_LONG)
-    play.outcomes = ["x" * DRAFT_LIMIT]
-    play.send("EDIT")
-    assert play.report.draft == "x" * DRAFT_LIMIT
-    assert json_size(play.report.status()) <= PAYLOAD_LIMIT
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [None, "", "text", [], {}, {"choices": []}, answer(""), answer(" \n"), answer(7)],  # type: ignore[arg-type]
-    ids=repr,
-)
-def test_an_answer_without_text_is_a_failure(wrong: Any) -> None:
-    play = Play().start()
-    play.wait_with("EDIT: x")
-    play.report.next_decision()
-    call = play.report.revision()
-    assert call
-    play.report.accept(call, wrong)
-    assert play.error.startswith("Draft 2 failed: the answer contains no text.")
-    assert play.report.draft == "Text 1"
-
-
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [
-        ("length", "the model reached its token limit"),
-        ("content_filter", "the provider's content filter stopped the model"),
-        ("insufficient_system_resource", 'the provider says "insufficient_system_resource"'),
-    ],
-)
-def test_the_status_says_why_a_draft_is_cut_off(reason: str, words: str) -> None:
-    report = Report(GenerateReportInput("bees"))
-    report.accept(report.first_call(), answer("Half", reason))
-    assert report.status().error == f"Draft 1 is cut off: {words}."
-
-
-# A topic that fails.
-
-
-def test_an_edit_after_a_refused_topic_replaces_it() -> None:
-    play = Play(REFUSED, REFUSED, topic="a forbidden thing").start()
-    assert play.report.status().topic_refused
-    play.send("EDIT: another one")
-    assert play.report.status().prompt == "a forbidden thing"  # taken back, like any instruction
-    play.send("EDIT: bees", "EDIT: in verse").send("EDIT: shorter").send("KEEP")
-    assert play.prompts == [
-        "a forbidden thing",
-        "another one",
-        "bees + in verse",
-        "bees + in verse + shorter",
-    ]
-    assert play.approved
-    assert play.approved.topic == "bees"
-
-
-def test_an_edit_behind_an_undo_replaces_a_refused_topic() -> None:
-    play = Play(REFUSED).start().send("UNDO", "EDIT: wasps")
-    assert play.prompts == ["bees", "wasps"]
-
-
-def test_an_edit_that_came_before_the_refusal_does_not_replace_the_topic() -> None:
-    play = Play(REFUSED).wait_with("EDIT: shorter").start()
-    assert play.prompts == ["bees", "bees + shorter"]
-
-
-def test_after_a_passing_failure_an_edit_keeps_all_instructions() -> None:
-    play = Play(NO_CREDIT, NO_CREDIT, NO_CREDIT).start()
-    assert not play.report.status().topic_refused
-    play.send("EDIT: with a table")
-    assert play.error == "Draft 1 failed: no credit."
-    play.send("EDIT").send("EDIT: short")
-    table = "bees + with a table"
-    assert play.prompts == ["bees", table, table, f"{table} + short"]
-
-
-def test_a_new_topic_outlives_a_failure_that_is_not_its_own() -> None:
-    play = Play(REFUSED, NO_CREDIT).start().send("EDIT: wasps").send("EDIT")
-    assert play.prompts == ["bees", "wasps", "wasps"]
-
-
-def test_a_replacement_topic_has_the_same_length_limit() -> None:
-    play = Play(REFUSED).start().send("EDIT: " + "x" * 100_001)
-    assert (play.error, len(play.calls)) == (PROMPT_TOO_LONG, 1)
-
-
-def test_a_decision_without_a_draft_gets_the_reason() -> None:
-    play = Play(NO_CREDIT).start()
-    for decision, told in (
-        ("UNDO", NO_EARLIER_DRAFT),
-        ("KEEP", NO_DRAFT),
-        ("CORRECT: Mine", NO_DRAFT_TO_CORRECT),
-    ):
-        assert play.send(decision).error == f"Draft 1 failed: no credit. {told}"
-
-
 # CORRECT.
 
 
@@ -396,52 +146,6 @@ def test_a_correction_too_long_for_the_next_run_does_not_count() -> None:
     play.send(f"CORRECT: {'x' * 600_000}")
     assert (play.error, play.report.number) == ("", 2)
     assert play.report.can_be_carried()
-
-
-def test_a_correction_without_a_number_behind_an_edit_that_failed_counts() -> None:
-    play = Play("Text 1", REFUSED).start().send("EDIT: x", "CORRECT: Mine")
-    assert (play.report.draft, play.error) == ("Mine", "")
-
-
-# STOP.
-
-
-def test_a_stopped_revision_leaves_the_draft_and_its_prompt() -> None:
-    play = Play().start().wait_with("EDIT: worse", "KEEP")
-    play.report.next_decision()
-    call = play.report.revision()
-    assert call
-    play.wait_with("STOP")
-    play.report.refuse(call, "", "cancelled")
-    status = play.send().report.status()
-    assert (status.draft, status.text, status.prompt) == (1, "Text 1", "bees")
-    assert status.error == f"Draft 2 was stopped. {KEPT_BEHIND_A_FAILURE}"
-    assert (play.send("EDIT: better").prompts[1], play.error) == ("bees + better", "")
-
-
-def test_after_a_stopped_first_draft_an_edit_asks_with_the_same_topic() -> None:
-    play = Play()
-    call = play.report.first_call()
-    play.wait_with("STOP")
-    play.report.refuse(call, "BadRequestError", "cancelled")
-    assert play.error == "Draft 1 was stopped."
-    assert not play.report.status().topic_refused
-    assert play.send("EDIT").prompts == ["bees"]
-
-
-def test_a_stop_when_nothing_is_being_written_does_not_count() -> None:
-    play = Play().start().send("STOP")
-    assert play.error == NOTHING_TO_STOP
-    assert play.send("EDIT: x").error == ""
-
-
-def test_a_draft_that_arrives_before_its_stop_is_kept() -> None:
-    play = Play()
-    call = play.report.first_call()
-    play.wait_with("STOP")
-    play.report.accept(call, answer("Text"))
-    assert (play.report.draft, play.error) == ("Text", "")
-    assert play.send("EDIT: x").report.number == 2
 
 
 # Which decision led to a draft.
@@ -481,28 +185,6 @@ def test_undo_goes_back_at_most_ten_drafts() -> None:
     for _ in range(UNDO_LIMIT + 2):
         play.send("EDIT")
     assert play.report.status().earlier_drafts == UNDO_LIMIT
-
-
-# The PDF.
-
-
-def test_a_pdf_that_fails_for_good_gives_the_report_back() -> None:
-    play = Play().start().send("KEEP")
-    play.report.pdf_failed("OSError", "the disk is full", is_final=False)
-    status = play.report.status()
-    assert status.phase == Phase.CREATING_PDF
-    assert status.error == "The PDF was not created: the disk is full."
-    play.report.pdf_failed("Unprintable", "too long", is_final=True)
-    assert play.report.phase == Phase.WAITING
-    play.send("EDIT: shorter").send("KEEP")
-    assert play.report.finish("x.pdf") == "x.pdf"
-    assert play.error == ""
-
-
-def test_a_pdf_without_a_name_gives_the_report_back() -> None:
-    play = Play().start().send("KEEP")
-    assert play.report.finish(None) == ""
-    assert (play.report.phase, bool(play.error)) == (Phase.WAITING, True)
 
 
 # A new run.

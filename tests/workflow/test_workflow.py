@@ -9,7 +9,7 @@ from stand_ins import StandIns, during_a_call
 from support import (
     PATIENCE,
     RESULT,
-    ReportHandle,
+    StartedReport,
     begin_call,
     draft_of,
     edit,
@@ -52,7 +52,7 @@ async def test_a_report_is_drafted_kept_and_written(client: Client, llm: Loopbac
     ids=["as it is", "in lower case and with a further field"],
 )
 async def test_the_tutorials_payload_drives_a_report(
-    first_draft: ReportHandle,
+    first_draft: StartedReport,
     stand_ins: StandIns,
     editing: str,
     keeping: str,
@@ -68,7 +68,7 @@ async def test_the_tutorials_payload_drives_a_report(
 
 
 async def test_the_event_history_of_the_tutorials_path_is_the_tutorials(
-    first_draft: ReportHandle,
+    first_draft: StartedReport,
 ) -> None:
     """The Workflow waits without a timer or a timeout."""
     description = (await first_draft.describe()).raw_description
@@ -106,7 +106,7 @@ async def test_queries_are_answered_before_the_first_draft_and_after_completion(
 
 
 async def test_each_activity_has_a_summary_and_the_timeouts_of_activities_py(
-    first_draft: ReportHandle,
+    first_draft: StartedReport,
 ) -> None:
     await edit(first_draft, "shorter")
     await waiting(first_draft, draft=2)
@@ -134,7 +134,7 @@ async def summary_of(metadata: UserMetadata) -> str:
 # Cancellation.
 
 
-async def cancelled(report: ReportHandle) -> None:
+async def cancelled(report: StartedReport) -> None:
     """Cancels the report, and waits until it has ended as cancelled."""
     await report.cancel()
     with pytest.raises(WorkflowFailureError) as failure:
@@ -164,7 +164,7 @@ async def test_a_report_is_cancelled_even_if_its_call_ends_before_it_learns_of_i
     await cancelled(report)
 
 
-async def test_a_waiting_report_can_be_cancelled(first_draft: ReportHandle) -> None:
+async def test_a_waiting_report_can_be_cancelled(first_draft: StartedReport) -> None:
     await cancelled(first_draft)
 
 
@@ -245,7 +245,7 @@ async def test_the_web_ui_shows_what_the_report_waits_for_and_how_to_decide(
     assert (await metadata_of(report)).current_details == "Done: research_pdf.pdf"
 
 
-async def test_signal_and_queries_describe_themselves(first_draft: ReportHandle) -> None:
+async def test_signal_and_queries_describe_themselves(first_draft: StartedReport) -> None:
     definition = (await metadata_of(first_draft)).definition
     described = [*definition.signal_definitions, *definition.query_definitions]
     ours = {d.name: d.description for d in described if not d.name.startswith("__")}

@@ -180,5 +180,5 @@ class Decisions(RuleBasedStateMachine):
             assert status.phase == (Phase.RESEARCHING if is_busy else Phase.WAITING)
 
 
-TestDecisions = Decisions.TestCase
-TestDecisions.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestRandomDecisions = Decisions.TestCase
+TestRandomDecisions.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
