@@ -141,7 +141,7 @@ def _goes_on(before: Part, part: Part, in_columns: bool) -> bool:
     """Whether a part is painted together with the one before. In code, only ASCII is."""
     return (
         part.font is before.font
-        and part.look == before.look
+        and (part.look is before.look or part.look == before.look)
         and part.is_plain
         and before.is_plain
         and (not in_columns or part.source.isascii())
