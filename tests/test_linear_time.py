@@ -25,7 +25,7 @@ from beyond.markdown import get_words, read
 from beyond.markdown.parser import PARAGRAPH_LIMIT
 from beyond.pdf import render
 from beyond.pdf.formulas import set_formula
-from beyond.pdf.words import PORTION
+from beyond.pdf.pieces import PORTION
 from beyond.terminal.markdown import set_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +36,8 @@ CAP = 5.0  # seconds of CPU, after which a call is stopped
 # The most characters that a pattern gets, if the code cuts its text first.
 CUT = {
     "beyond.llm.thoughts.END_TOKENS.0": END_LENGTH,
-    **{f"beyond.pdf.words.{name}.0": PORTION for name in ("PIECE", "HYPHENS", "RUNS")},
+    **{f"beyond.pdf.pieces.{name}.0": PORTION for name in ("PIECE", "HYPHENS")},
+    "beyond.pdf.parts.RUNS.0": PORTION,
 }
 
 

@@ -8,11 +8,13 @@ from itertools import pairwise
 
 from beyond.pdf.fonts import choose_families
 from beyond.pdf.languages import find_hyphens
-from beyond.pdf.words import BEGINNINGS, ENDS, SOFT_HYPHEN, Part, Word, make_parts
+from beyond.pdf.parts import SOFT_HYPHEN, Part, make_parts
+from beyond.pdf.pieces import BEGINNINGS, ENDS
+from beyond.pdf.words import Word
 
 BOX = "\ufffc"  # the character for a formula in a word's text
 # What may get a hyphen: five letters or more, Latin to Armenian or Georgian.
-LETTERS = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
+HYPHENATED = re.compile("[a-zA-Z\u00c0-\u058f\u10a0-\u10ff\u1e00-\u1fff]{5,}")
 CODED = re.compile(r"[^\W\d_][\d_]|[\d_][^\W\d_]")  # a letter beside a digit, as in a code
 SPACES = re.compile(r"[ ,;({]+(?![)}])")  # where a line of code should break
 # Where a long word should break: after a separator, or before a capital as in camelCase.
@@ -28,7 +30,7 @@ def split_word(
     least one character, even if that is too wide. With `soft`, the word breaks only at a soft
     hyphen.
     """
-    text = "".join([BOX if part.is_box else part.source for part in word.parts])
+    text = "".join([BOX if part.box else part.source for part in word.parts])
     if soft and SOFT_HYPHEN not in text:
         return None
     most, part, left = _find_overflow(word, room)
@@ -67,7 +69,7 @@ def _find_overflow(word: Word, room: float) -> tuple[int, Part | None, float]:
 
 
 def _count(part: Part) -> int:
-    return 1 if part.is_box else len(part.source)
+    return 1 if part.box else len(part.source)
 
 
 def _cut(parts: list[Part], at: int) -> tuple[list[Part], list[Part]]:
@@ -111,7 +113,7 @@ def _find_hyphen(text: str, most: int, language: str) -> tuple[int, str] | None:
 
     Capitals may be a code, so they break without a hyphen.
     """
-    around = (found for found in LETTERS.finditer(text) if found.start() < most < found.end())
+    around = (found for found in HYPHENATED.finditer(text) if found.start() < most < found.end())
     if not (letters := next(around, None)):
         return None
     for places in find_hyphens(letters[0], language):

@@ -14,7 +14,9 @@ from pygments.token import Comment, String
 from pygments.util import ClassNotFound
 
 from beyond.pdf.fonts import RIGHT_TO_LEFT, choose_families, get_face
-from beyond.pdf.words import INK, PORTION, SOFT_HYPHEN, Look, Part, Word, make_parts
+from beyond.pdf.parts import INK, SOFT_HYPHEN, Look, Part, make_parts
+from beyond.pdf.pieces import PORTION
+from beyond.pdf.words import Word
 
 COLOR_LIMIT = 10_000  # characters; longer code has no colours, as some lexers take quadratic time
 # On SHADE, each colour of this style has the contrast of 4.5 to 1 that WCAG 2 requires.
@@ -32,7 +34,7 @@ def make_code_lines(text: str, size: float, info: str = "") -> list[Word]:
     """
     text = text.replace(SOFT_HYPHEN, "")
     order, bidi = choose_families(text, code=True), RIGHT_TO_LEFT.search(text) is not None
-    cell = get_face("Code").measure("0", size)
+    cell = get_face("Code").measure_text("0", size)
     words = [Word([])]
     for (color, is_prose), stretch in _color(text, info):
         look = Look(size, color, code=True)
@@ -81,20 +83,20 @@ def _color(text: str, info: str) -> Iterator[tuple[tuple[str, bool], str]]:
 def _fit_columns(part: Part, cell: float) -> Iterator[Part]:
     """A part in whole columns: two for a CJK character, as many as it needs in other scripts."""
     font, size = part.font, part.look.size
-    if not font or font is get_face("Code"):
+    if font is get_face("Code"):
         yield part
         return
-    shaped = type(part.shown) is not str
+    shaped = bool(part.glyphs)
 
     def take_columns(char: str) -> tuple[int, float]:
         """The columns and the width of a sign; zeros for letters, which stay together."""
         columns = 2 if unicodedata.east_asian_width(char) in "WF" else 1
         together = shaped or (char.isalpha() and columns == 1)
-        return (0, 0.0) if together else (columns, font.measure(char, size))
+        return (0, 0.0) if together else (columns, font.measure_text(char, size))
 
     for (columns, _), group in groupby(part.source, take_columns):
         stretch = "".join(group)
-        natural = part.width if shaped else font.measure(stretch, size)
+        natural = part.width if shaped else font.measure_text(stretch, size)
         total = cell * (columns * len(stretch) or max(1, math.ceil(natural / cell - 0.2)))
         scale = total / natural if natural and (columns == 2 or total < natural) else 1
         look = part.look._replace(size=size * scale)

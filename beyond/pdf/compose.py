@@ -28,11 +28,13 @@ from beyond.pdf.nodes import (
     take_box,
 )
 from beyond.pdf.pages import INDENT, Heading, Rule, shorten
+from beyond.pdf.parts import BODY, Look
+from beyond.pdf.pieces import HAN
 from beyond.pdf.prepare import Prepared
 from beyond.pdf.tables import Table, make_table
 from beyond.pdf.tags import Element
 from beyond.pdf.text import HALF_PAGE, HEIGHT, WIDTH, Text
-from beyond.pdf.words import BODY, HAN, Look, make_words
+from beyond.pdf.words import make_words
 
 DEEPEST = WIDTH / 2  # points, as all lengths here; the indent of the deepest list
 SOURCES_SIZE = 9.0  # of the text of sources and footnotes

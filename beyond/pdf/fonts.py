@@ -10,6 +10,7 @@ each.
 import io
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import groupby, pairwise, zip_longest
@@ -33,7 +34,7 @@ CJK = re.compile(  # Han, kana, Hangul and their punctuation
 )
 MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
 SHAPED = re.compile(rf"[{RTL}]+(?:[{RTL}\u064b-\u065f])*|[{INDIC}]+|\w[{MARKS}]+")
-JOINER = "\u2060"  # the text of a glyph that stands for no character: invisible and unbreakable
+WORD_JOINER = "\u2060"  # the text of a glyph that stands for no character
 GLYPHS = 0xF0000  # the first of 131,072 private characters that stand for glyphs
 FILES = {  # for each family: regular, bold, italic, bold italic, as far as they exist
     "Text": ("figo", "figbo", "figit", "figbi"),
@@ -48,6 +49,9 @@ FILES = {  # for each family: regular, bold, italic, bold italic, as far as they
 HAN_FAMILIES = 4  # one for each region: SC, TC, JP, KR
 STYLES = ("", "-Bold", "-Italic", "-BoldItalic")
 WESTERN = ("Text", "Code", "Signs", "World")
+
+
+Glyphs = tuple[tuple[float, Any], ...]  # stretches of glyphs, each with its rise in ems
 
 
 class Face(TTFont):  # type: ignore[misc]
@@ -76,7 +80,7 @@ class Face(TTFont):  # type: ignore[misc]
         """Whether the font has a glyph for a character."""
         return ord(char) in self.face.charToGlyph
 
-    def measure(self, text: str, size: float) -> float:
+    def measure_text(self, text: str, size: float) -> float:
         """The width of a text in points, without shaping; `size` is in points, too."""
         return float(self.stringWidth(text, size))
 
@@ -100,32 +104,14 @@ class Face(TTFont):  # type: ignore[misc]
         self.shaper.draw_glyph(self.face.charToGlyph[ord(char)], outline)
         return " ".join(path)
 
-    def _shape(self, text: str, rtl: bool) -> tuple[float, tuple[tuple[float, Any], ...]]:
+    def _shape(self, text: str, rtl: bool) -> tuple[float, Glyphs]:
         """The width at 1 point of a text of one script, and its glyphs from left to right.
 
         The glyphs are in stretches, each with its rise in ems. (ReportLab can raise glyphs itself,
         but does not lower the line again after two of them.)
         """
-        buffer = hb.Buffer()
-        buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS
-        buffer.add_str(text)
-        buffer.guess_segment_properties()
-        buffer.direction = "rtl" if rtl else "ltr"
-        hb.shape(self.shaper, buffer)
-        glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
-        ends = dict(pairwise([*sorted({info.cluster for info, _ in glyphs}), len(text)]))
-        labelled: list[Any] = []
-        for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
-            # Some readers reorder the text that they extract, so each glyph stands for one
-            # character. For a ligature, blanks stand for its other characters.
-            source = text[start : ends[start]][:: -1 if rtl else 1]
-            labelled += zip_longest(group, source, fillvalue="")
         shown, data, rises, unit = "", [], [], 1000 / self.face.unitsPerEm
-        for glyph, label in labelled:
-            info, at = glyph or (None, None)
-            index = info.codepoint if info else self.face.charToGlyph[ord(" ")]
-            label = label or JOINER
-            advance, offset, rise = (at.x_advance, at.x_offset, at.y_offset) if at else (0, 0, 0)
+        for index, label, advance, offset, rise in self._label_glyphs(text, rtl):
             width = self.shaper.get_glyph_h_advance(index) * unit
             shown += self._assign_character(index, label, width)
             data.append(ShapeData(0, advance * unit, 0, offset * unit, 0, width))
@@ -135,6 +121,30 @@ class Face(TTFont):  # type: ignore[misc]
             start, end = end, end + len(list(group))
             stretches.append((raised, ShapedStr(shown[start:end], data[start:end])))
         return sum(item.x_advance for item in data) / 1000, tuple(stretches)
+
+    def _label_glyphs(self, text: str, rtl: bool) -> Iterator[tuple[int, str, int, int, int]]:
+        """The glyphs of a text, each with its character, its advance, its offset and its rise.
+
+        Some readers reorder the text that they extract, so each glyph stands for one character. For
+        a ligature, blanks stand for its other characters.
+        """
+        buffer = hb.Buffer()
+        buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS
+        buffer.add_str(text)
+        buffer.guess_segment_properties()
+        buffer.direction = "rtl" if rtl else "ltr"
+        hb.shape(self.shaper, buffer)
+        glyphs = list(zip(buffer.glyph_infos, buffer.glyph_positions, strict=True))
+        ends = dict(pairwise([*sorted({info.cluster for info, _ in glyphs}), len(text)]))
+        for start, group in groupby(glyphs, lambda glyph: glyph[0].cluster):
+            source = text[start : ends[start]][:: -1 if rtl else 1]
+            for glyph, char in zip_longest(group, source):
+                if glyph:
+                    info, at = glyph
+                    label = char or WORD_JOINER
+                    yield info.codepoint, label, at.x_advance, at.x_offset, at.y_offset
+                else:
+                    yield self.face.charToGlyph[ord(" ")], char, 0, 0, 0
 
     def _assign_character(self, glyph: int, label: str, width: float) -> str:
         code = self.characters.get((glyph, label, width))

@@ -8,7 +8,7 @@ from typing import Any
 
 from beyond.pdf.fonts import CJK, choose_families, find_family, get_face
 from beyond.pdf.paint import color
-from beyond.pdf.words import INK
+from beyond.pdf.parts import INK
 
 LENGTH_LIMIT = 3_000  # characters; what is longer than a page is not a formula
 # Characters, doubled for each level of nesting around them, because ziamath's time doubles, too. A
@@ -44,7 +44,7 @@ LARGE = re.compile(
 # outline are in ems.
 STAND_IN, STAND_IN_SHAPE = "\u232d", "MLLLLQQQQLLLLLQQQQQLZMLQQQQQQQQQQQQZ"
 STAND_IN_WIDTH, STAND_IN_LEFT, STAND_IN_RIGHT, STAND_IN_DEPTH = 1.009, 0.056, 0.953, 0.09
-DELIMITERS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
+MATH_SIGNS = re.compile(r"\A(?:\\\(|\\\[|\$\$?)|(?:\\\)|\\\]|\$\$?)\Z")
 LEVEL = re.compile(r"\\(?:left|right|begin|end)\b|\\.|[{}]", re.DOTALL)
 DOWN, UP = ("{", r"\left", r"\begin"), ("}", r"\right", r"\end")
 NUMBERED = re.compile(r"\\tag\*?\{([^{}]*)\}")
@@ -94,7 +94,7 @@ def set_formula(source: str, size: float, displayed: bool) -> Formula | None:
 
     `displayed` is whether it is on a separate line, where it may be as tall as it needs.
     """
-    tex = DELIMITERS.sub("", source.strip()).strip()
+    tex = MATH_SIGNS.sub("", source.strip()).strip()
     if not tex or len(tex) > LENGTH_LIMIT or _measure_effort(tex) > EFFORT_LIMIT:
         return None
     import ziamath  # noqa: F401  # loads slowly; not in `try`, so that its absence is an error
@@ -172,7 +172,7 @@ def _draw_sign(sign: str, path: str) -> str:
     left, right, bottom = min(numbers[::2]), max(numbers[::2]), max(numbers[1::2])
     em = (right - left) / (STAND_IN_RIGHT - STAND_IN_LEFT)
     face = get_face(find_family(sign, choose_families(sign)))
-    x = left + em * ((STAND_IN_WIDTH - face.measure(sign, 1)) / 2 - STAND_IN_LEFT)
+    x = left + em * ((STAND_IN_WIDTH - face.measure_text(sign, 1)) / 2 - STAND_IN_LEFT)
     return face.draw(sign, x, bottom - em * STAND_IN_DEPTH, em)
 
 

@@ -9,8 +9,9 @@ from markdown_it.tree import SyntaxTreeNode as Node
 
 from beyond.pdf.formulas import set_formula
 from beyond.pdf.paint import LINK
+from beyond.pdf.parts import Box, Look
 from beyond.pdf.text import HALF_PAGE
-from beyond.pdf.words import CODE_SCALE, RAISED_SCALE, Box, Look
+from beyond.pdf.words import CODE_SCALE, RAISED_SCALE
 
 LIVE = re.compile("(https?://|mailto:)", re.IGNORECASE)
 RAISED, LOWERED = 0.36, -0.18  # shares of the text's size, upwards

@@ -6,8 +6,9 @@ from itertools import pairwise, zip_longest
 
 from beyond.pdf.bidi import reorder
 from beyond.pdf.breaks import split_word
+from beyond.pdf.parts import BODY, Look, Part
 from beyond.pdf.tags import Element
-from beyond.pdf.words import BODY, Look, Part, Word
+from beyond.pdf.words import Word
 
 LOOSEST = BODY / 4  # points; the most that is added between letters to fill a line
 ASCENT, DESCENT = 0.76, 0.24  # shares of the leading above and below the base line
@@ -96,8 +97,8 @@ def make_line(words: Sequence[Word], room: float, style: Style, flush: bool = Fa
     strokes: list[tuple[float, list[Part]]] = []
     before: Part | None = None
     for part in parts:
-        if part.is_box:
-            above, below = max(above, part.shown.ascent), max(below, part.shown.descent)
+        if part.box:
+            above, below = max(above, part.box.ascent), max(below, part.box.descent)
         if before and _goes_on(before, part, style.code):
             strokes[-1][1].append(part)
         else:
@@ -138,11 +139,12 @@ def _join_words(words: Sequence[Word]) -> Iterator[Part]:
 
 def _goes_on(before: Part, part: Part, in_columns: bool) -> bool:
     """Whether a part is painted together with the one before. In code, only ASCII is."""
-    return bool(
-        type(part.shown) is type(before.shown) is str
-        and part.font is before.font
-        and (not in_columns or part.source.isascii())
+    return (
+        part.font is before.font
         and (part.look is before.look or part.look == before.look)
+        and part.is_plain
+        and before.is_plain
+        and (not in_columns or part.source.isascii())
     )
 
 
@@ -158,7 +160,7 @@ def _join(stroke: list[Part]) -> Part:
 
 def _spread(placed: list[tuple[float, Part]], slack: float) -> list[tuple[float, Part]]:
     """Spread the free points of a line among its Han and kana, unless that makes it too loose."""
-    loose = [len(part.shown) - 1 if part.font and part.font.is_han else 0 for _, part in placed]
+    loose = [len(part.shown) - 1 if part.font.is_han and part.shown else 0 for _, part in placed]
     space = slack / max(1, sum(loose))
     if space > LOOSEST:
         return placed

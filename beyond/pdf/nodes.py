@@ -15,8 +15,8 @@ from markdown_it.tree import SyntaxTreeNode as Node
 from beyond.markdown import get_words, read_as_source
 from beyond.markdown.formulas import DISPLAYED
 from beyond.markdown.sources import split_constructs
+from beyond.pdf.parts import SOFT_HYPHEN
 from beyond.pdf.prepare import Prepared
-from beyond.pdf.words import SOFT_HYPHEN
 
 # "1.2 ", "(3) ", "Chapter 3: ", "IV. ", "B. ", "第一章 " before a title.
 NUMBERING = re.compile(

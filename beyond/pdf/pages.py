@@ -15,10 +15,12 @@ from beyond.pdf.archive import add_metadata
 from beyond.pdf.fonts import get_face
 from beyond.pdf.lines import Style
 from beyond.pdf.paint import FAINT, RULE, color
+from beyond.pdf.parts import BODY, INK, Look
+from beyond.pdf.pieces import HAN_KANA
 from beyond.pdf.tables import Table
 from beyond.pdf.tags import Element, Tags
 from beyond.pdf.text import HALF_PAGE, HEIGHT, LONE, WIDTH, Text, begins_page, draw_bars
-from beyond.pdf.words import BODY, HAN_KANA, INK, Look, Word, make_words
+from beyond.pdf.words import Word, make_words
 
 KICKER = "Research Report"  # above the title of an English draft, or in its place
 TITLE_LIMIT = 120  # characters of the document's title and of headings in the outline

@@ -1,14 +1,14 @@
 """Paints lines, and ties what it paints to the document's structure."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from reportlab.lib.colors import HexColor
 
 from beyond.pdf.fonts import choose_families, get_face, split_by_family
 from beyond.pdf.lines import Line
+from beyond.pdf.parts import Box, Part
 from beyond.pdf.tags import Element, paint_as
-from beyond.pdf.words import Box, Part
 
 FAINT, LINK, RULE, SHADE = "#6b6b75", "#084d9e", "#ccccd4", "#f4f4f6"
 TIGHT = 0.08  # ems; with more between two letters, readers see a space
@@ -20,6 +20,14 @@ def color(name: str) -> Any:
     return HexColor(name)
 
 
+class Voice(NamedTuple):
+    """What tells a screen reader how to read a part aloud."""
+
+    link: str = ""  # as in the part's look
+    is_code: bool = False  # within a line
+    language: str = ""
+
+
 class Painter:
     """Paints the lines of one text. Its attributes are the state of the current text object."""
 
@@ -27,7 +35,7 @@ class Painter:
         self.canvas, self.in_columns = canvas, in_columns  # in code, each part is placed
         self.whole = self.element = element  # of the text, and of the current part
         self.link: Element | None = None
-        self.kind = ("", False, "")  # of that part: its address, whether it is code, its language
+        self.voice = Voice()  # of that part
         self.begin()
 
     def begin(self) -> None:
@@ -44,9 +52,9 @@ class Painter:
             y -= line.ascent
             self.moved = True
             for at, part in line.parts:
-                if part.is_box:
+                if part.box:
                     self.end()
-                    self.paint_box(x + at, y, part.shown)
+                    self.paint_box(x + at, y, part.box)
                 else:
                     self.paint_part(x + at, y, part)
             y -= line.descent
@@ -58,22 +66,21 @@ class Painter:
             return
         if self.rise:
             self.text.setRise(0)
-        with self.canvas.tags.mark(self.element, self.kind[2]):
+        with self.canvas.tags.mark(self.element, self.voice.language):
             self.canvas.drawText(self.text)
         self.begin()
 
     def paint_part(self, x: float, y: float, part: Part) -> None:
         """Add a part to the text object."""
         look = part.look
-        kind = (look.link, look.code and not self.in_columns, look.language)
-        if kind != self.kind:
+        voice = Voice(look.link, look.code and not self.in_columns, look.language)
+        if voice != self.voice:
             self.end()
-            self.enter(*kind)
+            self.enter(voice)
         if self.moved or self.in_columns:
             self.text.setTextOrigin(x, y)
             self.moved = False
         if (part.font, look.size) != self.font:
-            assert part.font
             self.font = part.font, look.size
             self.text.setFont(part.font.fontName, look.size)
         if look.color != self.fill:
@@ -90,29 +97,29 @@ class Painter:
             self.rise = rise
             self.text.setRise(rise)
 
-    def enter(self, link: str, code: bool, language: str) -> None:
-        """Choose the element of a part with another link, kind or language than the last part."""
-        element = self.whole
-        if link != self.kind[0]:
+    def enter(self, voice: Voice) -> None:
+        """Choose the element of a part with another voice than the last part."""
+        element, link = self.whole, voice.link
+        if link != self.voice.link:
             if element and link.startswith("#") and element.kind != "Reference":
                 element = element.add("Reference")
             self.link = element.add("Link") if element and link else None
         element = self.link or element
-        if element and code:
+        if element and voice.is_code:
             element = element.add("Code")
-        self.element, self.kind = element, (link, code, language)
+        self.element, self.voice = element, voice
 
     def show(self, part: Part) -> None:
         """Add the glyphs of a part, with the spacing that fills its line."""
-        if not isinstance(part.shown, str):
-            for raised, glyphs in part.shown:
+        if part.glyphs:
+            for raised, glyphs in part.glyphs:
                 self.raise_to(part.look.rise + raised * part.look.size)
                 self.text.textOut(glyphs)
             return
         if part.spacing:
             self.text.setCharSpace(part.spacing)
         spread = part.spacing > TIGHT * part.look.size or len(part.shown) > len(part.source)
-        if spread and part.font and part.font.is_han:
+        if spread and part.font.is_han:
             paint_as(self.text, part.shown, part.source)
         else:
             self.text.textOut(part.shown)
@@ -129,7 +136,7 @@ class Painter:
             element.alt = source
         families = split_by_family(source, choose_families(source))
         parts = [(get_face(family), shown) for family, shown in families]
-        width = sum(font.measure(shown, 1) for font, shown in parts)
+        width = sum(font.measure_text(shown, 1) for font, shown in parts)
         with self.canvas.tags.mark(element):
             box.draw(self.canvas, x, y)
             text = self.canvas.beginText(x, y)

@@ -11,7 +11,7 @@ from beyond.pdf.lines import Style
 from beyond.pdf.paint import RULE, SHADE, color
 from beyond.pdf.text import HALF_PAGE, PADDING, Text, begins_page, draw_bars
 
-SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here; the largest that breaks no word is used
+TEXT_SIZES = (9.5, 8.5, 7.5)  # points, as all lengths here; the largest that breaks no word is used
 SPACE = 10.0  # above and below a table
 HAIRLINE = 0.6
 WHOLE = 165.0  # a table of at most this height is not split
@@ -23,7 +23,10 @@ FIGURE = re.compile(
 NARROW = 8.0  # the least width of a column's text
 IDENTIFIER = 120.0  # a wider word is an address or an identifier, which may break
 LEAST = 40.0  # a narrower column is not worth giving to an address
-ENOUGH = (100.0, 75.0)  # columns of prose get one of these before identifiers are kept whole
+# The least width of text in a column of prose, and in one of names, which may break. The first pair
+# for which there is room holds.
+ENOUGH = ((100.0, 100.0), (75.0, 75.0), (75.0, 40.0))
+CRAMPED = ((60.0, 40.0), (50.0, 40.0))  # tried next if some words break in any case
 WEIGHT = 0.8  # exponent of what a column lacks; below 1, because long text wraps anyway
 TOLERANCE = 0.1  # for rounding in sums of widths
 
@@ -101,8 +104,8 @@ class Table(Flowable):  # type: ignore[misc]
         room = height - 2 * self.padding
         for cell, width in zip(self.rows[number], self.widths, strict=True):
             inner = width - 2 * self.padding
-            fits = cell.wrap(inner, room)[1] <= room
-            pieces = [cell, Text([], cell.style)] if fits else cell.split(inner, room)
+            is_whole = cell.wrap(inner, room)[1] <= room
+            pieces = [cell, Text([], cell.style)] if is_whole else cell.split(inner, room)
             if not pieces:
                 return None
             tops.append(pieces[0])
@@ -141,16 +144,16 @@ class Table(Flowable):  # type: ignore[misc]
 def make_table(
     make_rows: Callable[[float], list[list[Text]]], room: float, left: float, bars: Sequence[float]
 ) -> Table:
-    """A table in the largest of `SIZES` in which it fits into `room` without breaking a word.
+    """A table in the largest of `TEXT_SIZES` in which it fits into `room` without breaking a word.
 
     `make_rows` makes the cells in a size; those of its last call are the table's. `left` is the
     indent, and `bars` the distances of the bars of quotes from the left. Raises ValueError for more
     columns than a page has room for.
     """
     padding = PADDING
-    for size in SIZES:
+    for size in TEXT_SIZES:
         rows = make_rows(size)
-        if fits(rows, room, padding):
+        if breaks_no_word(rows, room, padding):
             break
     else:
         room, padding = room + WIDER, NARROW_PADDING
@@ -159,7 +162,7 @@ def make_table(
     return Table(rows, share_width(rows, room, padding), padding, style)
 
 
-def fits(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:
+def breaks_no_word(rows: Sequence[Sequence[Text]], room: float, padding: float) -> bool:
     """Whether a table fits into a width without breaking a word."""
     columns = list(zip(*rows, strict=True))
     least = [max(min(cell.least_width, IDENTIFIER) for cell in column) for column in columns]
@@ -172,6 +175,8 @@ def share_width(
 ) -> list[float]:
     """The widths of columns: each holds its longest word, and the rest is shared by need.
 
+    Names and addresses break where a column of prose would be too narrow beside them.
+
     Raises ValueError for more columns than a page has room for.
     """
     space = 2 * padding + TOLERANCE
@@ -182,13 +187,18 @@ def share_width(
     if sum(wanted) <= room:
         return wanted
     least = [max(cell.least_width for cell in column) + space for column in columns]
-    widths = _shrink(least, room) if sum(least) > room else _widen(least, wanted, room)
-    joined = [max(cell.joined_width for cell in column) + space for column in columns]
-    for enough in ENOUGH:
-        fair = [min(most, enough) for most in wanted]
+    breaks = sum(least) > room
+    widths = _shrink(least, room) if breaks else _share_rest(least, wanted, room)
+    joined = [max(cell.joined_width for cell in column) for column in columns]
+    joints = [width + space if width <= IDENTIFIER else 0.0 for width in joined]
+    # A column whose widest cell is a single word has names.
+    are_names = [most == word for most, word in zip(wanted, least, strict=True)]
+    for prose, names in (*ENOUGH, *CRAMPED) if breaks else ENOUGH:
+        enough = [space + (names if is_name else prose) for is_name in are_names]
+        fair = [*map(min, wanted, enough)]
         if all(width >= share - TOLERANCE for width, share in zip(widths, fair, strict=True)):
             break
-        if fed := _feed([*map(max, least, fair)], [*map(max, joined, fair)], wanted, room):
+        if fed := _feed([*map(max, least, fair)], [*map(max, joints, fair)], wanted, room):
             return fed
     return widths
 
@@ -216,7 +226,7 @@ def _shrink(least: list[float], room: float) -> list[float]:
 def _feed(
     whole: list[float], broken: list[float], wanted: list[float], room: float
 ) -> list[float] | None:
-    """Widths that starve no column, because identifiers break at their joints.
+    """Widths that starve no column, because identifiers break.
 
     The columns need the widths `whole` if no identifier breaks, and `broken` if all do. None if
     there is no room even for these.
@@ -224,26 +234,33 @@ def _feed(
     lack = sum(whole) - room
     spare = [width - least for width, least in zip(whole, broken, strict=True)]
     if lack <= 0:
-        return _widen(whole, wanted, room)
+        return _share_rest(whole, wanted, room)
     if lack > sum(spare):
         return None
     return [width - lack * more / sum(spare) for width, more in zip(whole, spare, strict=True)]
 
 
-def _widen(least: list[float], wanted: list[float], room: float) -> list[float]:
-    """Widths that give each column its longest word and a share of the rest."""
+def _share_rest(least: list[float], wanted: list[float], room: float) -> list[float]:
+    """Widths that give each column its longest word and a share of the rest.
+
+    Columns of short texts get all that they want, if that is no more than an equal share of the
+    room and there is so much left.
+    """
     widths = list(least)
     for number in sorted(range(len(widths)), key=wanted.__getitem__):
-        wide = wanted[number] > room / len(widths)
-        if wide or sum(widths) + wanted[number] - widths[number] > room:
+        left = room - sum(widths) + widths[number]
+        if wanted[number] > min(room / len(widths), left):
             break
-        widths[number] = wanted[number]  # short columns need not wrap
+        widths[number] = wanted[number]
     weights = [(most - width) ** WEIGHT for most, width in zip(wanted, widths, strict=True)]
-    while (spare := room - sum(widths)) > TOLERANCE and (total := sum(weights)):
+    rest = room - sum(widths)
+    while rest > TOLERANCE and any(weights):
+        total = sum(weights)
         for number, most in enumerate(wanted):
-            widths[number] += spare * weights[number] / total
+            widths[number] += rest * weights[number] / total
             if widths[number] >= most:
                 widths[number], weights[number] = most, 0.0
+        rest = room - sum(widths)
     return widths
 
 

@@ -9,9 +9,32 @@ its operators in `_code`. tests/pdf/test_pdf_tags.py tests these.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from reportlab.pdfbase import pdfdoc
+
+
+class Content(NamedTuple):
+    """What is painted on a page."""
+
+    page: str  # its name in ReportLab's document
+    number: int  # among the page's content
+
+    def format(self, document: Any) -> str:
+        """Return it in PDF's syntax."""
+        return f"<</Type/MCR/Pg {_refer_by_name(document, self.page)}/MCID {self.number}>>"
+
+
+class Annotation(NamedTuple):
+    """An area of a page that is a link. Both fields are names in ReportLab's document."""
+
+    page: str
+    name: str
+
+    def format(self, document: Any) -> str:
+        """Return it in PDF's syntax."""
+        page, link = (_refer_by_name(document, name) for name in self)
+        return f"<</Type/OBJR/Pg {page}/Obj {link}>>"
 
 
 class Element(pdfdoc.PDFObject):  # type: ignore[misc]
@@ -25,7 +48,7 @@ class Element(pdfdoc.PDFObject):  # type: ignore[misc]
         self, kind: str, parent: "Element | None" = None, entries: str = "", name: str = ""
     ) -> None:
         self.kind, self.parent, self.entries, self.name = kind, parent, entries, name
-        self.kids: list[Element | str] = []  # a str: a page, "|", and content or a link on it
+        self.kids: list[Element | Content | Annotation] = []
         self.alt = ""  # what is read aloud in place of what is painted
 
     def add(self, kind: str, entries: str = "", name: str = "") -> "Element":
@@ -37,7 +60,7 @@ class Element(pdfdoc.PDFObject):  # type: ignore[misc]
     def format(self, document: Any) -> bytes:
         """Return the element in PDF's syntax. ReportLab calls this."""
         kids = [
-            _refer(document, kid) if isinstance(kid, Element) else _resolve(document, kid)
+            _refer(document, kid) if isinstance(kid, Element) else kid.format(document)
             for kid in self.kids
         ]
         parent = self.parent or document.Catalog.StructTreeRoot
@@ -60,13 +83,9 @@ def _refer(document: Any, item: Any) -> str:
     return reference.decode()
 
 
-def _resolve(document: Any, kid: str) -> str:
-    page, rest = kid.split("|", 1)
-    number = pdfdoc.PDFObjectReference(page).format(document).decode()
-    if rest.isdecimal():
-        return f"<</Type/MCR/Pg {number}/MCID {rest}>>"
-    link = pdfdoc.PDFObjectReference(rest).format(document).decode()
-    return f"<</Type/OBJR/Pg {number}/Obj {link}>>"
+def _refer_by_name(document: Any, name: str) -> str:
+    reference: bytes = pdfdoc.PDFObjectReference(name).format(document)
+    return reference.decode()
 
 
 class _Tree(pdfdoc.PDFObject):  # type: ignore[misc]
@@ -119,7 +138,7 @@ class Tags:
                 self.page = []
                 self.parents.append(self.page)
                 self.key = len(self.parents) - 1
-            element.kids.append(f"{self.canvas._doc.thisPageName()}|{len(self.page)}")
+            element.kids.append(Content(self.canvas._doc.thisPageName(), len(self.page)))
             lang = f"/Lang({language})" if language else ""
             self.canvas.addLiteral(f"/{element.kind}<</MCID {len(self.page)}{lang}>>BDC")
             self.page.append(element)
@@ -147,7 +166,7 @@ class Tags:
         name = f"link {len(self.parents)}"
         self.canvas._addAnnotation(pdfdoc.PDFDictionary(about), name)
         document = self.canvas._doc
-        element.kids.append(f"{document.thisPageName()}|{document.annotationName(name)}")
+        element.kids.append(Annotation(document.thisPageName(), document.annotationName(name)))
         self.parents.append(element)
 
     def _end_page(self, _: int) -> None:

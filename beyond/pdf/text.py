@@ -12,7 +12,8 @@ from beyond.pdf.breaks import measure_joined
 from beyond.pdf.fonts import choose_families, find_family, get_face
 from beyond.pdf.lines import Line, Style, break_lines, keep_apart
 from beyond.pdf.paint import RULE, SHADE, Painter, color
-from beyond.pdf.words import BODY, INK, Word
+from beyond.pdf.parts import BODY, INK
+from beyond.pdf.words import Word
 
 # Of the text on a page of any paper, in points, as all lengths here; some 80 characters a line.
 WIDTH, HEIGHT = 432.0, 648.0

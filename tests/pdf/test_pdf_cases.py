@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pages import load, notes_of, pieces, read
 
+from beyond.pdf.parts import BODY
 from beyond.pdf.text import BAR, HEIGHT
-from beyond.pdf.words import BODY
 
 
 def texts(draft: str) -> list[str]:

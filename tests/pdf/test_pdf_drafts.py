@@ -14,11 +14,12 @@ from beyond.paper import find_paper
 from beyond.pdf.code import make_code_lines
 from beyond.pdf.compose import Composer
 from beyond.pdf.lines import Style
+from beyond.pdf.parts import BODY, Look
 from beyond.pdf.prepare import prepare
-from beyond.pdf.tables import ENOUGH, NARROW_PADDING, SIZES, Table, share_width
+from beyond.pdf.tables import NARROW_PADDING, TEXT_SIZES, WIDER, Table, make_table, share_width
 from beyond.pdf.tags import Element
 from beyond.pdf.text import HEIGHT, PADDING, WIDTH, Text
-from beyond.pdf.words import BODY, Look, make_words
+from beyond.pdf.words import make_words
 
 TOP = 792 - 72 - BODY * 1.5  # points: about the place of a page's first line
 
@@ -47,12 +48,12 @@ def test_prose_beside_long_identifiers_keeps_a_readable_width() -> None:
     name, prose = "POSTGRES_MAX_PARALLEL_MAINTENANCE_WORKERS", "how many of them work " * 6
 
     def make(text: str) -> Text:
-        look = Look(SIZES[-1], code=text.isupper())
+        look = Look(TEXT_SIZES[-1], code=text.isupper())
         return Text(make_words([(text, look)]), Style())
 
     rows = [[make(text) for text in (name, name.replace("X", "IN"), "2", prose)]]
     *names, _, last = share_width(rows, WIDTH, NARROW_PADDING)
-    assert last >= ENOUGH[0] - 0.1 and sum(share_width(rows, WIDTH, NARROW_PADDING)) <= WIDTH + 0.1
+    assert last >= 100 and sum(share_width(rows, WIDTH, NARROW_PADDING)) <= WIDTH + 0.1
     assert min(names) > 100
     for cell, width in zip(rows[0], names, strict=False):
         cell.wrap(width - 2 * NARROW_PADDING, 0)
@@ -64,6 +65,39 @@ def test_prose_beside_long_identifiers_keeps_a_readable_width() -> None:
         assert width >= cell.natural_width
     roomy = [[make(text) for text in (name, prose)]]
     assert share_width(roomy, WIDTH)[0] >= roomy[0][0].least_width
+
+
+HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+COMPOUND = "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz"
+WORDS = "how many of them may work at once "
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["app.tar.gz", WORDS * 3, HASH, "12 MB"],
+        ["123e4567-e89b-12d3-a456-426614174000", HASH[:40], WORDS, WORDS, "Ann"],
+        ["abstractsingletonproxyfactorybeanmanagers", WORDS, "2.5", WORDS, WORDS],
+        [COMPOUND, WORDS * 2 + COMPOUND[:34], WORDS * 2],
+        [*(f"temporal_workflow_task_{name}_latency" for name in ("start", "schedule", "queue")),
+         "temporal_activity_execution", WORDS],
+        ["client.retry.initial_interval", "CLIENT_RPC_RETRY_INITIAL_INTERVAL", "100 ms",
+         "any duration", WORDS, WORDS],
+    ],
+    ids=["hash", "uuid", "class", "compound", "metrics", "settings"],
+)  # fmt: skip
+def test_no_column_of_prose_starves_beside_words_that_may_break(row: list[str]) -> None:
+    def make_rows(size: float) -> list[list[Text]]:
+        look = Look(size)
+        return [
+            [Text(make_words([(text, look._replace(code=" " not in text))]), Style())
+             for text in row]
+        ]  # fmt: skip
+
+    table = make_table(make_rows, WIDTH, 0, ())
+    assert sum(table.widths) <= WIDTH + WIDER
+    for text, width in zip(row, table.widths, strict=True):
+        assert width - 2 * table.padding >= 75 or WORDS not in text
 
 
 def test_column_widths_fit_all_rows_of_a_long_table() -> None:
@@ -89,7 +123,7 @@ def test_columns_are_aligned_as_the_delimiter_row_says() -> None:
 
 
 def test_digits_are_of_equal_width_in_tables() -> None:
-    for size in SIZES:
+    for size in TEXT_SIZES:
         cells = make_words([("1111 0000", Look(size, tabular_figures=True))])
         assert cells[0].width == pytest.approx(cells[1].width)
     assert (

@@ -45,8 +45,9 @@ def descriptors(reader: PdfReader) -> Iterator[Any]:
 def test_faces_know_glyphs_and_widths_and_are_loaded_once() -> None:
     inside = get_face("Text").face
     assert inside.charToGlyph[ord("a")] > 0
-    assert get_face("Text").measure("a", 10) == pytest.approx(inside.charWidths[ord("a")] / 100)
-    assert get_face("Text") is get_face("Text", 0)
+    font = get_face("Text")
+    assert font.measure_text("a", 10) == pytest.approx(inside.charWidths[ord("a")] / 100)
+    assert font is get_face("Text", 0)
     assert get_face("Signs", 3) is get_face("Signs")
     assert get_face("World", 2) is get_face("World")
 
@@ -54,8 +55,8 @@ def test_faces_know_glyphs_and_widths_and_are_loaded_once() -> None:
 def test_figures_of_equal_width_are_extracted_as_digits() -> None:
     font = get_face("Text")
     figures = "".join(font.get_tabular_figures()[ord(digit)] for digit in "1234567890")
-    assert len({font.measure(figure, 10) for figure in figures}) == 1
-    assert font.measure("1", 10) != font.measure("0", 10)
+    assert len({font.measure_text(figure, 10) for figure in figures}) == 1
+    assert font.measure_text("1", 10) != font.measure_text("0", 10)
     assert page(font.fontName, figures).pages[0].extract_text() == "1234567890"
 
 

@@ -7,8 +7,8 @@ import pytest
 from pages import find, pieces, place, read, texts
 
 from beyond.pdf.formulas import set_formula
+from beyond.pdf.parts import BODY
 from beyond.pdf.text import HEIGHT, WIDTH
-from beyond.pdf.words import BODY
 
 
 def test_a_formula_stands_on_the_base_line_and_can_be_searched() -> None:

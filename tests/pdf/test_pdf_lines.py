@@ -12,8 +12,9 @@ from pages import find, load, read
 
 from beyond import pdf
 from beyond.pdf.lines import Line, Style
+from beyond.pdf.parts import BODY, Look
 from beyond.pdf.text import Text
-from beyond.pdf.words import BODY, Look, make_words
+from beyond.pdf.words import make_words
 
 SOFT = "\u00ad"
 
