@@ -27,6 +27,11 @@ def texts(markdown: str) -> list[str]:
     return [re.sub(r"\d+ /\s*\d+$", "", page).strip() for page in pages]
 
 
+def text_of(markdown: str) -> str:
+    """The words of a report's body, without its kicker and page numbers."""
+    return "\n".join(texts(markdown)).removeprefix("Research Report").strip()
+
+
 def notes_of(page: Any) -> list[Any]:
     """The annotations of a page."""
     return [note.get_object() for note in page.get("/Annots", [])]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from machine import run_python
-from pages import notes_of, pieces, read, texts
+from pages import notes_of, pieces, read, text_of, texts
 from pypdf import PdfReader
 
 from beyond import markdown as drafts
@@ -20,11 +20,6 @@ from beyond import pdf
 
 MEGABYTE = 1_000_000
 BUDGET = 60  # seconds for a megabyte: four times the goal, as test machines are shared
-
-
-def text_of(markdown: str) -> str:
-    """The words of a report's body, without its kicker and page numbers."""
-    return "\n".join(texts(markdown)).removeprefix("Research Report").strip()
 
 
 def squeezed(text: str) -> str:
@@ -207,22 +202,6 @@ def test_only_a_draft_without_foreign_letters_can_pass_for_english(
     draft: str, is_english: bool
 ) -> None:
     assert ("Research Report" in texts(draft)[0]) == is_english
-
-
-@pytest.mark.parametrize(
-    ("draft", "notes"),
-    [
-        ("ខ្ញុំ **ស្រឡាញ់** ភាសាខ្មែរ", "[21 characters of Khmer script]"),
-        ("ខ្ញុំ\nស្រឡាញ់", "[12 characters of Khmer script]"),
-        ("See ខ្ញុំ *ស្រឡាញ់* here", "See [12 characters of Khmer script] here"),
-        (
-            "ខ្ញុំ [ស្រឡាញ់](https://x.org)",
-            "[5 characters of Khmer script] [7 characters of Khmer script]",
-        ),
-    ],
-)
-def test_letters_without_a_font_are_one_note_except_in_a_link(draft: str, notes: str) -> None:
-    assert " ".join(text_of(draft).split()) == notes
 
 
 def test_long_titles_are_cut_between_words() -> None:

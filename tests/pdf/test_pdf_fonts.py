@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from machine import run_python
-from pages import read
+from pages import read, text_of
 from pypdf import PdfReader
 from reportlab.pdfgen.canvas import Canvas
 
@@ -169,3 +169,19 @@ def test_characters_without_a_font_become_notes(text: str, expected: str) -> Non
 )
 def test_languages_are_detected_by_script_and_frequent_words(text: str, expected: str) -> None:
     assert detect_language(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("draft", "notes"),
+    [
+        ("ខ្ញុំ **ស្រឡាញ់** ភាសាខ្មែរ", "[21 characters of Khmer script]"),
+        ("ខ្ញុំ\nស្រឡាញ់", "[12 characters of Khmer script]"),
+        ("See ខ្ញុំ *ស្រឡាញ់* here", "See [12 characters of Khmer script] here"),
+        (
+            "ខ្ញុំ [ស្រឡាញ់](https://x.org)",
+            "[5 characters of Khmer script] [7 characters of Khmer script]",
+        ),
+    ],
+)
+def test_letters_without_a_font_are_one_note_except_in_a_link(draft: str, notes: str) -> None:
+    assert " ".join(text_of(draft).split()) == notes
