@@ -14,9 +14,12 @@ WITH_A_SERVER = {"by_hand", "llm", "server", "terminal", "workflow"}
 
 def pytest_sessionstart() -> None:
     forget_own_settings()
-    if number := getattr(signal, "SIGHUP", None):
-        # Under nohup it is ignored, and the Workers and starters of the tests would ignore it, too.
-        signal.signal(number, signal.SIG_DFL)
+    # nohup ignores SIGHUP, and a script's background job ignores the others. The Workers and
+    # starters of the tests would ignore them, too.
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT"):
+        number = getattr(signal, name, None)  # Windows has only SIGINT
+        if number and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
