@@ -26,7 +26,6 @@ LEAST = 40.0  # a narrower column is not worth giving to an address
 # The least width of text in a column of prose, and in one of names, which may break. The first pair
 # for which there is room holds.
 ENOUGH = ((100.0, 100.0), (75.0, 75.0), (75.0, 40.0))
-CRAMPED = ((60.0, 40.0), (50.0, 40.0))  # tried next if some words break in any case
 WEIGHT = 0.8  # exponent of what a column lacks; below 1, because long text wraps anyway
 TOLERANCE = 0.1  # for rounding in sums of widths
 
@@ -187,13 +186,12 @@ def share_width(
     if sum(wanted) <= room:
         return wanted
     least = [max(cell.least_width for cell in column) + space for column in columns]
-    breaks = sum(least) > room
-    widths = _shrink(least, room) if breaks else _share_rest(least, wanted, room)
+    widths = _shrink(least, room) if sum(least) > room else _share_rest(least, wanted, room)
     joined = [max(cell.joined_width for cell in column) for column in columns]
     joints = [width + space if width <= IDENTIFIER else 0.0 for width in joined]
     # A column whose widest cell is a single word has names.
     are_names = [most == word for most, word in zip(wanted, least, strict=True)]
-    for prose, names in (*ENOUGH, *CRAMPED) if breaks else ENOUGH:
+    for prose, names in ENOUGH:
         enough = [space + (names if is_name else prose) for is_name in are_names]
         fair = [*map(min, wanted, enough)]
         if all(width >= share - TOLERANCE for width, share in zip(widths, fair, strict=True)):
