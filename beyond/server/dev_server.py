@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -40,14 +40,25 @@ async def start_server(
     CLI, or if the server does not start within `START_TIMEOUT`.
     """
     from platformdirs import user_cache_path
+    from temporalio.testing import WorkflowEnvironment
 
     cache = user_cache_path(APP, ensure_exists=True)
     log_start = len(_read(log))
-    start = partial(_start, log, port, database, extra_args, cache)
+    start = partial(
+        WorkflowEnvironment.start_local,
+        namespace=connection_settings()["namespace"],
+        port=port,
+        ui=port is not None,
+        ui_port=port and port + UI_PORT_OFFSET,
+        download_dest_dir=str(cache),
+        dev_server_database_filename=str(database) if database else None,
+        dev_server_extra_args=extra_args,
+        dev_server_startup_timeout=START_TIMEOUT,
+    )
     cli = _find_cli(cache)
     if not cli:
         try:
-            return await start(None)
+            return await _wait(start(dev_server_existing_path=None), None, log, log_start)
         except RuntimeError as error:
             no_download = error
         if not (shutil.which("go") and await _build_with_go(cache)):
@@ -58,7 +69,8 @@ async def start_server(
             )
         cli = _find_cli(cache)
     try:
-        return await start(cli)
+        starting = start(dev_server_existing_path=cli)
+        return await _wait(starting, QUICK_START.total_seconds(), log, log_start)
     except RuntimeError as error:
         reason = quote_log(log, log_start)
         if "did not start within" not in str(error):
@@ -73,36 +85,20 @@ def _find_cli(cache: Path) -> str | None:
     return shutil.which("temporal") or shutil.which("temporal", path=cache)
 
 
-async def _start(
+async def _wait(
+    start: Coroutine[None, None, "WorkflowEnvironment"],
+    quick: float | None,
     log: Path,
-    port: int | None,
-    database: Path | None,
-    extra_args: Sequence[str],
-    cache: Path,
-    cli: str | None,
+    log_start: int,
 ) -> "WorkflowEnvironment":
-    """Starts the server with this CLI. Without one, the SDK downloads one into `cache`.
+    """Runs the start of the server, and says so if it takes longer than `quick` seconds.
 
-    Says so if it takes long. Raises RuntimeError, which is the SDK's.
+    Its output goes to `log`, which had `log_start` bytes before. Raises RuntimeError, which is the
+    SDK's.
     """
-    from temporalio.testing import WorkflowEnvironment
-
-    log_start = len(_read(log))
-    start = WorkflowEnvironment.start_local(
-        namespace=connection_settings()["namespace"],
-        port=port,
-        ui=port is not None,
-        ui_port=port and port + UI_PORT_OFFSET,
-        dev_server_existing_path=cli,
-        download_dest_dir=str(cache),
-        dev_server_database_filename=str(database) if database else None,
-        dev_server_extra_args=extra_args,
-        dev_server_startup_timeout=START_TIMEOUT,
-    )
     starting = asyncio.create_task(start)
     try:
         with _redirect_output(log):  # the server starts in here, after any download
-            quick = QUICK_START.total_seconds() if cli else None
             await asyncio.wait({starting}, timeout=quick)
         if not starting.done():
             print(
