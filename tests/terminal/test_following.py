@@ -166,7 +166,7 @@ async def test_a_report_that_runs_out_of_time_ends_the_starter(
         GenerateReportInput("bees"),
         id=f"{WORKFLOW_ID_PREFIX}{uuid4()}",
         task_queue=TASK_QUEUE,
-        execution_timeout=timedelta(seconds=6),
+        execution_timeout=timedelta(seconds=15),
     )
     starter = open_starter("--workflow-id", report.id)
     starter.asked_to_decide()
